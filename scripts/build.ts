@@ -1,0 +1,95 @@
+// Makes everything under dist/ from the sources, and only what is stale. `npm run build`, `npm start` and `npm test` come through here.
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
+import { buildCatalogue, readRecipes } from "./build/catalogue.ts";
+import { sha256 } from "./build/checkpoint.ts";
+import { catalogueFile, gatewayAssetsDir, root, weightsDir, workersDir } from "./build/paths.ts";
+import { writeFiles } from "./build/weights.ts";
+import { bundleWorkers } from "./build/workers.ts";
+
+interface Step {
+  readonly name: string;
+  /** Files and folders whose content decides whether the step is stale. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  run(): Promise<string>;
+}
+
+const STEPS: readonly Step[] = [
+  {
+    name: "weights",
+    inputs: ["models", "src/variants", "scripts/build", "package-lock.json"],
+    outputs: [catalogueFile, weightsDir, gatewayAssetsDir],
+    async run() {
+      const { catalogue, weights, assets } = await buildCatalogue(await readRecipes());
+      await writeFiles(weightsDir, weights);
+      await writeFiles(gatewayAssetsDir, assets);
+      await writeFile(catalogueFile, JSON.stringify(catalogue));
+      return `${catalogue.recipes.length} variants of ${catalogue.bases.map((base) => base.id).join(", ")}`;
+    },
+  },
+  {
+    name: "workers",
+    inputs: [
+      "src",
+      "wrangler.toml",
+      "wrangler.replica.toml",
+      "scripts/build/workers.ts",
+      "package-lock.json",
+      "dist/catalogue.json",
+    ],
+    outputs: [workersDir],
+    async run() {
+      await bundleWorkers();
+      return "gateway and replica bundled";
+    },
+  },
+];
+
+/** Digest over names and contents below the inputs; of files over 1 MiB, size and time of change stand for the content. */
+async function digestOf(inputs: readonly string[]): Promise<string> {
+  const lines: string[] = [];
+  const walk = async (path: string): Promise<void> => {
+    const info = await stat(path);
+    if (info.isDirectory()) {
+      for (const name of (await readdir(path)).sort()) await walk(join(path, name));
+    } else {
+      const content = info.size > 1 << 20 ? `${info.size} ${info.mtimeMs}` : sha256(await readFile(path));
+      lines.push(`${relative(root, path)} ${content}`);
+    }
+  };
+  for (const input of inputs) await walk(join(root, input));
+  return sha256(lines.join("\n"));
+}
+
+async function build(): Promise<void> {
+  for (const step of STEPS) {
+    const stamp = join(root, "dist/.stamps", step.name);
+    const digest = await digestOf(step.inputs);
+    const fresh = step.outputs.every((path) => existsSync(path));
+    if (fresh && (await readFile(stamp, "utf8").catch(() => "")) === digest) continue;
+    const started = performance.now();
+    process.stderr.write(`building ${step.name} … `);
+    await mkdir(dirname(stamp), { recursive: true });
+    const result = await step.run();
+    await writeFile(stamp, digest);
+    process.stderr.write(`${result} (${((performance.now() - started) / 1000).toFixed(1)} s)\n`);
+  }
+}
+
+/** The local key, made once; wrangler and `npm start` both read it from here. */
+async function localKey(): Promise<void> {
+  const file = join(root, ".dev.vars");
+  if (!existsSync(file))
+    await writeFile(file, `API_KEYS="sk-local-${randomBytes(18).toString("base64url")}"\n`, { mode: 0o600 });
+}
+
+try {
+  await localKey();
+  await build();
+} catch (error) {
+  process.stderr.write(`\nbuild failed: ${(error as Error).message}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,70 @@
+// Reads every recipe, checks it against its base and writes the catalogue that both Workers import.
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import type { BuiltFile } from "../../src/variants/base.ts";
+import { type CatalogueFile, compileCatalogue } from "../../src/variants/catalogue.ts";
+import { type Recipe, recipeSchema } from "../../src/variants/recipe.ts";
+import { readCheckpoint } from "./checkpoint.ts";
+import { recipesDir, root } from "./paths.ts";
+import { addFile, buildBase, type Files, PART_BYTES } from "./weights.ts";
+
+export interface BuiltCatalogue {
+  readonly catalogue: CatalogueFile;
+  readonly weights: Files;
+  readonly assets: Files;
+}
+
+/** Recipes in the order in which they are listed: unpruned models first, then by name with numbers in numeric order. */
+export async function readRecipes(dir = recipesDir): Promise<Recipe[]> {
+  const files = (await readdir(dir)).filter((name) => name.endsWith(".json"));
+  const recipes = await Promise.all(
+    files.map(async (name) => {
+      const parsed = parseRecipe(await readFile(join(dir, name), "utf8"), name);
+      if (`${parsed.id}.json` !== name)
+        throw new Error(`recipes/${name} has the id ${parsed.id}: name the file ${parsed.id}.json`);
+      return parsed;
+    }),
+  );
+  return recipes.sort((a, b) => a.id.localeCompare(b.id, "en", { numeric: true }));
+}
+
+function parseRecipe(text: string, name: string): Recipe {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new Error(`recipes/${name} is not JSON: ${(error as Error).message}`);
+  }
+  const parsed = recipeSchema.safeParse(json);
+  if (!parsed.success) throw new Error(`recipes/${name} is not a recipe:\n${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}
+
+/** @throws Error or PlanError that names the part, recipe, slot, layer or tensor at fault */
+export async function buildCatalogue(recipes: readonly Recipe[]): Promise<BuiltCatalogue> {
+  const weights: Files = new Map();
+  const assets: Files = new Map();
+  const bases = [];
+  for (const id of new Set(recipes.map((recipe) => recipe.base))) {
+    const built = buildBase(await readCheckpoint(id));
+    bases.push(built.base);
+    for (const [name, bytes] of built.weights) weights.set(name, bytes);
+    for (const [name, bytes] of built.assets) assets.set(name, bytes);
+  }
+  const onnx: Record<string, BuiltFile[]> = {};
+  for (const recipe of recipes) {
+    if (!("onnx" in recipe)) continue;
+    const bytes = await readFile(join(root, recipe.onnx.file)).catch(() => {
+      throw new Error(`${recipe.id}: ${recipe.onnx.file} is missing`);
+    });
+    const parts: BuiltFile[] = [];
+    for (let start = 0; start < bytes.length; start += PART_BYTES) {
+      parts.push(addFile(weights, "bin", bytes.subarray(start, start + PART_BYTES)));
+    }
+    onnx[recipe.id] = parts;
+  }
+  const catalogue: CatalogueFile = { bases, recipes: [...recipes], onnx };
+  compileCatalogue(catalogue);
+  return { catalogue, weights, assets };
+}

@@ -1,0 +1,15 @@
+// Where things are, from the project's root. All under dist/ is built and ignored by git.
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
+export const modelsDir = join(root, "models");
+export const recipesDir = join(root, "src/variants/recipes");
+/** Static assets of the replica Worker: the weight image's parts. */
+export const weightsDir = join(root, "dist/weights");
+/** Static assets of the gateway Worker: the tokenizer. */
+export const gatewayAssetsDir = join(root, "dist/gateway-assets");
+/** Base models and recipes, validated; both Workers import it. */
+export const catalogueFile = join(root, "dist/catalogue.json");
+/** The two Workers, bundled as they deploy. */
+export const workersDir = join(root, "dist/workers");

@@ -1,0 +1,124 @@
+// Lays a checkpoint's tensors out as one image, cut into content-addressed parts that fit a Workers static asset.
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { BaseModel, BuiltFile, ModelConfig, Tensor } from "../../src/variants/base.ts";
+import { type Checkpoint, type CheckpointTensor, sha256 } from "./checkpoint.ts";
+import { buildTokenizer } from "./tokenizer.ts";
+
+export const PART_BYTES = 24 * 1024 * 1024;
+const ALIGN = 64;
+const align = (offset: number): number => Math.ceil(offset / ALIGN) * ALIGN;
+
+/** Files that the build wants in a folder: name to bytes. */
+export type Files = Map<string, Uint8Array>;
+
+export interface BuiltBase {
+  readonly base: BaseModel;
+  readonly weights: Files;
+  readonly assets: Files;
+}
+
+/** Pure: the same checkpoint gives the same bytes. */
+export function buildBase(checkpoint: Checkpoint): BuiltBase {
+  const { manifest } = checkpoint;
+  const config = modelConfig(checkpoint);
+  let end = 0;
+  const laid = checkpoint.tensors.map((source) => {
+    const data = huggingFaceRowOrder(source, config);
+    const offset = align(end);
+    end = offset + data.length;
+    const { name, type, rows, cols } = source;
+    const tensor: Tensor = { name, digest: sha256(data), type, rows, cols, offset, bytes: data.length };
+    return { tensor, data };
+  });
+  const image = new Uint8Array(align(end));
+  for (const { tensor, data } of laid) image.set(data, tensor.offset);
+  const tensors = laid.map(({ tensor }) => tensor);
+
+  const weights: Files = new Map();
+  const parts: BuiltFile[] = [];
+  for (let start = 0; start < image.length; start += PART_BYTES) {
+    const bytes = image.subarray(start, start + PART_BYTES);
+    parts.push(addFile(weights, "bin", bytes));
+  }
+  const assets: Files = new Map();
+  const tokenizer = addFile(assets, "json", Buffer.from(JSON.stringify(buildTokenizer(checkpoint))));
+  return {
+    base: {
+      id: manifest.id,
+      digest: sha256(JSON.stringify([config, ...tensors.map((t) => [t.name, t.type, t.rows, t.cols, t.digest])])),
+      created: manifest.created,
+      origin: manifest.origin,
+      license: manifest.license,
+      config,
+      tensors,
+      imageBytes: image.length,
+      parts,
+      tokenizer,
+    },
+    weights,
+    assets,
+  };
+}
+
+/** Adds a file under its content-addressed name. */
+export function addFile(files: Files, extension: string, bytes: Uint8Array): BuiltFile {
+  const digest = sha256(bytes);
+  const file = `${digest}.${extension}`;
+  files.set(file, bytes);
+  return { file, sha256: digest, bytes: bytes.length };
+}
+
+/** Makes a folder hold just these files. Names are content digests, so one of the right size that is there is not written again. */
+export async function writeFiles(dir: string, files: Files): Promise<void> {
+  await mkdir(dir, { recursive: true });
+  for (const name of await readdir(dir)) if (!files.has(name)) await rm(join(dir, name), { recursive: true });
+  for (const [name, bytes] of files) await writeFile(join(dir, name), bytes);
+}
+
+function modelConfig({ manifest, metadata }: Checkpoint): ModelConfig {
+  const fields = metadata as Record<string, unknown>;
+  if (fields["general.architecture"] !== "llama") {
+    throw new Error(`${manifest.file} is of architecture ${fields["general.architecture"]}; only llama is supported`);
+  }
+  const number = (name: string): number => {
+    const value = fields[name];
+    if (typeof value !== "number") throw new Error(`${manifest.file}: metadata ${name} is missing or not a number`);
+    return value;
+  };
+  const heads = number("llama.attention.head_count");
+  const hidden = number("llama.embedding_length");
+  const tokens = fields["tokenizer.ggml.tokens"] as string[];
+  const endOfText = tokens.indexOf("<|endoftext|>");
+  return {
+    layers: number("llama.block_count"),
+    hidden,
+    heads,
+    kvHeads: number("llama.attention.head_count_kv"),
+    headDim: number("llama.rope.dimension_count"),
+    ffn: number("llama.feed_forward_length"),
+    vocab: tokens.length,
+    contextLength: number("llama.context_length"),
+    ropeTheta: number("llama.rope.freq_base"),
+    rmsEps: Math.fround(number("llama.attention.layer_norm_rms_epsilon")),
+    bosTokenId: number("tokenizer.ggml.bos_token_id"),
+    eosTokenIds: [...new Set([number("tokenizer.ggml.eos_token_id"), ...(endOfText >= 0 ? [endOfText] : [])])],
+  };
+}
+
+/**
+ * GGUF stores a head's q and k rows as pairs (0, d/2), (1, d/2+1), … for interleaved RoPE; this puts them back as 0 … d-1.
+ * (llama.cpp, convert_hf_to_gguf.py, `LlamaModel.permute`.)
+ */
+function huggingFaceRowOrder(tensor: CheckpointTensor, { headDim }: ModelConfig): Uint8Array {
+  if (!/\.attn_[qk]\.weight$/.test(tensor.name)) return tensor.data;
+  const rowBytes = tensor.data.length / tensor.rows;
+  const ordered = new Uint8Array(tensor.data.length);
+  for (let row = 0; row < tensor.rows; row++) {
+    const inHead = row % headDim;
+    const half = headDim / 2;
+    const source = row - inHead + (inHead < half ? 2 * inHead : 2 * (inHead - half) + 1);
+    ordered.set(tensor.data.subarray(source * rowBytes, (source + 1) * rowBytes), row * rowBytes);
+  }
+  return ordered;
+}

@@ -1,0 +1,65 @@
+// What turns token ids into logits under a plan. The interface is what a batch scheduler needs: sequences own their KV cache, and
+// one step advances any number of them, of any variants, at any positions.
+import type { Plan } from "../variants/plan.ts";
+
+/** A sequence being decoded: its plan and its KV cache, one cache per slot that has attention. */
+export interface Sequence {
+  readonly plan: Plan;
+  /** Tokens in the KV cache, which is the position of the next token. */
+  readonly length: number;
+  /** Frees the KV cache. A closed sequence may not be stepped; closing twice is harmless. */
+  close(): void;
+}
+
+/** Which logits a step gives back for one sequence: none (an early prefill chunk), those after the last token, or after each. */
+export type LogitsWanted = "none" | "last" | "all";
+
+export interface StepInput {
+  readonly sequence: Sequence;
+  /** Token ids to append, at least one; more than one is a prefill chunk. At most `Engine.maxChunk`. */
+  readonly tokens: readonly number[];
+  readonly logits: LogitsWanted;
+}
+
+/**
+ * Called by an engine between pieces of work with the multiply-adds just done. A returned promise must be awaited: that is where the
+ * event loop gets its turn. Counted in work, not in time, because in a deployed Worker the clock stands still during compute.
+ */
+export type Pace = (multiplyAdds: number) => Promise<void> | undefined;
+
+export interface Engine {
+  readonly name: EngineName;
+  /** Digest of all that, beside weights and plan, can change a logit. */
+  readonly digest: string;
+  /** Most tokens one `StepInput` may carry. */
+  readonly maxChunk: number;
+  /** Bytes of WebAssembly memory and buffers that the engine holds now: weights, sessions, KV. */
+  residentBytes(): number;
+  /**
+   * A new, empty sequence under a plan; sets up what the plan needs and is not set up yet.
+   * @param capacity most tokens that the sequence will ever hold; admission is decided on it
+   * @throws EngineError `out_of_memory` when the KV cache does not fit, `bad_plan` when the plan asks for what the weights lack
+   */
+  open(plan: Plan, capacity: number): Promise<Sequence>;
+  /**
+   * Appends tokens to each sequence of the batch and returns one logits array per entry, in order: `[rows, vocab]`, row-major, with
+   * rows 0, 1 or the number of tokens by `StepInput.logits`. Arrays are valid until the next step. An entry's result does not depend
+   * on what else is in the batch.
+   * @throws EngineError `context_overflow` when an entry goes beyond its capacity; nothing is appended then
+   */
+  step(batch: readonly StepInput[], pace: Pace): Promise<Float32Array[]>;
+}
+
+export type EngineName = "onnx" | "wasm";
+
+export type EngineErrorCode = "out_of_memory" | "bad_plan" | "context_overflow" | "damaged_weights";
+
+export class EngineError extends Error {
+  constructor(
+    readonly code: EngineErrorCode,
+    message: string,
+  ) {
+    super(message);
+    this.name = "EngineError";
+  }
+}

@@ -1,0 +1,61 @@
+// What the gateway and a replica say to each other: token ids only. A generation is a stream of frames, one JSON document a line.
+import { z } from "zod";
+
+export interface GenerateRequest {
+  /** For the log: ties a replica's lines to the gateway's. */
+  readonly requestId: string;
+  /** Variant id, one of the catalogue's. */
+  readonly variant: string;
+  readonly promptIds: readonly number[];
+  readonly maxTokens: number;
+  /** 0 is greedy. */
+  readonly temperature: number;
+  readonly topP: number;
+  readonly seed: number;
+  /** The generation is stopped with `deadline_exceeded` this long after it was asked for. */
+  readonly deadlineMs: number;
+}
+
+export const frameSchema = z.discriminatedUnion("type", [
+  /** Still queued or prefilling; written at least every 200 ms, so that a client that left is noticed. */
+  z.strictObject({ type: z.literal("wait") }),
+  z.strictObject({ type: z.literal("token"), id: z.int().nonnegative() }),
+  /** `stop`: the model ended its turn (the end token itself is not sent); `length`: `maxTokens` were sent. */
+  z.strictObject({ type: z.literal("end"), reason: z.enum(["stop", "length"]) }),
+  z.strictObject({
+    type: z.literal("error"),
+    code: z.enum([
+      "deadline_exceeded",
+      "overloaded",
+      "out_of_memory",
+      "context_overflow",
+      "damaged_weights",
+      "internal",
+    ]),
+    message: z.string(),
+  }),
+]);
+export type Frame = z.infer<typeof frameSchema>;
+export type ReplicaErrorCode = Extract<Frame, { type: "error" }>["code"];
+
+export interface ReplicaStatus {
+  readonly state: "idle" | "loading" | "ready" | "failed";
+  /** 0 to 1 while loading. */
+  readonly progress: number;
+  /** Why loading failed. */
+  readonly error: string | undefined;
+  readonly engine: string;
+  /** Digest of weights and engine. */
+  readonly digest: string;
+  readonly residentBytes: number;
+  readonly queued: number;
+  readonly running: number;
+}
+
+/** The replica as its caller sees it; the Durable Object implements it, the gateway calls it by RPC, a test may stand in for it. */
+export interface Replica {
+  /** Starts loading if nothing has yet, and tells how far it is. */
+  status(): Promise<ReplicaStatus>;
+  /** Frames of one generation. Cancelling the stream stops the computation. Loads first if nothing has yet. */
+  generate(request: GenerateRequest): Promise<ReadableStream<Uint8Array>>;
+}

@@ -1,0 +1,54 @@
+// What the build knows of a base checkpoint: its shapes, and where each tensor lies in the weight image.
+import { z } from "zod";
+
+/** Shapes of a LLaMA decoder, in the checkpoint's own terms. */
+export const modelConfigSchema = z.strictObject({
+  layers: z.int().positive(),
+  hidden: z.int().positive(),
+  heads: z.int().positive(),
+  kvHeads: z.int().positive(),
+  headDim: z.int().positive(),
+  ffn: z.int().positive(),
+  vocab: z.int().positive(),
+  contextLength: z.int().positive(),
+  ropeTheta: z.number().positive(),
+  rmsEps: z.number().positive(),
+  bosTokenId: z.int().nonnegative(),
+  eosTokenIds: z.array(z.int().nonnegative()).min(1),
+});
+export type ModelConfig = z.infer<typeof modelConfigSchema>;
+
+/**
+ * A tensor in the weight image. `rows` are output features, `cols` input features (a norm has one row).
+ * Types: `f32`; `q4_1`: per 32 columns fp16 scale, fp16 minimum, 16 bytes of nibbles (low nibbles first half); `q8_0`: per 32 columns fp16
+ * scale, 32 int8. The q and k projections are in Hugging Face's row order (rotate-half RoPE), not in GGUF's permuted one.
+ */
+export const tensorSchema = z.strictObject({
+  name: z.string(),
+  digest: z.string(),
+  type: z.enum(["f32", "q4_1", "q8_0"]),
+  rows: z.int().positive(),
+  cols: z.int().positive(),
+  offset: z.int().nonnegative(),
+  bytes: z.int().positive(),
+});
+export type Tensor = z.infer<typeof tensorSchema>;
+
+export const fileSchema = z.strictObject({ file: z.string(), sha256: z.string(), bytes: z.int().positive() });
+export type BuiltFile = z.infer<typeof fileSchema>;
+
+/** A base model as built: the image is the concatenation of `parts`; tensors lie in it at 64-byte boundaries. */
+export const baseModelSchema = z.strictObject({
+  id: z.string(),
+  /** sha256 over the tensors' names, types, shapes and digests. */
+  digest: z.string(),
+  created: z.int().describe("Unix seconds of the checkpoint's release"),
+  origin: z.string(),
+  license: z.string(),
+  config: modelConfigSchema,
+  tensors: z.array(tensorSchema),
+  imageBytes: z.int().positive(),
+  parts: z.array(fileSchema).min(1),
+  tokenizer: fileSchema,
+});
+export type BaseModel = z.infer<typeof baseModelSchema>;

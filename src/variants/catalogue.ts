@@ -1,0 +1,39 @@
+// The variants that this build serves: base models and recipes as the build validated them, compiled into plans.
+import { z } from "zod";
+import { baseModelSchema, fileSchema } from "./base.ts";
+import { compileOnnxPlan, compilePlan, type Plan, PlanError } from "./plan.ts";
+import { type Recipe, recipeSchema } from "./recipe.ts";
+
+/** What the build writes to dist/catalogue.json. */
+export const catalogueFileSchema = z.strictObject({
+  bases: z.array(baseModelSchema).min(1),
+  recipes: z.array(recipeSchema).min(1),
+  /** For a recipe with `onnx`: the parts of its file, by recipe id. */
+  onnx: z.record(z.string(), z.array(fileSchema)),
+});
+export type CatalogueFile = z.infer<typeof catalogueFileSchema>;
+
+export interface Variant {
+  readonly recipe: Recipe;
+  readonly plan: Plan;
+}
+
+/** Variants by id, in the order in which they are listed. */
+export type Catalogue = ReadonlyMap<string, Variant>;
+
+/**
+ * @throws PlanError when a recipe asks for what its base does not have, or two recipes share an id
+ */
+export function compileCatalogue(file: CatalogueFile): Catalogue {
+  const bases = new Map(file.bases.map((base) => [base.id, base]));
+  const catalogue = new Map<string, Variant>();
+  for (const recipe of file.recipes) {
+    const base = bases.get(recipe.base);
+    if (!base) throw new PlanError(`${recipe.id}: base ${recipe.base} is not among ${[...bases.keys()].join(", ")}`);
+    if (catalogue.has(recipe.id)) throw new PlanError(`${recipe.id}: two recipes have this id`);
+    const plan =
+      "slots" in recipe ? compilePlan(recipe, base) : compileOnnxPlan(recipe, base, file.onnx[recipe.id] ?? []);
+    catalogue.set(recipe.id, { recipe, plan });
+  }
+  return catalogue;
+}

@@ -1,0 +1,52 @@
+// A recipe says how a variant differs from its base model. This schema is the only definition of the format.
+import { z } from "zod";
+
+const id = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9.-]*$/, "use lower-case letters, digits, dots and hyphens")
+  .max(100);
+
+/** One entry of the execution list: a layer of the base with its attention, its MLP or both. A layer may come back any number of times. */
+export const slotSchema = z
+  .strictObject({
+    layer: z.int().nonnegative(),
+    attn: z.boolean().default(true),
+    mlp: z.boolean().default(true),
+  })
+  .refine((slot) => slot.attn || slot.mlp, "a slot without attention and MLP does nothing: leave it out");
+export type Slot = z.infer<typeof slotSchema>;
+
+/** Where a variant comes from: a paper or a file, and the place in it. */
+const originSchema = z.strictObject({
+  source: z.string().min(1),
+  section: z.string().min(1),
+});
+
+const common = {
+  $schema: z.string().optional(),
+  id,
+  /** Folder under models/ that holds the checkpoint; its tokenizer and chat template serve this variant. */
+  base: id,
+  title: z.string().min(1),
+  origin: originSchema,
+  /** `stable`: meant for use. `experimental`: quality is visibly reduced. `research`: kept to study, its text is mostly broken. */
+  status: z.enum(["stable", "experimental", "research"]),
+};
+
+/** A variant made of the base model's layers. */
+export const slotRecipeSchema = z.strictObject({ ...common, slots: z.array(slotSchema).min(1).max(1024) });
+
+/** A LLaMA decoder that a user brings as an ONNX file with transformers.js's input and output names. */
+export const onnxRecipeSchema = z.strictObject({
+  ...common,
+  onnx: z.strictObject({
+    /** Path from the project's root. */
+    file: z.string().regex(/\.onnx$/, "an .onnx file"),
+    contextLength: z.int().positive(),
+  }),
+});
+
+export const recipeSchema = z.union([slotRecipeSchema, onnxRecipeSchema]);
+export type SlotRecipe = z.infer<typeof slotRecipeSchema>;
+export type OnnxRecipe = z.infer<typeof onnxRecipeSchema>;
+export type Recipe = z.infer<typeof recipeSchema>;
