@@ -1,0 +1,40 @@
+import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
+import { defineConfig } from "vitest/config";
+
+// `workerd`: unit tests, inside the Workers runtime. `node`: what needs files or processes: the build, parity with PyTorch, end to end.
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./wrangler.toml" },
+            miniflare: {
+              bindings: { API_KEYS: "sk-test-one,sk-test-two" },
+              // Only so that the binding resolves: a unit test gives the app a stand-in, and what is inside the replica is tested directly.
+              workers: [
+                {
+                  name: "franken-replica",
+                  modules: true,
+                  compatibilityDate: "2026-04-01",
+                  script: `import { DurableObject } from "cloudflare:workers"; export class Replica extends DurableObject {}; export default {};`,
+                  durableObjects: { REPLICA: "Replica" },
+                },
+              ],
+            },
+          }),
+        ],
+        test: { name: "workerd", include: ["test/**/*.test.ts"], exclude: ["test/**/*.node.test.ts"] },
+      },
+      {
+        test: {
+          name: "node",
+          include: ["test/**/*.node.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
