@@ -2,6 +2,7 @@ import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 
 // `workerd`: unit tests, inside the Workers runtime. `node`: what needs files or processes: the build, parity with PyTorch, end to end.
+// `interop`: slower checks against real peers.
 export default defineConfig({
   test: {
     projects: [
@@ -24,7 +25,7 @@ export default defineConfig({
             },
           }),
         ],
-        test: { name: "workerd", include: ["test/**/*.test.ts"], exclude: ["test/**/*.node.test.ts"] },
+        test: { name: "workerd", include: ["test/**/*.test.ts"], exclude: ["test/**/*.{node,interop}.test.ts"] },
       },
       {
         test: {
@@ -32,6 +33,15 @@ export default defineConfig({
           include: ["test/**/*.node.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: "interop",
+          include: ["test/**/*.interop.test.ts"],
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
           fileParallelism: false,
         },
       },

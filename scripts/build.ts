@@ -5,7 +5,8 @@ import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { buildCatalogue, readRecipes } from "./build/catalogue.ts";
 import { sha256 } from "./build/checkpoint.ts";
-import { catalogueFile, gatewayAssetsDir, root, weightsDir, workersDir } from "./build/paths.ts";
+import { buildKernels } from "./build/kernels.ts";
+import { catalogueFile, kernelsDir, root, tokenizersFile, weightsDir, workersDir } from "./build/paths.ts";
 import { writeFiles } from "./build/weights.ts";
 import { bundleWorkers } from "./build/workers.ts";
 
@@ -21,13 +22,22 @@ const STEPS: readonly Step[] = [
   {
     name: "weights",
     inputs: ["models", "src/variants", "scripts/build", "package-lock.json"],
-    outputs: [catalogueFile, weightsDir, gatewayAssetsDir],
+    outputs: [catalogueFile, weightsDir, tokenizersFile],
     async run() {
-      const { catalogue, weights, assets } = await buildCatalogue(await readRecipes());
+      const { catalogue, weights, tokenizers } = await buildCatalogue(await readRecipes());
       await writeFiles(weightsDir, weights);
-      await writeFiles(gatewayAssetsDir, assets);
+      await writeFile(tokenizersFile, JSON.stringify(tokenizers));
       await writeFile(catalogueFile, JSON.stringify(catalogue));
       return `${catalogue.recipes.length} variants of ${catalogue.bases.map((base) => base.id).join(", ")}`;
+    },
+  },
+  {
+    name: "kernels",
+    inputs: ["src/engine/wasm/assembly", "scripts/build/kernels.ts", "package-lock.json"],
+    outputs: [kernelsDir],
+    async run() {
+      const { relaxed, plain } = await buildKernels();
+      return `${relaxed} bytes with relaxed SIMD, ${plain} without`;
     },
   },
   {
@@ -39,6 +49,7 @@ const STEPS: readonly Step[] = [
       "scripts/build/workers.ts",
       "package-lock.json",
       "dist/catalogue.json",
+      "dist/tokenizers.json",
     ],
     outputs: [workersDir],
     async run() {

@@ -7,12 +7,14 @@ import { type CatalogueFile, compileCatalogue } from "../../src/variants/catalog
 import { type Recipe, recipeSchema } from "../../src/variants/recipe.ts";
 import { readCheckpoint } from "./checkpoint.ts";
 import { recipesDir, root } from "./paths.ts";
+import type { TokenizerFile } from "./tokenizer.ts";
 import { addFile, buildBase, type Files, PART_BYTES } from "./weights.ts";
 
 export interface BuiltCatalogue {
   readonly catalogue: CatalogueFile;
   readonly weights: Files;
-  readonly assets: Files;
+  /** By base model. */
+  readonly tokenizers: Record<string, TokenizerFile>;
 }
 
 /** Recipes in the order in which they are listed: unpruned models first, then by name with numbers in numeric order. */
@@ -44,13 +46,13 @@ function parseRecipe(text: string, name: string): Recipe {
 /** @throws Error or PlanError that names the part, recipe, slot, layer or tensor at fault */
 export async function buildCatalogue(recipes: readonly Recipe[]): Promise<BuiltCatalogue> {
   const weights: Files = new Map();
-  const assets: Files = new Map();
+  const tokenizers: Record<string, TokenizerFile> = {};
   const bases = [];
   for (const id of new Set(recipes.map((recipe) => recipe.base))) {
     const built = buildBase(await readCheckpoint(id));
     bases.push(built.base);
     for (const [name, bytes] of built.weights) weights.set(name, bytes);
-    for (const [name, bytes] of built.assets) assets.set(name, bytes);
+    tokenizers[id] = built.tokenizer;
   }
   const onnx: Record<string, BuiltFile[]> = {};
   for (const recipe of recipes) {
@@ -66,5 +68,5 @@ export async function buildCatalogue(recipes: readonly Recipe[]): Promise<BuiltC
   }
   const catalogue: CatalogueFile = { bases, recipes: [...recipes], onnx };
   compileCatalogue(catalogue);
-  return { catalogue, weights, assets };
+  return { catalogue, weights, tokenizers };
 }

@@ -7,8 +7,10 @@ export const modelsDir = join(root, "models");
 export const recipesDir = join(root, "src/variants/recipes");
 /** Static assets of the replica Worker: the weight image's parts. */
 export const weightsDir = join(root, "dist/weights");
-/** Static assets of the gateway Worker: the tokenizer. */
-export const gatewayAssetsDir = join(root, "dist/gateway-assets");
+/** Tokenizers and chat templates by base model; the gateway imports it. */
+export const tokenizersFile = join(root, "dist/tokenizers.json");
+/** The WebAssembly kernels: relaxed.wasm and plain.wasm. */
+export const kernelsDir = join(root, "dist/kernels");
 /** Base models and recipes, validated; both Workers import it. */
 export const catalogueFile = join(root, "dist/catalogue.json");
 /** The two Workers, bundled as they deploy. */

@@ -3,7 +3,8 @@ import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { BaseModel, BuiltFile, ModelConfig, Tensor } from "../../src/variants/base.ts";
 import { type Checkpoint, type CheckpointTensor, sha256 } from "./checkpoint.ts";
-import { buildTokenizer } from "./tokenizer.ts";
+import { packQ4, packQ8 } from "./pack.ts";
+import { buildTokenizer, type TokenizerFile } from "./tokenizer.ts";
 
 export const PART_BYTES = 24 * 1024 * 1024;
 const ALIGN = 64;
@@ -15,7 +16,7 @@ export type Files = Map<string, Uint8Array>;
 export interface BuiltBase {
   readonly base: BaseModel;
   readonly weights: Files;
-  readonly assets: Files;
+  readonly tokenizer: TokenizerFile;
 }
 
 /** Pure: the same checkpoint gives the same bytes. */
@@ -24,7 +25,7 @@ export function buildBase(checkpoint: Checkpoint): BuiltBase {
   const config = modelConfig(checkpoint);
   let end = 0;
   const laid = checkpoint.tensors.map((source) => {
-    const data = huggingFaceRowOrder(source, config);
+    const data = pack({ ...source, data: huggingFaceRowOrder(source, config) });
     const offset = align(end);
     end = offset + data.length;
     const { name, type, rows, cols } = source;
@@ -41,8 +42,6 @@ export function buildBase(checkpoint: Checkpoint): BuiltBase {
     const bytes = image.subarray(start, start + PART_BYTES);
     parts.push(addFile(weights, "bin", bytes));
   }
-  const assets: Files = new Map();
-  const tokenizer = addFile(assets, "json", Buffer.from(JSON.stringify(buildTokenizer(checkpoint))));
   return {
     base: {
       id: manifest.id,
@@ -54,10 +53,9 @@ export function buildBase(checkpoint: Checkpoint): BuiltBase {
       tensors,
       imageBytes: image.length,
       parts,
-      tokenizer,
     },
     weights,
-    assets,
+    tokenizer: buildTokenizer(checkpoint),
   };
 }
 
@@ -104,6 +102,11 @@ function modelConfig({ manifest, metadata }: Checkpoint): ModelConfig {
     bosTokenId: number("tokenizer.ggml.bos_token_id"),
     eosTokenIds: [...new Set([number("tokenizer.ggml.eos_token_id"), ...(endOfText >= 0 ? [endOfText] : [])])],
   };
+}
+
+function pack({ type, data, rows, cols }: CheckpointTensor): Uint8Array {
+  if (type === "f32") return data;
+  return type === "q4_1" ? packQ4(data, rows, cols) : packQ8(data, rows, cols);
 }
 
 /**

@@ -24,7 +24,7 @@ export async function bundleWorkers(): Promise<void> {
 }
 
 /** @throws Error with wrangler's output when it fails */
-function bundle(config: string, outdir: string): Promise<void> {
+export function bundle(config: string, outdir: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const wrangler = spawn(
       process.execPath,

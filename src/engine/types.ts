@@ -44,7 +44,7 @@ export interface Engine {
   /**
    * Appends tokens to each sequence of the batch and returns one logits array per entry, in order: `[rows, vocab]`, row-major, with
    * rows 0, 1 or the number of tokens by `StepInput.logits`. Arrays are valid until the next step. An entry's result does not depend
-   * on what else is in the batch.
+   * on what else is in the batch. A row in which a NaN or an infinity came up is all NaN; other rows are not touched by it.
    * @throws EngineError `context_overflow` when an entry goes beyond its capacity; nothing is appended then
    */
   step(batch: readonly StepInput[], pace: Pace): Promise<Float32Array[]>;

@@ -14,16 +14,20 @@ export interface ReadOptions {
 
 const READ_BYTES = 1 << 20;
 
+/** Puts bytes where they belong: for a destination that may move while parts are read. */
+export type Put = (chunk: Uint8Array, offset: number) => void;
+
 /**
  * Reads parts one after another straight into place; nothing is held twice.
- * @param destination the image, as long as all parts together
+ * @param destination the image, as long as all parts together, or what puts bytes into it
  * @throws EngineError `damaged_weights` that names the part that is missing, short, long or altered
  */
 export async function readParts(
   parts: readonly BuiltFile[],
-  destination: Uint8Array,
+  destination: Uint8Array | Put,
   { open, onProgress }: ReadOptions,
 ): Promise<void> {
+  const put: Put = typeof destination === "function" ? destination : (chunk, at) => destination.set(chunk, at);
   let offset = 0;
   for (const part of parts) {
     const damaged = (problem: string) =>
@@ -37,7 +41,7 @@ export async function readParts(
     const end = offset + part.bytes;
     for await (const chunk of chunks(stream)) {
       if (offset + chunk.length > end) throw damaged(`has more than ${part.bytes} bytes`);
-      destination.set(chunk, offset);
+      put(chunk, offset);
       hash.update(chunk);
       offset += chunk.length;
       onProgress?.(offset);
@@ -75,32 +79,43 @@ export function fromHalf(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
+const BLOCK = 32;
+/** Bytes of eight interleaved rows' scales, and of a block of them all, by type. */
+const INTERLEAVED = { q4_1: { header: 32, bytes: 160 }, q8_0: { header: 16, bytes: 272 } } as const;
+
 /**
- * A tensor's values as fp32, `[rows, cols]` row-major.
+ * A tensor's values as fp32, `[rows, cols]` row-major. Exact: the layout is the one that scripts/build/pack.ts describes.
  * @param image the weight image that `tensor.offset` counts in
  */
 export function dequantize(tensor: Tensor, image: Uint8Array): Float32Array {
   const { rows, cols, offset, bytes, type } = tensor;
   const view = new DataView(image.buffer, image.byteOffset + offset, bytes);
   const values = new Float32Array(rows * cols);
-  const blocks = values.length / 32;
   if (type === "f32") {
     for (let i = 0; i < values.length; i++) values[i] = view.getFloat32(i * 4, true);
-  } else if (type === "q8_0") {
+    return values;
+  }
+  const { header, bytes: blockBytes } = INTERLEAVED[type];
+  const blocks = cols / BLOCK;
+  for (let row = 0; row < rows; row++) {
+    const inGroup = row & 7;
     for (let block = 0; block < blocks; block++) {
-      const at = block * 34;
-      const scale = fromHalf(view.getUint16(at, true));
-      for (let i = 0; i < 32; i++) values[block * 32 + i] = scale * view.getInt8(at + 2 + i);
-    }
-  } else {
-    for (let block = 0; block < blocks; block++) {
-      const at = block * 20;
-      const scale = fromHalf(view.getUint16(at, true));
-      const minimum = fromHalf(view.getUint16(at + 2, true));
-      for (let i = 0; i < 16; i++) {
-        const pair = view.getUint8(at + 4 + i);
-        values[block * 32 + i] = scale * (pair & 15) + minimum;
-        values[block * 32 + 16 + i] = scale * (pair >> 4) + minimum;
+      const at = ((row >> 3) * blocks + block) * blockBytes;
+      const scale = fromHalf(view.getUint16(at + 2 * inGroup, true));
+      const to = row * cols + block * BLOCK;
+      if (type === "q8_0") {
+        const from = at + header + 2 * inGroup;
+        for (let col = 0; col < BLOCK; col++) {
+          values[to + col] = scale * view.getInt8(from + (col >> 1) * 16 + (col & 1));
+        }
+      } else {
+        const minimum = fromHalf(view.getUint16(at + 16 + 2 * inGroup, true));
+        const from = at + header + (inGroup & 3) * 4;
+        const shift = inGroup & 4;
+        for (let col = 0; col < BLOCK; col++) {
+          const pair = view.getUint8(from + (col >> 2) * 16 + (col & 3));
+          values[to + col] = scale * ((pair >> shift) & 15) + minimum;
+        }
       }
     }
   }

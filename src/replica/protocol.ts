@@ -39,7 +39,7 @@ export type Frame = z.infer<typeof frameSchema>;
 export type ReplicaErrorCode = Extract<Frame, { type: "error" }>["code"];
 
 export interface ReplicaStatus {
-  readonly state: "idle" | "loading" | "ready" | "failed";
+  readonly state: "loading" | "ready" | "failed";
   /** 0 to 1 while loading. */
   readonly progress: number;
   /** Why loading failed. */
@@ -54,8 +54,8 @@ export interface ReplicaStatus {
 
 /** The replica as its caller sees it; the Durable Object implements it, the gateway calls it by RPC, a test may stand in for it. */
 export interface Replica {
-  /** Starts loading if nothing has yet, and tells how far it is. */
-  status(): Promise<ReplicaStatus>;
+  /** Starts loading a base model's weights if nothing has yet, and tells how far it is. */
+  status(baseId: string): Promise<ReplicaStatus>;
   /** Frames of one generation. Cancelling the stream stops the computation. Loads first if nothing has yet. */
   generate(request: GenerateRequest): Promise<ReadableStream<Uint8Array>>;
 }

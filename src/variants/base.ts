@@ -20,8 +20,9 @@ export type ModelConfig = z.infer<typeof modelConfigSchema>;
 
 /**
  * A tensor in the weight image. `rows` are output features, `cols` input features (a norm has one row).
- * Types: `f32`; `q4_1`: per 32 columns fp16 scale, fp16 minimum, 16 bytes of nibbles (low nibbles first half); `q8_0`: per 32 columns fp16
- * scale, 32 int8. The q and k projections are in Hugging Face's row order (rotate-half RoPE), not in GGUF's permuted one.
+ * Types: `f32`; `q4_1`: per 32 columns fp16 scale, fp16 minimum, 32 nibbles; `q8_0`: per 32 columns fp16 scale, 32 int8. Of the last two,
+ * eight rows are interleaved as scripts/build/pack.ts describes, and rows of zeros fill the last eight. The q and k projections are in
+ * Hugging Face's row order (rotate-half RoPE), not in GGUF's permuted one.
  */
 export const tensorSchema = z.strictObject({
   name: z.string(),
@@ -49,6 +50,5 @@ export const baseModelSchema = z.strictObject({
   tensors: z.array(tensorSchema),
   imageBytes: z.int().positive(),
   parts: z.array(fileSchema).min(1),
-  tokenizer: fileSchema,
 });
 export type BaseModel = z.infer<typeof baseModelSchema>;

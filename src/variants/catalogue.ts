@@ -1,5 +1,6 @@
 // The variants that this build serves: base models and recipes as the build validated them, compiled into plans.
 import { z } from "zod";
+import { adapterSchema } from "./adapter.ts";
 import { baseModelSchema, fileSchema } from "./base.ts";
 import { compileOnnxPlan, compilePlan, type Plan, PlanError } from "./plan.ts";
 import { type Recipe, recipeSchema } from "./recipe.ts";
@@ -10,6 +11,8 @@ export const catalogueFileSchema = z.strictObject({
   recipes: z.array(recipeSchema).min(1),
   /** For a recipe with `onnx`: the parts of its file, by recipe id. */
   onnx: z.record(z.string(), z.array(fileSchema)),
+  /** For a recipe with `adapter`: the adapter as built, by recipe id. */
+  adapters: z.record(z.string(), adapterSchema).optional(),
 });
 export type CatalogueFile = z.infer<typeof catalogueFileSchema>;
 
@@ -32,7 +35,9 @@ export function compileCatalogue(file: CatalogueFile): Catalogue {
     if (!base) throw new PlanError(`${recipe.id}: base ${recipe.base} is not among ${[...bases.keys()].join(", ")}`);
     if (catalogue.has(recipe.id)) throw new PlanError(`${recipe.id}: two recipes have this id`);
     const plan =
-      "slots" in recipe ? compilePlan(recipe, base) : compileOnnxPlan(recipe, base, file.onnx[recipe.id] ?? []);
+      "slots" in recipe
+        ? compilePlan(recipe, base, file.adapters?.[recipe.id])
+        : compileOnnxPlan(recipe, base, file.onnx[recipe.id] ?? []);
     catalogue.set(recipe.id, { recipe, plan });
   }
   return catalogue;

@@ -1,4 +1,5 @@
 // Compiles a recipe into a plan: the tensors that each slot reads and what a token costs. Pure; runs at build time and in the Workers.
+import type { Adapter } from "./adapter.ts";
 import type { BaseModel, BuiltFile, ModelConfig, Tensor } from "./base.ts";
 import type { OnnxRecipe, SlotRecipe } from "./recipe.ts";
 
@@ -48,6 +49,8 @@ export interface Plan {
   /** Slots with attention, which is the number of KV caches. */
   readonly kvSlots: number;
   readonly contextLength: number;
+  /** Low-rank corrections to some of the slots' linears. */
+  readonly adapter: Adapter | undefined;
   readonly costs: Costs;
   /** Parts of the ONNX file of a model that a user brings: then `slots` is empty and the graph is the model. */
   readonly onnx: readonly BuiltFile[] | undefined;
@@ -77,9 +80,11 @@ const LAYER_TENSORS = {
 } satisfies Record<string, Shape>;
 
 /**
+ * @param adapter the recipe's adapter as built
  * @throws PlanError naming the recipe, the slot and the layer or tensor that is not there or has another shape
  */
-export function compilePlan(recipe: SlotRecipe, base: BaseModel): Plan {
+export function compilePlan(recipe: SlotRecipe, base: BaseModel, adapter?: Adapter): Plan {
+  if (recipe.adapter && !adapter) throw new PlanError(`${recipe.id}: ${recipe.adapter.file} was not built`);
   const { config } = base;
   const byName = new Map(base.tensors.map((tensor) => [tensor.name, tensor]));
   const tensor = (name: string, [rows, cols]: [number, number], where: string): Tensor => {
@@ -138,7 +143,11 @@ export function compilePlan(recipe: SlotRecipe, base: BaseModel): Plan {
   const kvValues = kvSlots * 2 * config.kvHeads * config.headDim;
   return {
     id: recipe.id,
-    fingerprint: [base.digest, ...slots.map((s) => `${s.layer}${s.attn ? "a" : ""}${s.mlp ? "m" : ""}`)].join(" "),
+    fingerprint: [
+      base.digest,
+      ...slots.map((s) => `${s.layer}${s.attn ? "a" : ""}${s.mlp ? "m" : ""}`),
+      ...(adapter ? [`+${adapter.digest}`] : []),
+    ].join(" "),
     base,
     embedding,
     outputNorm,
@@ -146,9 +155,10 @@ export function compilePlan(recipe: SlotRecipe, base: BaseModel): Plan {
     slots,
     kvSlots,
     contextLength: config.contextLength,
+    adapter,
     costs: {
-      weightBytes: sum(read.map((t) => t.bytes)),
-      multiplyAdds: sum(read.filter((t) => t.rows > 1).map((t) => t.rows * t.cols)),
+      weightBytes: sum(read.map((t) => t.bytes)) + (adapter?.imageBytes ?? 0),
+      multiplyAdds: sum(read.filter((t) => t.rows > 1).map((t) => t.rows * t.cols)) + (adapter?.imageBytes ?? 0),
       kvValues,
       kvBytes: kvValues * 2,
     },
@@ -175,6 +185,7 @@ export function compileOnnxPlan(recipe: OnnxRecipe, base: BaseModel, parts: read
     slots: [],
     kvSlots: 0,
     contextLength: recipe.onnx.contextLength,
+    adapter: undefined,
     costs: { weightBytes: bytes, multiplyAdds: Math.round(bytes / 4), kvValues: 0, kvBytes: 0 },
     onnx: parts,
   };

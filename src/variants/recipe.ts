@@ -33,8 +33,22 @@ const common = {
   status: z.enum(["stable", "experimental", "research"]),
 };
 
+/** A low-rank adapter (LoRA: Hu et al., arXiv 2106.09685; EoRA: Liu et al., arXiv 2410.21271) in PEFT's safetensors form. */
+const adapterFileSchema = z.strictObject({
+  /** Path from the project's root. */
+  file: z.string().regex(/^models\/.+\.safetensors$/, "a .safetensors file under models/"),
+  /** What PEFT's layer numbers count: layers of the base, or slots of this recipe. */
+  numbering: z.enum(["layers", "slots"]).default("layers"),
+  /** Factor on B A x; default: lora_alpha and r of the adapter_config.json beside the file. */
+  scale: z.number().optional(),
+});
+
 /** A variant made of the base model's layers. */
-export const slotRecipeSchema = z.strictObject({ ...common, slots: z.array(slotSchema).min(1).max(1024) });
+export const slotRecipeSchema = z.strictObject({
+  ...common,
+  slots: z.array(slotSchema).min(1).max(1024),
+  adapter: adapterFileSchema.optional(),
+});
 
 /** A LLaMA decoder that a user brings as an ONNX file with transformers.js's input and output names. */
 export const onnxRecipeSchema = z.strictObject({

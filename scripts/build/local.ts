@@ -1,0 +1,36 @@
+// Both Workers for the local runtime: code as bundled by the build, everything else from their wrangler files.
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { Log, LogLevel, type MiniflareOptions, type WorkerOptions } from "miniflare";
+import { root, workersDir } from "./paths.ts";
+import { quietWrangler, WORKERS } from "./workers.ts";
+
+/** Options for `new Miniflare`; the caller adds where it listens, where its state lives and who gets the log. */
+export async function localRuntime(): Promise<MiniflareOptions & { workers: WorkerOptions[] }> {
+  return {
+    workers: await Promise.all(WORKERS.map(workerOptions)),
+    cf: false,
+    log: new Log(LogLevel.NONE),
+    structuredWorkerdLogs: true,
+  };
+}
+
+async function workerOptions({ name, config }: (typeof WORKERS)[number]): Promise<WorkerOptions> {
+  Object.assign(process.env, quietWrangler, { WRANGLER_LOG: "error" });
+  const { unstable_getMiniflareWorkerOptions } = await import("wrangler");
+  const { workerOptions, main } = unstable_getMiniflareWorkerOptions(join(root, config));
+  const dir = join(workersDir, name);
+  const entry = `${main?.split("/").at(-1)?.replace(/\.ts$/, "")}.js`;
+  const files = (await readdir(dir)).filter((file) => file === entry || file.endsWith(".wasm"));
+  files.sort((a, b) => Number(b === entry) - Number(a === entry));
+  const { modulesRules: _, ...bindings } = workerOptions;
+  return {
+    name: `franken-${name}`,
+    ...bindings,
+    modulesRoot: dir,
+    modules: files.map((file) => ({
+      type: file === entry ? ("ESModule" as const) : ("CompiledWasm" as const),
+      path: join(dir, file),
+    })),
+  };
+}

@@ -1,0 +1,88 @@
+// `npm start`: runs both Workers, as bundled by the build and configured by their wrangler files, in one local Workers runtime.
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { Miniflare } from "miniflare";
+import { localRuntime } from "./build/local.ts";
+import { root } from "./build/paths.ts";
+
+const HOST = "127.0.0.1";
+
+/** @throws Error that says what to do when the port cannot be had */
+async function claimPort(): Promise<number> {
+  const port = Number(process.env.PORT ?? 8787);
+  if (!Number.isInteger(port) || port < 1 || port > 65535) {
+    throw new Error(`PORT is ${process.env.PORT}; it must be a number from 1 to 65535`);
+  }
+  await new Promise<void>((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === "EADDRINUSE"
+          ? new Error(
+              `port ${port} is taken: stop what listens there, or choose another with PORT=${port + 1} npm start`,
+            )
+          : error,
+      ),
+    );
+    probe.listen(port, HOST, () => probe.close(() => resolve()));
+  });
+  return port;
+}
+
+async function localKey(): Promise<string> {
+  const key = /^API_KEYS\s*=\s*"?([^",\s]+)/m.exec(await readFile(join(root, ".dev.vars"), "utf8"))?.[1];
+  if (!key) throw new Error(".dev.vars has no API_KEYS: delete the file, and the next start makes a new key");
+  return key;
+}
+
+/** Waits until the replica has its weights; shows how far it is. */
+async function untilReady(url: string): Promise<void> {
+  const progress = (text: string) => process.stderr.isTTY && process.stderr.write(`\r\x1b[K${text}`);
+  if (!process.stderr.isTTY) process.stderr.write("loading weights …\n");
+  for (;;) {
+    const response = await fetch(`${url}/health`);
+    const health = (await response.json()) as { status: string; progress?: number; error?: string };
+    if (response.ok) break;
+    if (health.status === "failed") throw new Error(health.error);
+    progress(`loading weights … ${Math.round((health.progress ?? 0) * 100)} %`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  progress("");
+}
+
+async function start(): Promise<void> {
+  const port = await claimPort();
+  const key = await localKey();
+  const miniflare = new Miniflare({
+    ...(await localRuntime()),
+    host: HOST,
+    port,
+    defaultPersistRoot: join(root, ".wrangler/state/v3"),
+    handleStructuredLogs: ({ message }: { message: string }) => console.log(message),
+  });
+  let stopping = false;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => {
+      if (stopping) return;
+      stopping = true;
+      miniflare.dispose().finally(() => process.exit(0));
+    });
+  }
+  try {
+    await miniflare.ready;
+    const url = `http://${HOST}:${port}`;
+    await untilReady(url);
+    const body = JSON.stringify({ model: "smollm2-135m", messages: [{ role: "user", content: "Say hello." }] });
+    const curl = `curl ${url}/v1/chat/completions -H 'Authorization: Bearer ${key}' -H 'Content-Type: application/json' -d '${body}'`;
+    console.log(`Franken Gateway is ready at ${url}  key: ${key}  try: ${curl}`);
+  } catch (error) {
+    await miniflare.dispose();
+    if (!stopping) throw error;
+  }
+}
+
+start().catch((error: Error) => {
+  console.error(`cannot start: ${error.message}`);
+  process.exitCode = 1;
+});

@@ -1,0 +1,184 @@
+// Runs many generations on one engine: each round steps every sequence that decodes and one chunk of one prompt, so that a long prompt
+// does not stall the answers under way. A generation's tokens do not depend on what else is running.
+import type { Plan } from "../variants/plan.ts";
+import type { Sampler } from "./sampling/index.ts";
+import { type Engine, EngineError, type Pace, type Sequence, type StepInput } from "./types.ts";
+
+export interface Generation {
+  readonly plan: Plan;
+  readonly promptIds: readonly number[];
+  readonly maxTokens: number;
+  /** Tokens that end the model's turn; they are not delivered. */
+  readonly endIds: readonly number[];
+  readonly sampler: Sampler;
+  /**
+   * Receives a token. While the returned promise is pending the receiver is behind and the sequence pauses; a rejection means that it is
+   * gone and ends the generation without a further call.
+   */
+  onToken(id: number): Promise<void> | undefined;
+  onEnd(reason: "stop" | "length"): void;
+  onError(error: unknown): void;
+}
+
+export interface Batcher {
+  /** Queues a generation; the returned function cancels it, at the latest after the step under way. */
+  submit(generation: Generation): () => void;
+  /** Generations that wait for a place. */
+  readonly queued: number;
+  /** Generations that hold a sequence. */
+  readonly running: number;
+}
+
+export interface BatcherOptions {
+  readonly engine: Engine;
+  readonly pace: Pace;
+  /** Most sequences at once; more wait their turn. */
+  readonly maxRunning: number;
+}
+
+interface Running {
+  readonly generation: Generation;
+  readonly sequence: Sequence;
+  /** Prompt tokens that have gone in. */
+  prefilled: number;
+  /** The last token sampled, not yet in the KV cache. */
+  next: number | undefined;
+  generated: number;
+  paused: boolean;
+  over: boolean;
+}
+
+export function createBatcher({ engine, pace, maxRunning }: BatcherOptions): Batcher {
+  const queue: Generation[] = [];
+  let running: Running[] = [];
+  let looping = false;
+  let wake: (() => void) | undefined;
+
+  const finish = (entry: Running): void => {
+    entry.over = true;
+    wake?.();
+  };
+
+  /** Opens sequences for those at the head of the queue, as far as places and memory allow. */
+  async function admit(): Promise<void> {
+    while (running.length < maxRunning) {
+      const generation = queue[0];
+      if (!generation) return;
+      try {
+        const sequence = await engine.open(generation.plan, generation.promptIds.length + generation.maxTokens);
+        if (queue[0] !== generation) {
+          sequence.close();
+          continue;
+        }
+        queue.shift();
+        running.push({ generation, sequence, prefilled: 0, next: undefined, generated: 0, paused: false, over: false });
+      } catch (error) {
+        // Memory comes back when a running generation ends; without one, waiting would be for ever.
+        if (error instanceof EngineError && error.code === "out_of_memory" && running.length > 0) return;
+        if (queue[0] !== generation) continue;
+        queue.shift();
+        generation.onError(error);
+      }
+    }
+  }
+
+  function nextInput(entry: Running): StepInput {
+    const { sequence, generation, prefilled } = entry;
+    if (entry.next !== undefined) return { sequence, tokens: [entry.next], logits: "last" };
+    const tokens = generation.promptIds.slice(prefilled, prefilled + engine.maxChunk);
+    const last = prefilled + tokens.length === generation.promptIds.length;
+    return { sequence, tokens, logits: last ? "last" : "none" };
+  }
+
+  function take(entry: Running, input: StepInput, logits: Float32Array): void {
+    if (entry.next === undefined) entry.prefilled += input.tokens.length;
+    if (input.logits === "none" || entry.over) return;
+    const { generation } = entry;
+    const { id } = generation.sampler.next(logits, entry.sequence.length);
+    if (generation.endIds.includes(id)) {
+      generation.onEnd("stop");
+      return finish(entry);
+    }
+    entry.next = id;
+    entry.generated++;
+    const pending = generation.onToken(id);
+    if (entry.generated === generation.maxTokens) {
+      generation.onEnd("length");
+      return finish(entry);
+    }
+    if (!pending) return;
+    entry.paused = true;
+    pending.then(
+      () => {
+        entry.paused = false;
+        wake?.();
+      },
+      () => finish(entry),
+    );
+  }
+
+  async function loop(): Promise<void> {
+    for (;;) {
+      for (const entry of running) if (entry.over) entry.sequence.close();
+      running = running.filter((entry) => !entry.over);
+      await admit();
+      if (running.length === 0 && queue.length === 0) return;
+      const ready = running.filter((entry) => !entry.over && !entry.paused);
+      const prefilling = ready.find((entry) => entry.next === undefined);
+      const stepping = ready.filter((entry) => entry.next !== undefined || entry === prefilling);
+      if (stepping.length === 0) {
+        if (running.some((entry) => entry.over)) continue;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        wake = undefined;
+        continue;
+      }
+      const inputs = stepping.map(nextInput);
+      try {
+        const outputs = await engine.step(inputs, pace);
+        for (const [i, entry] of stepping.entries()) {
+          try {
+            take(entry, inputs[i]!, outputs[i]!);
+          } catch (error) {
+            entry.generation.onError(error);
+            finish(entry);
+          }
+        }
+      } catch (error) {
+        for (const entry of stepping) {
+          if (!entry.over) entry.generation.onError(error);
+          finish(entry);
+        }
+      }
+    }
+  }
+
+  function start(): void {
+    if (looping) return wake?.();
+    looping = true;
+    loop().finally(() => {
+      looping = false;
+      if (queue.length > 0) start();
+    });
+  }
+
+  return {
+    submit(generation) {
+      queue.push(generation);
+      start();
+      return () => {
+        const at = queue.indexOf(generation);
+        if (at >= 0) queue.splice(at, 1);
+        const entry = running.find((candidate) => candidate.generation === generation);
+        if (entry) finish(entry);
+      };
+    },
+    get queued() {
+      return queue.length;
+    },
+    get running() {
+      return running.length;
+    },
+  };
+}

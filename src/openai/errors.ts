@@ -1,0 +1,128 @@
+// The one place where anything that goes wrong becomes OpenAI's error envelope.
+import { z } from "@hono/zod-openapi";
+import { ReplicaGoneError } from "../replica/client.ts";
+import type { ReplicaErrorCode } from "../replica/protocol.ts";
+import { ChatTemplateError } from "../tokenizer/index.ts";
+
+interface ErrorKind {
+  readonly status: 400 | 401 | 404 | 405 | 413 | 415 | 500 | 503 | 504;
+  readonly type: "invalid_request_error" | "server_error";
+  /** Whether OpenAI's SDKs should send the same request again, where that is not what they make of the status. */
+  readonly retry?: boolean;
+}
+
+const ERRORS = {
+  invalid_json: { status: 400, type: "invalid_request_error" },
+  missing_required_parameter: { status: 400, type: "invalid_request_error" },
+  invalid_type: { status: 400, type: "invalid_request_error" },
+  invalid_value: { status: 400, type: "invalid_request_error" },
+  unsupported_parameter: { status: 400, type: "invalid_request_error" },
+  context_length_exceeded: { status: 400, type: "invalid_request_error" },
+  invalid_api_key: { status: 401, type: "invalid_request_error" },
+  model_not_found: { status: 404, type: "invalid_request_error" },
+  unknown_url: { status: 404, type: "invalid_request_error" },
+  method_not_allowed: { status: 405, type: "invalid_request_error" },
+  request_too_large: { status: 413, type: "invalid_request_error" },
+  unsupported_media_type: { status: 415, type: "invalid_request_error" },
+  internal_error: { status: 500, type: "server_error", retry: false },
+  misconfigured: { status: 500, type: "server_error", retry: false },
+  overloaded: { status: 503, type: "server_error", retry: true },
+  out_of_memory: { status: 503, type: "server_error", retry: true },
+  replica_unavailable: { status: 503, type: "server_error", retry: true },
+  model_damaged: { status: 503, type: "server_error", retry: false },
+  deadline_exceeded: { status: 504, type: "server_error", retry: false },
+} satisfies Record<string, ErrorKind>;
+export type ErrorCode = keyof typeof ERRORS;
+
+/** What a replica reports, as clients get to know it. */
+const REPLICA_ERRORS: Record<ReplicaErrorCode, ErrorCode> = {
+  deadline_exceeded: "deadline_exceeded",
+  overloaded: "overloaded",
+  out_of_memory: "out_of_memory",
+  context_overflow: "context_length_exceeded",
+  damaged_weights: "model_damaged",
+  internal: "internal_error",
+};
+
+export interface ApiErrorOptions {
+  /** Path of the field at fault, as `messages.0.content`. Default: none. */
+  readonly param?: string | undefined;
+  /** More reply headers. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A failure whose message is meant for the client. */
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+  readonly param: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    { param, headers = {} }: ApiErrorOptions = {},
+  ) {
+    super(message);
+    this.param = param;
+    this.headers = headers;
+  }
+}
+
+export const errorEnvelopeSchema = z
+  .object({
+    error: z.object({
+      message: z.string(),
+      type: z.enum(["invalid_request_error", "server_error"]),
+      param: z.string().nullable().openapi({ description: "Path of the field at fault, as `messages.0.content`." }),
+      code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]),
+    }),
+  })
+  .openapi("Error");
+export type ErrorEnvelope = z.infer<typeof errorEnvelopeSchema>;
+
+export const replicaError = (code: ReplicaErrorCode, message: string): ApiError =>
+  new ApiError(REPLICA_ERRORS[code], message);
+
+/** An unexpected error becomes `internal_error` and tells the client nothing of itself. */
+export function toApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  if (error instanceof ReplicaGoneError) {
+    return new ApiError("replica_unavailable", "The model's replica is not reachable at the moment. Try again.");
+  }
+  if (error instanceof ChatTemplateError) return new ApiError("invalid_value", error.message, { param: "messages" });
+  return new ApiError("internal_error", "The server had an error while processing your request.");
+}
+
+export const toEnvelope = ({ code, message, param }: ApiError): ErrorEnvelope => ({
+  error: { message, type: ERRORS[code].type, param: param ?? null, code },
+});
+
+/** The reply to a request that failed before anything of it was sent. */
+export function errorResponse(error: ApiError): Response {
+  const { status, retry }: ErrorKind = ERRORS[error.code];
+  return Response.json(toEnvelope(error), {
+    status,
+    headers: {
+      ...(retry === undefined ? {} : { "x-should-retry": String(retry) }),
+      ...(retry ? { "retry-after": "1" } : {}),
+      ...error.headers,
+    },
+  });
+}
+
+/** Statuses and their codes, for the description of an endpoint. */
+export function errorResponses(...codes: ErrorCode[]) {
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of codes) {
+    const { status } = ERRORS[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  return Object.fromEntries(
+    [...byStatus].map(([status, list]) => [
+      status,
+      {
+        description: `\`error.code\` is ${list.map((code) => `\`${code}\``).join(" or ")}.`,
+        content: { "application/json": { schema: errorEnvelopeSchema } },
+      },
+    ]),
+  );
+}

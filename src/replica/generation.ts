@@ -1,0 +1,73 @@
+// One generation of a replica, from the request to the end of its stream: deadline, cancel, errors and the line in the log.
+import type { Batcher } from "../engine/batch.ts";
+import { createSampler } from "../engine/sampling/index.ts";
+import { EngineError } from "../engine/types.ts";
+import type { Plan } from "../variants/plan.ts";
+import { createOutbox } from "./outbox.ts";
+import type { Frame, GenerateRequest, ReplicaErrorCode } from "./protocol.ts";
+
+/** Generations that may wait; more are refused, because they would only time out. */
+const MAX_QUEUED = 64;
+
+export interface GenerationOptions {
+  readonly request: GenerateRequest;
+  /** The plan and what runs it, which may still be loading. Rejects with what went wrong. */
+  readonly ready: Promise<{ readonly plan: Plan; readonly batcher: Batcher }>;
+  /** Receives one entry when the generation is over, and one more when it failed for a reason that only the log should name. */
+  readonly log: (entry: object) => void;
+}
+
+/** Starts a generation and gives its frames; cancelling the stream stops it. */
+export function streamGeneration({ request, ready, log }: GenerationOptions): ReadableStream<Uint8Array> {
+  const { requestId, deadlineMs } = request;
+  const started = Date.now();
+  let cancel: (() => void) | undefined;
+  let tokens = 0;
+  let over = false;
+
+  const conclude = (outcome: string): void => {
+    over = true;
+    clearTimeout(deadline);
+    cancel?.();
+    const { variant, promptIds } = request;
+    const ms = Date.now() - started;
+    log({ event: "generation", requestId, variant, promptTokens: promptIds.length, tokens, outcome, ms });
+  };
+  const outbox = createOutbox(() => conclude("client_gone"));
+  const end = (frame: Extract<Frame, { type: "end" | "error" }>): void => {
+    if (over) return;
+    outbox.end(frame);
+    conclude(frame.type === "end" ? frame.reason : frame.code);
+  };
+  const fail = (code: ReplicaErrorCode, message: string): void => end({ type: "error", code, message });
+  const failWith = (error: unknown): void => {
+    if (error instanceof EngineError && error.code !== "bad_plan") return fail(error.code, error.message);
+    log({ event: "replica_error", requestId, message: error instanceof Error ? error.message : String(error) });
+    fail("internal", "the replica failed; its log has the reason under this request's id");
+  };
+  const deadline = setTimeout(
+    () => fail("deadline_exceeded", `the reply was not finished within ${deadlineMs} ms`),
+    deadlineMs,
+  );
+
+  ready
+    .then(({ plan, batcher }) => {
+      if (over) return;
+      if (batcher.queued >= MAX_QUEUED) return fail("overloaded", `${MAX_QUEUED} requests are waiting already`);
+      cancel = batcher.submit({
+        plan,
+        promptIds: request.promptIds,
+        maxTokens: request.maxTokens,
+        endIds: plan.base.config.eosTokenIds,
+        sampler: createSampler({ temperature: request.temperature, topP: request.topP, seed: request.seed }),
+        onToken(id) {
+          tokens++;
+          return outbox.send({ type: "token", id });
+        },
+        onEnd: (reason) => end({ type: "end", reason }),
+        onError: failWith,
+      });
+    })
+    .catch(failWith);
+  return outbox.readable;
+}

@@ -1,0 +1,72 @@
+// The Durable Object that owns an engine: runs generations in batches and streams their tokens to the gateway.
+import { DurableObject } from "cloudflare:workers";
+import { type Batcher, createBatcher } from "../engine/batch.ts";
+import type { Engine } from "../engine/types.ts";
+import type { BaseModel } from "../variants/base.ts";
+import type { Catalogue } from "../variants/catalogue.ts";
+import { type EngineKind, engineFor, type LoadingEngine, openFrom, type ReplicaEnv } from "./engine.ts";
+import { streamGeneration } from "./generation.ts";
+import { createPace } from "./pace.ts";
+import type { GenerateRequest, Replica, ReplicaStatus } from "./protocol.ts";
+
+/** Sequences that one engine steps together. */
+const MAX_RUNNING = 4;
+
+export interface ReplicaClassOptions {
+  readonly bases: readonly BaseModel[];
+  readonly catalogue: Catalogue;
+  /** The engine that the configuration names. */
+  readonly kindOf: (env: ReplicaEnv) => EngineKind;
+}
+
+/** One batcher per engine, shared by the isolate's Durable Objects as the engine is. */
+const batchers = new WeakMap<Engine, Batcher>();
+
+function batcherOf(engine: Engine, kind: EngineKind): Batcher {
+  let batcher = batchers.get(engine);
+  if (!batcher) {
+    batcher = createBatcher({ engine, pace: createPace(kind.paceMultiplyAdds), maxRunning: MAX_RUNNING });
+    batchers.set(engine, batcher);
+  }
+  return batcher;
+}
+
+/** Makes the Durable Object's class over a catalogue. */
+export function createReplicaClass({ bases, catalogue, kindOf }: ReplicaClassOptions) {
+  const load = (baseId: string, env: ReplicaEnv): LoadingEngine => {
+    const base = bases.find((candidate) => candidate.id === baseId);
+    if (!base) throw new Error(`this replica does not hold ${baseId}`);
+    return engineFor(base, kindOf(env), openFrom(env));
+  };
+  return class extends DurableObject<ReplicaEnv> implements Replica {
+    async status(baseId: string): Promise<ReplicaStatus> {
+      const { loaded, error, progress } = load(baseId, this.env);
+      const batcher = loaded && batchers.get(loaded);
+      return {
+        state: loaded ? "ready" : error ? "failed" : "loading",
+        progress,
+        error: error?.message,
+        engine: this.env.ENGINE,
+        digest: loaded?.digest ?? "",
+        residentBytes: loaded?.residentBytes() ?? 0,
+        queued: batcher?.queued ?? 0,
+        running: batcher?.running ?? 0,
+      };
+    }
+
+    async generate(request: GenerateRequest): Promise<ReadableStream<Uint8Array>> {
+      return streamGeneration({
+        request,
+        ready: this.#ready(request),
+        log: (entry) => console.log(JSON.stringify(entry)),
+      });
+    }
+
+    async #ready({ variant }: GenerateRequest) {
+      const plan = catalogue.get(variant)?.plan;
+      if (!plan) throw new Error(`this replica does not serve ${variant}`);
+      const engine = await load(plan.base.id, this.env).engine;
+      return { plan, batcher: batcherOf(engine, kindOf(this.env)) };
+    }
+  };
+}

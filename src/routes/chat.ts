@@ -1,0 +1,144 @@
+// POST /v1/chat/completions, whole and streamed.
+import { createRoute } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import {
+  ApiError,
+  chatChunkSchema,
+  chatCompletion,
+  chatCompletionSchema,
+  chatRequestSchema,
+  errorResponses,
+  fetchFingerprint,
+  fitPrompt,
+  parseChatRequest,
+  readJson,
+  startGeneration,
+} from "../openai/index.ts";
+import { bearer } from "./bearer.ts";
+import { type Reply, streamReply } from "./chat-stream.ts";
+import type { AddRoutes, AppEnv } from "./context.ts";
+import { startDeadline } from "./deadline.ts";
+
+const chatRoute = createRoute({
+  method: "post",
+  path: "/v1/chat/completions",
+  summary: "Create a chat completion",
+  description:
+    "Messages in, a reply out: whole, or as server-sent events with `stream`. An error after the first event comes as an event whose data is an `Error`; then the stream ends without `[DONE]`. Lines that begin with a colon only keep the connection alive.",
+  security: [bearer],
+  request: { body: { required: true, content: { "application/json": { schema: chatRequestSchema } } } },
+  responses: {
+    200: {
+      description: "The reply. With `stream`: events whose data is a chunk each, then `data: [DONE]`.",
+      content: {
+        "application/json": { schema: chatCompletionSchema },
+        "text/event-stream": { schema: chatChunkSchema },
+      },
+    },
+    ...errorResponses(
+      "invalid_json",
+      "missing_required_parameter",
+      "invalid_type",
+      "invalid_value",
+      "unsupported_parameter",
+      "context_length_exceeded",
+      "invalid_api_key",
+      "model_not_found",
+      "request_too_large",
+      "unsupported_media_type",
+      "internal_error",
+      "misconfigured",
+      "overloaded",
+      "out_of_memory",
+      "replica_unavailable",
+      "model_damaged",
+      "deadline_exceeded",
+    ),
+  },
+});
+
+export const addChatRoutes: AddRoutes = (app, deps) => {
+  app.openAPIRegistry.registerPath(chatRoute);
+  app.post(chatRoute.path, async (c) => {
+    const { signal, release } = startDeadline(c, deps.deadlineMs);
+    let settled: Promise<void> | undefined;
+    try {
+      const request = parseChatRequest(await readJson(c.req.raw));
+      const record = c.get("record");
+      const variant = deps.catalogue.get(request.model);
+      if (!variant) {
+        throw new ApiError(
+          "model_not_found",
+          `The model '${request.model.slice(0, 100)}' does not exist. GET /v1/models lists the models there are.`,
+          { param: "model" },
+        );
+      }
+      record.model = request.model;
+      record.stream = request.stream;
+      const { plan } = variant;
+      const { base, contextLength } = plan;
+      const started = deps.now();
+      const tokenizer = deps.tokenizerOf(base);
+      const prompt = await fitPrompt(tokenizer, request, contextLength);
+      record.promptTokens = prompt.ids.length;
+      const replica = deps.replicaOf(base.id);
+      const fingerprint = fetchFingerprint(replica, plan);
+      const generation = startGeneration({
+        replica,
+        tokenizer,
+        signal,
+        stop: request.stop,
+        request: {
+          requestId: c.get("requestId"),
+          variant: request.model,
+          promptIds: prompt.ids,
+          maxTokens: prompt.maxTokens,
+          temperature: request.temperature,
+          topP: request.topP,
+          seed: request.seed ?? randomSeed(),
+          deadlineMs: Math.max(1, deps.deadlineMs - (deps.now() - started)),
+        },
+      });
+      const reply: Reply = {
+        id: `chatcmpl-${deps.newId()}`,
+        created: Math.floor(deps.now() / 1000),
+        model: request.model,
+        promptTokens: prompt.ids.length,
+        includeUsage: request.includeUsage,
+        generation,
+        signal,
+        fingerprint,
+      };
+      if (!request.stream) return await whole(c, reply);
+      const stream = await streamReply(c, deps.log, reply);
+      settled = stream.settled.finally(release);
+      c.set("settled", settled);
+      return stream.response;
+    } finally {
+      if (!settled) release();
+    }
+  });
+};
+
+async function whole(c: Context<AppEnv>, reply: Reply): Promise<Response> {
+  const { generation, promptTokens } = reply;
+  const record = c.get("record");
+  let content = "";
+  try {
+    for await (const event of generation.events) {
+      if (event.type === "text") content += event.text;
+      if (event.type !== "end") continue;
+      record.finishReason = event.finishReason;
+      const { completionTokens } = generation;
+      const fingerprint = await reply.fingerprint();
+      return c.json(
+        chatCompletion({ ...reply, fingerprint }, content, event.finishReason, { promptTokens, completionTokens }),
+      );
+    }
+    throw new Error("a generation ended without its last event");
+  } finally {
+    record.completionTokens = generation.completionTokens;
+  }
+}
+
+const randomSeed = (): number => crypto.getRandomValues(new Uint32Array(1))[0] as number;

@@ -1,0 +1,55 @@
+// What every route gets: the gateway's dependencies, and the record of the request that it serves.
+import type { OpenAPIHono } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import type { RequestIdVariables } from "hono/request-id";
+import { ApiError, ClientGoneError, toApiError } from "../openai/index.ts";
+import type { Replica } from "../replica/protocol.ts";
+import type { Log, RequestRecord } from "../telemetry/index.ts";
+import type { Tokenizer } from "../tokenizer/index.ts";
+import type { BaseModel } from "../variants/base.ts";
+import type { Catalogue } from "../variants/catalogue.ts";
+
+export interface GatewayDeps {
+  readonly catalogue: Catalogue;
+  /** The replica that holds a base model. */
+  replicaOf(baseId: string): Replica;
+  tokenizerOf(base: BaseModel): Tokenizer;
+  /** Keys that clients may use, separated by commas. */
+  readonly apiKeys: string;
+  /** A reply that has not ended after this long is stopped. */
+  readonly deadlineMs: number;
+  readonly log: Log;
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** A new id, of letters and digits. */
+  newId(): string;
+}
+
+export interface AppEnv {
+  Variables: RequestIdVariables & {
+    record: RequestRecord;
+    /** Settles when a streamed reply has ended, which is after its handler has returned. */
+    settled?: Promise<void>;
+  };
+}
+
+export type App = OpenAPIHono<AppEnv>;
+/** Adds one family of endpoints to the app. */
+export type AddRoutes = (app: App, deps: GatewayDeps) => void;
+
+/** Notes an error in the request's record, logs it if nobody foresaw it, and gives what the client gets to know. */
+export function reportError(c: Context<AppEnv>, log: Log, error: unknown): ApiError {
+  const known = toApiError(error);
+  const record = c.get("record");
+  if (error instanceof ClientGoneError) {
+    record.error = "client_gone";
+  } else {
+    record.error = known.code;
+    if (!(error instanceof ApiError) && known.code !== "invalid_value") {
+      const { name, message, stack, cause } = error instanceof Error ? error : new Error(String(error));
+      const because = cause instanceof Error ? `${message}: ${cause.message}` : message;
+      log.failure({ requestId: record.requestId, name, message: because, stack });
+    }
+  }
+  return known;
+}

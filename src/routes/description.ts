@@ -1,0 +1,55 @@
+// GET / and GET /openapi.json: what this is, and the API's description, made from the same definitions that serve it.
+import { createRoute, z } from "@hono/zod-openapi";
+import type { AddRoutes, App } from "./context.ts";
+
+const rootSchema = z.object({ name: z.string(), description: z.string(), openapi: z.string(), health: z.string() });
+
+const rootRoute = createRoute({
+  method: "get",
+  path: "/",
+  summary: "Say what this is",
+  responses: {
+    200: {
+      description: "Where to go from here.",
+      content: { "application/json": { schema: rootSchema.openapi("Root") } },
+    },
+  },
+});
+
+const openapiRoute = createRoute({
+  method: "get",
+  path: "/openapi.json",
+  summary: "Describe the API",
+  responses: {
+    200: {
+      description: "This document, OpenAPI 3.1.",
+      content: { "application/json": { schema: z.record(z.string(), z.unknown()) } },
+    },
+  },
+});
+
+const title = "Franken Gateway";
+const description =
+  "An OpenAI-compatible inference gateway that serves many compressed variants of one LLaMA checkpoint. Every reply has an `x-request-id` (a client may send its own) and every error is an `Error`.";
+
+export const addDescriptionRoutes: AddRoutes = (app) => {
+  app.openapi(rootRoute, (c) => c.json({ name: title, description, openapi: "/openapi.json", health: "/health" }, 200));
+  let document: Record<string, unknown> | undefined;
+  app.openapi(openapiRoute, (c) => {
+    document ??= describeApi(app);
+    return c.json(document, 200);
+  });
+};
+
+const describeApi = (app: App): Record<string, unknown> => ({
+  ...app.getOpenAPI31Document({
+    openapi: "3.1.0",
+    info: {
+      title,
+      description,
+      version: "0.1.0",
+      license: { name: "Apache-2.0", url: "https://www.apache.org/licenses/LICENSE-2.0" },
+    },
+    servers: [{ url: "/" }],
+  }),
+});

@@ -1,0 +1,101 @@
+// GET /v1/models and GET /v1/models/{model}: the variants that this gateway serves.
+import { createRoute, z } from "@hono/zod-openapi";
+import { ApiError, errorResponses } from "../openai/index.ts";
+import type { Variant } from "../variants/catalogue.ts";
+import { bearer } from "./bearer.ts";
+import type { AddRoutes } from "./context.ts";
+
+const modelSchema = z
+  .object({
+    id: z.string().openapi({ example: "smollm2-135m" }),
+    object: z.literal("model"),
+    created: z.int().openapi({ description: "Unix seconds of the base checkpoint's release." }),
+    owned_by: z.string(),
+    metadata: z.object({
+      title: z.string(),
+      status: z.enum(["stable", "experimental", "research"]).openapi({
+        description:
+          "`stable`: meant for use. `experimental`: quality is visibly reduced. `research`: kept to study, its text is mostly broken.",
+      }),
+      origin: z.object({ source: z.string(), section: z.string() }),
+      base: z.string().openapi({ description: "The checkpoint whose layers the variant is made of." }),
+      context_length: z.int().openapi({ description: "Tokens of prompt and reply together, at most." }),
+      slots: z
+        .array(z.object({ layer: z.int(), attn: z.boolean(), mlp: z.boolean() }))
+        .nullable()
+        .openapi({ description: "What is executed, in order; null for a model that a user brought as ONNX." }),
+      costs: z.object({
+        weight_bytes: z.int().openapi({ description: "Bytes of weights read for one token." }),
+        multiply_adds_per_token: z
+          .int()
+          .openapi({ description: "Of all matrix products, attention over the context aside." }),
+        kv_bytes_per_token: z.int().openapi({ description: "At 16 bits a value." }),
+      }),
+    }),
+  })
+  .openapi("Model");
+
+const listRoute = createRoute({
+  method: "get",
+  path: "/v1/models",
+  summary: "List the models",
+  security: [bearer],
+  responses: {
+    200: {
+      description: "All variants that this gateway serves.",
+      content: {
+        "application/json": {
+          schema: z.object({ object: z.literal("list"), data: z.array(modelSchema) }).openapi("ModelList"),
+        },
+      },
+    },
+    ...errorResponses("invalid_api_key", "internal_error", "misconfigured"),
+  },
+});
+
+const modelRoute = createRoute({
+  method: "get",
+  path: "/v1/models/{model}",
+  summary: "Describe one model",
+  security: [bearer],
+  request: { params: z.object({ model: z.string().openapi({ example: "smollm2-135m" }) }) },
+  responses: {
+    200: { description: "The variant.", content: { "application/json": { schema: modelSchema } } },
+    ...errorResponses("invalid_api_key", "model_not_found", "internal_error", "misconfigured"),
+  },
+});
+
+export const addModelRoutes: AddRoutes = (app, { catalogue }) => {
+  app.openapi(listRoute, (c) => c.json({ object: "list" as const, data: [...catalogue.values()].map(describe) }, 200));
+  app.openapi(modelRoute, (c) => {
+    const { model } = c.req.valid("param");
+    const variant = catalogue.get(model);
+    if (!variant) {
+      throw new ApiError("model_not_found", `The model '${model.slice(0, 100)}' does not exist.`, { param: "model" });
+    }
+    return c.json(describe(variant), 200);
+  });
+};
+
+function describe({ recipe, plan }: Variant): z.infer<typeof modelSchema> {
+  const { id, title, status, origin, base } = recipe;
+  return {
+    id,
+    object: "model",
+    created: plan.base.created,
+    owned_by: "franken-gateway",
+    metadata: {
+      title,
+      status,
+      origin,
+      base,
+      context_length: plan.contextLength,
+      slots: "slots" in recipe ? recipe.slots : null,
+      costs: {
+        weight_bytes: plan.costs.weightBytes,
+        multiply_adds_per_token: plan.costs.multiplyAdds,
+        kv_bytes_per_token: plan.costs.kvBytes,
+      },
+    },
+  };
+}

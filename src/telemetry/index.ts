@@ -1,0 +1,1 @@
+export { consoleLog, type FailureRecord, type Log, type RequestRecord } from "./log.ts";

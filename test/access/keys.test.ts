@@ -1,0 +1,46 @@
+import { expect, test } from "vitest";
+import { createAuthorizationCheck } from "../../src/access/index.ts";
+import { ApiError } from "../../src/openai/index.ts";
+import { errorOf, testGateway } from "../routes/gateway.ts";
+
+const status = async (authorization: string, apiKeys = "sk-a, sk-b") =>
+  (await testGateway([], { apiKeys }).fetch("/v1/models", { headers: { authorization } })).status;
+
+test("any configured key is accepted, in any case of Bearer", async () => {
+  expect(await status("Bearer sk-a")).toBe(200);
+  expect(await status("bearer sk-b")).toBe(200);
+});
+
+test.each([
+  "",
+  "Bearer",
+  "Bearer ",
+  "sk-a",
+  "Basic sk-a",
+  "Bearer sk-",
+  "Bearer sk-aa",
+  "Bearer sk-a,",
+  "Bearer sk-a sk-b",
+  "Bearer ,",
+])("%j is refused with 401", async (authorization) => {
+  const response = await testGateway([], { apiKeys: "sk-a,sk-b" }).fetch("/v1/models", { headers: { authorization } });
+  expect(response.status).toBe(401);
+  expect(response.headers.get("www-authenticate")).toBe("Bearer");
+  expect(await errorOf(response)).toMatchObject({
+    code: "invalid_api_key",
+    type: "invalid_request_error",
+    param: null,
+  });
+});
+
+test("a wrong key is never repeated", async () => {
+  const response = await testGateway().fetch("/v1/models", { headers: { authorization: "Bearer sk-very-secret" } });
+  expect(await response.text()).not.toContain("very-secret");
+});
+
+test("with no key configured every request is refused, and told why", async () => {
+  for (const apiKeys of ["", " , "]) {
+    expect(await status("Bearer ", apiKeys)).toBe(500);
+    expect(() => createAuthorizationCheck(apiKeys)("Bearer x")).toThrow(ApiError);
+  }
+});

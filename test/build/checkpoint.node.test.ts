@@ -1,0 +1,77 @@
+import { copyFile, mkdtemp, open, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { buildCatalogue, readRecipes } from "../../scripts/build/catalogue.ts";
+import { readCheckpoint } from "../../scripts/build/checkpoint.ts";
+import { modelsDir } from "../../scripts/build/paths.ts";
+
+const id = "smollm2-135m-instruct";
+const part = (n: number) => `SmolLM2-135M-Instruct.Q4_1.gguf-part-${n}`;
+
+describe("readCheckpoint", () => {
+  let dir: string;
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), "checkpoint-"));
+    for (const name of ["manifest.json", part(0), part(1), part(2), part(3)]) {
+      await copyFile(join(modelsDir, id, name), join(dir, name));
+    }
+  });
+  afterEach(() => rm(dir, { recursive: true }));
+
+  it("reads 272 tensors of a whole checkpoint", async () => {
+    const { tensors } = await readCheckpoint(id, dir);
+    expect(tensors).toHaveLength(272);
+    expect(tensors.filter((tensor) => tensor.type === "q4_1")).toHaveLength(210);
+  });
+
+  it("names a part that is missing", async () => {
+    await rm(join(dir, part(2)));
+    await expect(readCheckpoint(id, dir)).rejects.toThrow(
+      `models/${id}/${part(2)} is missing. Get it back with: git checkout`,
+    );
+  });
+
+  it("names a part that is too short", async () => {
+    await truncate(join(dir, part(1)), 1000);
+    await expect(readCheckpoint(id, dir)).rejects.toThrow(
+      `${part(1)} is damaged: it has 1000 bytes instead of 25165824`,
+    );
+  });
+
+  it("names a part with one flipped bit", async () => {
+    const file = await open(join(dir, part(3)), "r+");
+    const byte = Buffer.alloc(1);
+    await file.read(byte, 0, 1, 12_345_678);
+    byte[0]! ^= 1;
+    await file.write(byte, 0, 1, 12_345_678);
+    await file.close();
+    await expect(readCheckpoint(id, dir)).rejects.toThrow(`${part(3)} is damaged: it does not have the sha256`);
+  });
+});
+
+describe("buildCatalogue", () => {
+  it("gives the same bytes twice, under names that are their digests, in parts that fit a static asset", async () => {
+    const recipes = await readRecipes();
+    const [first, second] = [await buildCatalogue(recipes), await buildCatalogue(recipes)];
+    expect(JSON.stringify(second.catalogue)).toBe(JSON.stringify(first.catalogue));
+    expect(JSON.stringify(second.tokenizers)).toBe(JSON.stringify(first.tokenizers));
+    expect([...second.weights.keys()]).toEqual([...first.weights.keys()]);
+    for (const bytes of first.weights.values()) expect(bytes.length).toBeLessThanOrEqual(25 * 1024 * 1024);
+  });
+
+  it("refuses a recipe that names a layer which is not there", async () => {
+    const [recipe] = await readRecipes();
+    const wrong = { ...recipe!, slots: [{ layer: 30, attn: true, mlp: true }] };
+    await expect(buildCatalogue([wrong])).rejects.toThrow("slot 0 names layer 30");
+  });
+
+  it("names a recipe file that is not one", async () => {
+    const dir = await mkdtemp(join(tmpdir(), "recipes-"));
+    await writeFile(join(dir, "broken.json"), "{");
+    await expect(readRecipes(dir)).rejects.toThrow("recipes/broken.json is not JSON");
+    await writeFile(join(dir, "broken.json"), '{"id":"broken"}');
+    await expect(readRecipes(dir)).rejects.toThrow("recipes/broken.json is not a recipe");
+    await rm(dir, { recursive: true });
+  });
+});

@@ -1,0 +1,75 @@
+// The promise of 128 MB an isolate, measured on the replica as it serves: WebAssembly memory, JavaScript heap and array buffers.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Miniflare } from "miniflare";
+import OpenAI from "openai";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import WebSocket from "ws";
+import { localRuntime } from "../../scripts/build/local.ts";
+
+const MIB = 1024 * 1024;
+
+let miniflare: Miniflare;
+let state: string;
+let url: string;
+let openai: OpenAI;
+
+/** Asks workerd's inspector for what the replica's isolate holds after a garbage collection, in bytes. */
+async function isolateBytes(): Promise<{ heap: number; buffers: number }> {
+  const { host } = await miniflare.getInspectorURL();
+  const socket = new WebSocket(`ws://${host}/core:user:franken-replica`);
+  const call = (id: number, method: string) =>
+    new Promise<{ usedSize: number; backingStorageSize: number }>((resolve) => {
+      socket.on("message", (data) => {
+        const message = JSON.parse(String(data));
+        if (message.id === id) resolve(message.result);
+      });
+      socket.send(JSON.stringify({ id, method }));
+    });
+  await new Promise((resolve) => socket.once("open", resolve));
+  await call(1, "HeapProfiler.collectGarbage");
+  const { usedSize, backingStorageSize } = await call(2, "Runtime.getHeapUsage");
+  socket.close();
+  return { heap: usedSize, buffers: backingStorageSize };
+}
+
+const health = async () => (await (await fetch(`${url}/health`)).json()) as { status: string; resident_bytes: number };
+
+beforeAll(async () => {
+  state = await mkdtemp(join(tmpdir(), "franken-memory-"));
+  miniflare = new Miniflare({ ...(await localRuntime()), inspectorPort: 0, defaultPersistRoot: state });
+  url = (await miniflare.ready).origin;
+  while ((await health()).status !== "ok") await new Promise((resolve) => setTimeout(resolve, 50));
+  const { API_KEYS } = await miniflare.getBindings<{ API_KEYS: string }>("franken-gateway");
+  openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: API_KEYS, maxRetries: 0 });
+});
+afterAll(async () => {
+  await miniflare.dispose();
+  await rm(state, { recursive: true });
+});
+
+async function residentMiB(): Promise<number> {
+  const { heap, buffers } = await isolateBytes();
+  const { resident_bytes } = await health();
+  return (heap + buffers + resident_bytes) / MIB;
+}
+
+describe("the replica's isolate", () => {
+  it("holds at most 100 MiB before any sequence", async () => {
+    expect(await residentMiB()).toBeLessThanOrEqual(100);
+  });
+
+  it("holds at most 120 MiB with a sequence of 2,048 tokens", async () => {
+    const stream = await openai.chat.completions.create({
+      model: "smollm2-135m",
+      messages: [{ role: "user", content: "word ".repeat(1950) }],
+      max_tokens: 64,
+      stream: true,
+    });
+    let peak = 0;
+    for await (const chunk of stream) if (chunk.choices[0]?.delta.content) peak = Math.max(peak, await residentMiB());
+    expect(peak).toBeGreaterThan(100);
+    expect(peak).toBeLessThanOrEqual(120);
+  });
+});

@@ -1,0 +1,221 @@
+// The process that `npm start` runs, on the real weights, through the unmodified OpenAI SDK.
+import { execFileSync, spawnSync } from "node:child_process";
+import OpenAI from "openai";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { root } from "../../scripts/build/paths.ts";
+import { freePort, type Server, startCommand, startServer } from "./server.ts";
+
+let server: Server;
+let port: number;
+
+beforeAll(async () => {
+  port = await freePort();
+  server = await startServer(await startCommand(), port);
+});
+afterAll(async () => {
+  await server.stop();
+});
+
+const messages: OpenAI.ChatCompletionMessageParam[] = [{ role: "user", content: "What is the capital of Italy?" }];
+const greedy = { model: "smollm2-135m", messages, temperature: 0, max_tokens: 24 } as const;
+
+describe("a chat completion", () => {
+  it("answers, and counts its tokens", async () => {
+    const completion = await server.openai.chat.completions.create(greedy);
+    expect(completion.choices[0]?.message.content).toMatch(/Rome/);
+    expect(completion.choices[0]?.finish_reason).toBe("stop");
+    expect(completion.usage?.prompt_tokens).toBe(37);
+    expect(completion.usage?.total_tokens).toBe(37 + completion.usage!.completion_tokens);
+  });
+
+  it("streams the same text, with one finish_reason and a usage chunk only when asked for", async () => {
+    const whole = await server.openai.chat.completions.create(greedy);
+    for (const includeUsage of [true, false]) {
+      const stream = await server.openai.chat.completions.create({
+        ...greedy,
+        stream: true,
+        ...(includeUsage ? { stream_options: { include_usage: true } } : {}),
+      });
+      let text = "";
+      let finishes = 0;
+      let usage: OpenAI.CompletionUsage | null | undefined;
+      for await (const chunk of stream) {
+        text += chunk.choices[0]?.delta.content ?? "";
+        if (chunk.choices[0]?.finish_reason) finishes++;
+        usage = chunk.usage ?? usage;
+      }
+      expect(text).toBe(whole.choices[0]?.message.content);
+      expect(finishes).toBe(1);
+      expect(usage).toEqual(includeUsage ? whole.usage : undefined);
+    }
+  });
+
+  it("gives the same bytes for the same seed, also while others run, and others for another seed", async () => {
+    const ask = (seed: number) =>
+      server.openai.chat.completions
+        .create({ ...greedy, temperature: 1.2, max_tokens: 16, seed })
+        .then((completion) => completion.choices[0]?.message.content);
+    const alone = await ask(7);
+    const [again, other] = await Promise.all([ask(7), ask(8)]);
+    expect(again).toBe(alone);
+    expect(other).not.toBe(alone);
+  });
+
+  it("stops at a stop string without leaking it", async () => {
+    const completion = await server.openai.chat.completions.create({ ...greedy, stop: ["Rome"] });
+    expect(completion.choices[0]?.finish_reason).toBe("stop");
+    expect(completion.choices[0]?.message.content).not.toContain("Rom");
+  });
+});
+
+describe("the variants", () => {
+  it("are listed and each answers by name", async () => {
+    const ids: string[] = [];
+    for await (const model of server.openai.models.list()) ids.push(model.id);
+    expect(ids).toHaveLength(36);
+    for (const model of ids) {
+      const completion = await server.openai.chat.completions.create({ ...greedy, model, max_tokens: 3 });
+      expect(completion.model).toBe(model);
+      expect(completion.usage?.completion_tokens).toBeLessThanOrEqual(3);
+      expect(completion.choices[0]?.finish_reason).toMatch(/^(stop|length)$/);
+    }
+  }, 240_000);
+
+  it("differ: dropping sublayers changes what is said", async () => {
+    const text = async (model: string) =>
+      (await server.openai.chat.completions.create({ ...greedy, model, max_tokens: 12 })).choices[0]?.message.content;
+    const texts = await Promise.all(
+      ["smollm2-135m", "smollm2-135m-block-drop-6", "smollm2-135m-franken-0-7"].map(text),
+    );
+    expect(new Set(texts).size).toBe(3);
+    expect(await text("smollm2-135m-franken-baseline")).toBe(texts[0]);
+  });
+});
+
+describe("a client that goes away", () => {
+  const long = {
+    ...greedy,
+    temperature: 1,
+    max_tokens: 2000,
+    seed: 1,
+    messages: [{ role: "user" as const, content: "Tell a long story." }],
+  };
+  const lastGeneration = async (outcome: string, known: number) => {
+    await vi.waitFor(
+      () => expect(server.events("generation").filter((e) => e.outcome === outcome).length).toBe(known + 1),
+      {
+        timeout: 5000,
+      },
+    );
+    return server.events("generation").at(-1);
+  };
+  const count = (outcome: string) => server.events("generation").filter((e) => e.outcome === outcome).length;
+
+  it("while tokens flow stops the computation within five steps", async () => {
+    const known = count("client_gone");
+    const stream = await server.openai.chat.completions.create({ ...long, stream: true });
+    let read = 0;
+    for await (const chunk of stream) {
+      if (chunk.choices[0]?.delta.content) read++;
+      if (read === 10) break;
+    }
+    const generation = await lastGeneration("client_gone", known);
+    expect(generation?.tokens).toBeGreaterThanOrEqual(10);
+    // What the SDK had not read yet when it left counts too, beside the five steps.
+    expect(generation?.tokens).toBeLessThanOrEqual(10 + 10);
+  });
+
+  it("before the first token, while its prompt goes in, is noticed too", async () => {
+    const known = count("client_gone");
+    const content = "word ".repeat(3000);
+    const controller = new AbortController();
+    const asked = server.openai.chat.completions.create(
+      { ...long, messages: [{ role: "user", content }], stream: true },
+      { signal: controller.signal },
+    );
+    await asked;
+    controller.abort();
+    const left = Date.now();
+    const generation = await lastGeneration("client_gone", known);
+    expect(generation?.tokens).toBe(0);
+    expect(Date.now() - left).toBeLessThan(2000);
+  });
+});
+
+describe("bad input", () => {
+  const status = (change: object, openai = server.openai) =>
+    openai.chat.completions.create({ ...greedy, ...change }).then(
+      () => 200,
+      (error: InstanceType<typeof OpenAI.APIError>) => ({ status: error.status, code: error.code, param: error.param }),
+    );
+
+  it("gets OpenAI's errors", async () => {
+    expect(await status({ model: "gpt-9" })).toEqual({ status: 404, code: "model_not_found", param: "model" });
+    const stranger = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "sk-wrong", maxRetries: 0 });
+    expect(await status({}, stranger)).toMatchObject({ status: 401, code: "invalid_api_key" });
+    expect(await status({ max_tokens: 0 })).toMatchObject({ status: 400, param: "max_tokens" });
+    expect(await status({ messages: [{ role: "user", content: "word ".repeat(20_000) }] })).toMatchObject({
+      status: 400,
+      code: "context_length_exceeded",
+    });
+  });
+
+  it("never brings it down", async () => {
+    for (const body of ["", "{", "[]", "null", '{"model":1}', `{"messages":${"[".repeat(50_000)}`, "\u0000"]) {
+      const response = await fetch(`${server.url}/v1/chat/completions`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${server.key}`, "content-type": "application/json" },
+        body,
+      });
+      expect(response.status).toBe(400);
+      expect(await response.json()).toMatchObject({ error: { type: "invalid_request_error" } });
+    }
+    expect((await fetch(`${server.url}/health`)).status).toBe(200);
+  });
+});
+
+describe("the process", () => {
+  it("prints one ready line with URL, key and a curl line that works, and nothing of the tools underneath", async () => {
+    const lines = server.output().trim().split("\n");
+    const ready = lines.filter((line) => line.includes("ready"));
+    expect(ready).toHaveLength(1);
+    expect(ready[0]).toContain(server.url);
+    expect(ready[0]).toContain(server.key);
+    const curl = /curl .*$/.exec(ready[0]!)?.[0];
+    const reply = JSON.parse(execFileSync("bash", ["-c", `${curl} -sS`], { encoding: "utf8" }));
+    expect(reply.choices[0].message.content.length).toBeGreaterThan(0);
+    const others = lines.filter((line) => line !== ready[0] && !line.startsWith("{"));
+    expect(others).toEqual(["loading weights …"]);
+  });
+
+  it("logs requests without keys or texts", () => {
+    const log = server
+      .output()
+      .split("\n")
+      .filter((line) => line.startsWith("{"))
+      .join("\n");
+    expect(log).toContain('"model":"smollm2-135m"');
+    expect(log).not.toContain(server.key);
+    expect(log).not.toMatch(/capital|Rome|long story/);
+  });
+
+  it("says so when the port is taken", async () => {
+    const { status, stderr } = spawnSync(process.execPath, await startCommand(), {
+      cwd: root,
+      env: { ...process.env, PORT: String(port) },
+      encoding: "utf8",
+    });
+    expect(status).toBe(1);
+    expect(stderr).toContain(`port ${port} is taken`);
+  });
+
+  it("ends with code 0 on Ctrl-C and leaves no process behind", async () => {
+    const children = execFileSync("pgrep", ["-P", String(server.process.pid)], { encoding: "utf8" })
+      .trim()
+      .split("\n");
+    expect(children.length).toBeGreaterThan(0);
+    expect(await server.stop()).toBe(0);
+    for (const pid of children) expect(() => process.kill(Number(pid), 0)).toThrow();
+    await expect(fetch(`${server.url}/health`)).rejects.toThrow();
+  });
+});

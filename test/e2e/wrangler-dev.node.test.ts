@@ -1,0 +1,41 @@
+// The same service under plain `wrangler dev`, which takes everything from the wrangler files.
+import type OpenAI from "openai";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { freePort, type Server, startServer, wranglerDevCommand } from "./server.ts";
+
+let server: Server;
+
+beforeAll(async () => {
+  const port = await freePort();
+  server = await startServer(wranglerDevCommand(port, "--var", "REQUEST_DEADLINE_MS:3000"), port);
+});
+afterAll(async () => {
+  server.process.kill("SIGTERM");
+});
+
+const messages: OpenAI.ChatCompletionMessageParam[] = [{ role: "user", content: "What is the capital of Italy?" }];
+
+it("answers, streamed and not, two at once", async () => {
+  const request = { model: "smollm2-135m-attn-drop-5", messages, temperature: 0, max_tokens: 16 } as const;
+  const [whole, stream] = await Promise.all([
+    server.openai.chat.completions.create(request),
+    server.openai.chat.completions.create({ ...request, stream: true }),
+  ]);
+  let text = "";
+  for await (const chunk of stream) text += chunk.choices[0]?.delta.content ?? "";
+  expect(text.length).toBeGreaterThan(0);
+  expect(text).toBe(whole.choices[0]?.message.content);
+});
+
+it("ends a reply that is not streamed at the deadline", async () => {
+  const asked = Date.now();
+  const reply = server.openai.chat.completions.create({
+    model: "smollm2-135m",
+    messages: [{ role: "user", content: "Count from one to ten thousand." }],
+    temperature: 2,
+    max_tokens: 4000,
+    seed: 1,
+  });
+  await expect(reply).rejects.toMatchObject({ status: 504, code: "deadline_exceeded" });
+  expect(Date.now() - asked).toBeLessThan(8000);
+});

@@ -1,0 +1,182 @@
+import { describe, expect, it, vi } from "vitest";
+import { createBatcher, type Generation } from "../../src/engine/batch.ts";
+import { type Engine, EngineError } from "../../src/engine/types.ts";
+import { compilePlan } from "../../src/variants/plan.ts";
+import { tinyBase, tinyRecipe } from "../support/base.ts";
+import { countingEngine } from "../support/engine.ts";
+
+const plan = compilePlan(tinyRecipe(), tinyBase());
+const END = 0;
+
+const greedy = { next: (logits: Float32Array) => ({ id: logits.indexOf(1), logprob: 0, top: [] }) };
+
+/** Submits a generation and collects what it gives. */
+function collector(promptLength: number, maxTokens: number, change: Partial<Generation> = {}) {
+  const tokens: number[] = [];
+  const end = vi.fn();
+  const error = vi.fn();
+  const done = Promise.withResolvers<void>();
+  const generation: Generation = {
+    plan,
+    promptIds: Array.from({ length: promptLength }, () => 7),
+    maxTokens,
+    endIds: [END],
+    sampler: greedy,
+    onToken(id) {
+      tokens.push(id);
+      return undefined;
+    },
+    onEnd(reason) {
+      end(reason);
+      done.resolve();
+    },
+    onError(reason) {
+      error(reason);
+      done.resolve();
+    },
+    ...change,
+  };
+  return { generation, tokens, end, error, done: done.promise };
+}
+const pace = () => undefined;
+const settle = () => scheduler.wait(20);
+
+describe("createBatcher", () => {
+  it("prefills in chunks, asks for logits only after the last, and stops at the length", async () => {
+    const { engine, batches, open } = countingEngine();
+    const { generation, tokens, end, done } = collector(10, 3);
+    createBatcher({ engine, pace, maxRunning: 4 }).submit(generation);
+    await done;
+    await settle();
+    expect(tokens).toEqual([10, 11, 12]);
+    expect(end).toHaveBeenCalledExactlyOnceWith("length");
+    expect(batches.flat().map((input) => [input.tokens.length, input.logits])).toEqual([
+      [4, "none"],
+      [4, "none"],
+      [2, "last"],
+      [1, "last"],
+      [1, "last"],
+    ]);
+    expect(open()).toBe(0);
+  });
+
+  it("ends at an end token without delivering it", async () => {
+    const { engine } = countingEngine();
+    const { generation, tokens, end, done } = collector(3, 9, { endIds: [5] });
+    createBatcher({ engine, pace, maxRunning: 4 }).submit(generation);
+    await done;
+    expect(tokens).toEqual([3, 4]);
+    expect(end).toHaveBeenCalledExactlyOnceWith("stop");
+  });
+
+  it("goes on decoding while another prompt goes in chunk by chunk", async () => {
+    const { engine, batches } = countingEngine();
+    const batcher = createBatcher({ engine, pace, maxRunning: 4 });
+    const short = collector(1, 30);
+    const long = collector(16, 1);
+    batcher.submit(short.generation);
+    await scheduler.wait(1);
+    batcher.submit(long.generation);
+    await Promise.all([short.done, long.done]);
+    const mixed = batches.filter((batch) => batch.length === 2);
+    expect(mixed.length).toBeGreaterThanOrEqual(4);
+    for (const batch of mixed) expect(batch[0]?.tokens).toHaveLength(1);
+    expect(short.tokens).toHaveLength(30);
+  });
+
+  it("makes more than maxRunning wait, first come first served", async () => {
+    const { engine } = countingEngine();
+    const batcher = createBatcher({ engine, pace, maxRunning: 2 });
+    const order: number[] = [];
+    const all = [0, 1, 2, 3, 4].map((n) => collector(2, 3, { onEnd: () => void order.push(n) }));
+    for (const { generation } of all) batcher.submit(generation);
+    await scheduler.wait(0);
+    expect(batcher.running).toBe(2);
+    expect(batcher.queued).toBe(3);
+    await vi.waitFor(() => expect(order).toEqual([0, 1, 2, 3, 4]));
+  });
+
+  it("waits for memory while something runs, and fails at once when nothing does", async () => {
+    const tight = countingEngine({ places: 1 });
+    const batcher = createBatcher({ engine: tight.engine, pace, maxRunning: 4 });
+    const [first, second] = [collector(1, 3), collector(1, 3)];
+    batcher.submit(first.generation);
+    batcher.submit(second.generation);
+    await Promise.all([first.done, second.done]);
+    expect(second.tokens).toHaveLength(3);
+
+    const none = countingEngine({ places: 0 });
+    const refused = collector(1, 3);
+    createBatcher({ engine: none.engine, pace, maxRunning: 4 }).submit(refused.generation);
+    await refused.done;
+    expect(refused.error).toHaveBeenCalledExactlyOnceWith(new EngineError("out_of_memory", "full"));
+  });
+
+  it("stops within a step when cancelled, queued or running, and closes the sequence", async () => {
+    const { engine, batches, open } = countingEngine();
+    const batcher = createBatcher({ engine, pace, maxRunning: 1 });
+    const running = collector(1, 1e9, { endIds: [] });
+    const queued = collector(1, 1e9, { endIds: [] });
+    const cancelRunning = batcher.submit(running.generation);
+    const cancelQueued = batcher.submit(queued.generation);
+    await vi.waitFor(() => expect(running.tokens.length).toBeGreaterThan(3));
+    const steps = batches.length;
+    cancelQueued();
+    cancelRunning();
+    await settle();
+    expect(batches.length - steps).toBeLessThanOrEqual(1);
+    expect(open()).toBe(0);
+    expect(queued.tokens).toEqual([]);
+    expect(running.end).not.toHaveBeenCalled();
+  });
+
+  it("pauses a sequence whose receiver is behind, without holding up the others", async () => {
+    const { engine } = countingEngine();
+    const batcher = createBatcher({ engine, pace, maxRunning: 4 });
+    const gate = Promise.withResolvers<void>();
+    const slow: number[] = [];
+    const behind = collector(1, 5, {
+      onToken(id) {
+        slow.push(id);
+        return slow.length === 2 ? gate.promise : undefined;
+      },
+    });
+    const other = collector(1, 20);
+    batcher.submit(behind.generation);
+    batcher.submit(other.generation);
+    await other.done;
+    expect(slow).toHaveLength(2);
+    gate.resolve();
+    await behind.done;
+    expect(slow).toHaveLength(5);
+  });
+
+  it("drops a sequence whose receiver has gone", async () => {
+    const { engine, open } = countingEngine();
+    const gone = collector(1, 50, { onToken: () => Promise.reject(new Error("gone")) });
+    createBatcher({ engine, pace, maxRunning: 4 }).submit(gone.generation);
+    await settle();
+    expect(open()).toBe(0);
+    expect(gone.end).not.toHaveBeenCalled();
+    expect(gone.error).not.toHaveBeenCalled();
+  });
+
+  it("tells each of a failed step and goes on with the next", async () => {
+    const { engine } = countingEngine();
+    const failing: Engine = {
+      ...engine,
+      step: (batch, pace) =>
+        batch.some((input) => input.tokens.includes(9))
+          ? Promise.reject(new Error("broken"))
+          : engine.step(batch, pace),
+    };
+    const batcher = createBatcher({ engine: failing, pace, maxRunning: 1 });
+    const bad = collector(1, 3, { promptIds: [9] });
+    const good = collector(1, 3);
+    batcher.submit(bad.generation);
+    batcher.submit(good.generation);
+    await Promise.all([bad.done, good.done]);
+    expect(bad.error).toHaveBeenCalledOnce();
+    expect(good.tokens).toHaveLength(3);
+  });
+});

@@ -1,0 +1,105 @@
+import { describe, expect, it, vi } from "vitest";
+import { createBatcher } from "../../src/engine/batch.ts";
+import { type Engine, EngineError } from "../../src/engine/types.ts";
+import { streamGeneration } from "../../src/replica/generation.ts";
+import { type Frame, frameSchema, type GenerateRequest } from "../../src/replica/protocol.ts";
+import { compilePlan } from "../../src/variants/plan.ts";
+import { tinyBase, tinyRecipe } from "../support/base.ts";
+import { countingEngine } from "../support/engine.ts";
+
+const plan = compilePlan(tinyRecipe(), tinyBase());
+const request: GenerateRequest = {
+  requestId: "req_1",
+  variant: "tiny",
+  promptIds: [7, 7, 7],
+  maxTokens: 3,
+  temperature: 0,
+  topP: 1,
+  seed: 1,
+  deadlineMs: 60_000,
+};
+const readyOn = (engine: Engine) =>
+  Promise.resolve({ plan, batcher: createBatcher({ engine, pace: () => undefined, maxRunning: 2 }) });
+
+async function framesOf(stream: ReadableStream<Uint8Array>): Promise<Frame[]> {
+  const lines = (await new Response(stream).text()).trim().split("\n");
+  return lines.map((line) => frameSchema.parse(JSON.parse(line)));
+}
+
+describe("streamGeneration", () => {
+  it("gives a frame a token, then the end, and logs one entry", async () => {
+    const log = vi.fn();
+    const frames = await framesOf(streamGeneration({ request, ready: readyOn(countingEngine().engine), log }));
+    expect(frames).toEqual([
+      { type: "token", id: 3 },
+      { type: "token", id: 4 },
+      { type: "token", id: 5 },
+      { type: "end", reason: "length" },
+    ]);
+    expect(log.mock.calls).toEqual([
+      [
+        expect.objectContaining({
+          event: "generation",
+          variant: "tiny",
+          promptTokens: 3,
+          tokens: 3,
+          outcome: "length",
+        }),
+      ],
+    ]);
+  });
+
+  it("ends at the deadline, also while nothing is loaded yet, and computes no further", async () => {
+    const log = vi.fn();
+    const { engine, batches } = countingEngine({ stepMs: 20 });
+    const frames = await framesOf(
+      streamGeneration({ request: { ...request, maxTokens: 1e9, deadlineMs: 300 }, ready: readyOn(engine), log }),
+    );
+    expect(frames.at(-1)).toEqual({
+      type: "error",
+      code: "deadline_exceeded",
+      message: "the reply was not finished within 300 ms",
+    });
+    const steps = batches.length;
+    await scheduler.wait(100);
+    expect(batches.length - steps).toBeLessThanOrEqual(1);
+
+    const never = await framesOf(
+      streamGeneration({ request: { ...request, deadlineMs: 50 }, ready: new Promise(() => {}), log }),
+    );
+    expect(never.at(-1)).toMatchObject({ code: "deadline_exceeded" });
+  });
+
+  it("stops within five steps when its reader leaves", async () => {
+    const log = vi.fn();
+    const { engine, batches } = countingEngine({ stepMs: 10 });
+    const stream = streamGeneration({ request: { ...request, maxTokens: 1e9 }, ready: readyOn(engine), log });
+    const reader = stream.getReader();
+    for (let i = 0; i < 3; i++) await reader.read();
+    const steps = batches.length;
+    await reader.cancel();
+    await vi.waitFor(() => expect(log).toHaveBeenCalledWith(expect.objectContaining({ outcome: "client_gone" })));
+    await scheduler.wait(100);
+    expect(batches.length - steps).toBeLessThanOrEqual(5);
+  });
+
+  it("pauses while its reader does not read, so that a slow client costs no more than a few steps ahead", async () => {
+    const { engine, batches } = countingEngine();
+    const stream = streamGeneration({ request: { ...request, maxTokens: 1e9 }, ready: readyOn(engine), log: () => {} });
+    await scheduler.wait(100);
+    expect(batches.length).toBeLessThanOrEqual(5);
+    await stream.cancel();
+  });
+
+  it("names damaged weights, and keeps what is nobody's business in the log", async () => {
+    const log = vi.fn();
+    const damaged = Promise.reject(new EngineError("damaged_weights", "weight part x is missing"));
+    expect(await framesOf(streamGeneration({ request, ready: damaged, log }))).toEqual([
+      { type: "error", code: "damaged_weights", message: "weight part x is missing" },
+    ]);
+    const broken = Promise.reject(new Error("secret detail"));
+    const frames = await framesOf(streamGeneration({ request, ready: broken, log }));
+    expect(JSON.stringify(frames)).not.toContain("secret");
+    expect(log).toHaveBeenCalledWith({ event: "replica_error", requestId: "req_1", message: "secret detail" });
+  });
+});

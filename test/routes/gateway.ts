@@ -1,0 +1,140 @@
+// The app with a stand-in for the replica, which is the edge of these tests: it plays frames that a test gives it.
+import catalogueJson from "../../dist/catalogue.json";
+import { type AppOptions, createApp } from "../../src/app.ts";
+import type { Frame, GenerateRequest, Replica, ReplicaStatus } from "../../src/replica/protocol.ts";
+import type { FailureRecord, RequestRecord } from "../../src/telemetry/index.ts";
+import { createTokenizer, type Tokenizer } from "../../src/tokenizer/index.ts";
+import { catalogueFileSchema, compileCatalogue } from "../../src/variants/catalogue.ts";
+import { tokenizerJson } from "../tokenizer/load.ts";
+
+export const catalogue = compileCatalogue(catalogueFileSchema.parse(catalogueJson));
+
+/** Frames in order; a number is a pause in ms, "never" waits until the stream is cancelled, "break" ends it without a last frame. */
+export type Script = readonly (Frame | number | "never" | "break")[];
+
+export const ready: ReplicaStatus = {
+  state: "ready",
+  progress: 1,
+  error: undefined,
+  engine: "stand-in",
+  digest: "d1",
+  residentBytes: 1000,
+  queued: 0,
+  running: 0,
+};
+
+export interface StandIn extends Replica {
+  readonly requests: GenerateRequest[];
+  cancelled: number;
+}
+
+export function standIn(script: Script | ((request: GenerateRequest) => Script), status = () => ready): StandIn {
+  const encoder = new TextEncoder();
+  const self: StandIn = {
+    requests: [],
+    cancelled: 0,
+    status: async () => status(),
+    async generate(request) {
+      self.requests.push(request);
+      const steps = [...(typeof script === "function" ? script(request) : script)];
+      let wake = (): void => {};
+      return new ReadableStream<Uint8Array>(
+        {
+          async pull(controller) {
+            for (;;) {
+              const step = steps.shift();
+              if (step === undefined || step === "break") return controller.close();
+              if (step === "never") return new Promise<void>((resolve) => (wake = resolve));
+              if (typeof step === "number") await new Promise((resolve) => setTimeout(resolve, step));
+              else return controller.enqueue(encoder.encode(`${JSON.stringify(step)}\n`));
+            }
+          },
+          cancel() {
+            self.cancelled++;
+            wake();
+          },
+        },
+        { highWaterMark: 0 },
+      );
+    },
+  };
+  return self;
+}
+
+export const end = { type: "end", reason: "stop" } as const;
+export const wait = { type: "wait" } as const;
+export const tokens = (ids: readonly number[]): Frame[] => ids.map((id) => ({ type: "token", id }));
+
+let tokenizer: Tokenizer | undefined;
+export const sharedTokenizer = (): Tokenizer => (tokenizer ??= createTokenizer(tokenizerJson));
+
+/** Frames that say this text and end. */
+export const saying = async (text: string): Promise<Script> => [
+  ...tokens((await sharedTokenizer().encode(text)).ids),
+  end,
+];
+
+export const KEY = "sk-test-one";
+export const USER = [{ role: "user", content: "Hi" }];
+
+export interface TestGateway {
+  /** Sends a request with the key, unless `headers` has another authorization (or an empty one, for none). */
+  fetch(path: string, init?: RequestInit): Promise<Response>;
+  /** Posts a chat completion; `model` and `messages` have defaults. */
+  chat(body: object): Promise<Response>;
+  readonly replica: StandIn;
+  readonly records: RequestRecord[];
+  readonly failures: FailureRecord[];
+  /** Settles when what the replies left running has ended. */
+  settled(): Promise<unknown>;
+}
+
+export function testGateway(
+  script: Script | StandIn | ((request: GenerateRequest) => Script) = [end],
+  options: Partial<AppOptions> = {},
+): TestGateway {
+  const replica = "generate" in script ? script : standIn(script);
+  const records: RequestRecord[] = [];
+  const failures: FailureRecord[] = [];
+  const app = createApp({
+    catalogue,
+    replicaOf: () => replica,
+    tokenizerOf: sharedTokenizer,
+    apiKeys: `${KEY},sk-test-two`,
+    deadlineMs: 10_000,
+    log: { request: (record) => records.push({ ...record }), failure: (failure) => failures.push(failure) },
+    ...options,
+  });
+  const running: Promise<unknown>[] = [];
+  const context = {
+    waitUntil: (promise: Promise<unknown>) => void running.push(promise),
+    passThroughOnException() {},
+    props: {},
+  } as unknown as ExecutionContext;
+  const gateway: TestGateway = {
+    async fetch(path, init = {}) {
+      const headers = new Headers(init.headers);
+      if (!headers.has("authorization")) headers.set("authorization", `Bearer ${KEY}`);
+      if (!headers.get("authorization")) headers.delete("authorization");
+      return app.fetch(new Request(`https://gateway.test${path}`, { ...init, headers }), {}, context);
+    },
+    chat: (body) =>
+      gateway.fetch("/v1/chat/completions", {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ model: "smollm2-135m", messages: USER, ...body }),
+      }),
+    replica,
+    records,
+    failures,
+    settled: () => Promise.all(running),
+  };
+  return gateway;
+}
+
+export interface ErrorBody {
+  readonly error: { message: string; type: string; param: string | null; code: string };
+}
+
+export const errorOf = async (response: Response): Promise<ErrorBody["error"]> =>
+  ((await response.json()) as ErrorBody).error;

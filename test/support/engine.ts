@@ -1,0 +1,39 @@
+// An engine that computes nothing, for tests of what runs generations on an engine.
+import { type Engine, EngineError, type Sequence, type StepInput } from "../../src/engine/types.ts";
+
+/** An engine whose next token is the number of tokens so far, and that records its batches. */
+export function countingEngine({ places = 100, maxChunk = 4, stepMs = 0 } = {}) {
+  const batches: StepInput[][] = [];
+  let open = 0;
+  const engine: Engine = {
+    name: "wasm",
+    digest: "counting",
+    maxChunk,
+    residentBytes: () => 0,
+    async open(plan) {
+      if (open === places) throw new EngineError("out_of_memory", "full");
+      open++;
+      let closed = false;
+      const sequence: Sequence & { length: number } = {
+        plan,
+        length: 0,
+        close() {
+          if (!closed) open--;
+          closed = true;
+        },
+      };
+      return sequence;
+    },
+    async step(batch) {
+      batches.push([...batch]);
+      await scheduler.wait(stepMs);
+      return batch.map(({ sequence, tokens, logits }) => {
+        (sequence as { length: number }).length += tokens.length;
+        const row = new Float32Array(logits === "none" ? 0 : 64);
+        if (row.length) row[sequence.length % 64] = 1;
+        return row;
+      });
+    },
+  };
+  return { engine, batches, open: () => open };
+}
