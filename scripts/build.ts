@@ -1,14 +1,10 @@
 // Makes everything under dist/ from the sources, and only what is stale. `npm run build`, `npm start` and `npm test` come through here.
-import { randomBytes } from "node:crypto";
+// What a step needs is imported when it runs: compilers take seconds to load, and most of the time nothing is stale.
+import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { buildCatalogue, readRecipes } from "./build/catalogue.ts";
-import { sha256 } from "./build/checkpoint.ts";
-import { buildKernels } from "./build/kernels.ts";
 import { catalogueFile, kernelsDir, root, tokenizersFile, weightsDir, workersDir } from "./build/paths.ts";
-import { writeFiles } from "./build/weights.ts";
-import { bundleWorkers } from "./build/workers.ts";
 
 interface Step {
   readonly name: string;
@@ -24,6 +20,8 @@ const STEPS: readonly Step[] = [
     inputs: ["models", "src/variants", "scripts/build", "package-lock.json"],
     outputs: [catalogueFile, weightsDir, tokenizersFile],
     async run() {
+      const { buildCatalogue, readRecipes } = await import("./build/catalogue.ts");
+      const { writeFiles } = await import("./build/weights.ts");
       const { catalogue, weights, tokenizers } = await buildCatalogue(await readRecipes());
       await writeFiles(weightsDir, weights);
       await writeFile(tokenizersFile, JSON.stringify(tokenizers));
@@ -36,6 +34,7 @@ const STEPS: readonly Step[] = [
     inputs: ["src/engine/wasm/assembly", "scripts/build/kernels.ts", "package-lock.json"],
     outputs: [kernelsDir],
     async run() {
+      const { buildKernels } = await import("./build/kernels.ts");
       const { relaxed, plain } = await buildKernels();
       return `${relaxed} bytes with relaxed SIMD, ${plain} without`;
     },
@@ -53,11 +52,14 @@ const STEPS: readonly Step[] = [
     ],
     outputs: [workersDir],
     async run() {
+      const { bundleWorkers } = await import("./build/workers.ts");
       await bundleWorkers();
       return "gateway and replica bundled";
     },
   },
 ];
+
+const sha256 = (content: Uint8Array | string): string => createHash("sha256").update(content).digest("hex");
 
 /** Digest over names and contents below the inputs; of files over 1 MiB, size and time of change stand for the content. */
 async function digestOf(inputs: readonly string[]): Promise<string> {

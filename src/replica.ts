@@ -1,14 +1,21 @@
 // Entry of the replica Worker: exports the Durable Object; wiring only.
 import ortModule from "onnxruntime-web/ort-wasm-simd-threaded.wasm";
 import catalogueJson from "../dist/catalogue.json";
+import plainKernels from "../dist/kernels/plain.wasm";
+import relaxedKernels from "../dist/kernels/relaxed.wasm";
 import { createOnnxEngine } from "./engine/onnx/index.ts";
+import { createWasmEngine } from "./engine/wasm/index.ts";
 import type { EngineTable } from "./replica/engine.ts";
 import { createReplicaClass } from "./replica/replica.ts";
 import { catalogueFileSchema, compileCatalogue } from "./variants/catalogue.ts";
 
 const file = catalogueFileSchema.parse(catalogueJson);
 
-const engines: Partial<EngineTable> = {
+const engines: EngineTable = {
+  wasm: {
+    load: (options) => createWasmEngine({ ...options, modules: { relaxed: relaxedKernels, plain: plainKernels } }),
+    paceMultiplyAdds: 64e6,
+  },
   onnx: {
     load: (options) => createOnnxEngine({ ...options, mode: "int8", module: ortModule }),
     paceMultiplyAdds: 16e6,

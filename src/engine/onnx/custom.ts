@@ -7,7 +7,7 @@ import type { Runtime, Tensor } from "./runtime.ts";
 import { openSession, type Session } from "./sessions.ts";
 
 export interface CustomModel {
-  /** KV bytes that one token adds. */
+  /** KV bytes that one token adds; counted twice, as such a graph makes a whole new cache from the last one. */
   readonly kvBytesPerToken: number;
   decoder(): Decoder;
 }
@@ -71,7 +71,13 @@ export async function loadCustom({ runtime, plan, open }: LoadCustomOptions): Pr
         const turn = pace(plan.costs.multiplyAdds * rows);
         if (turn) await turn;
         const { vocab } = plan.base.config;
-        const all = results.logits?.data as Float32Array;
+        if (results.logits?.dims.at(-1) !== vocab) {
+          throw new EngineError(
+            "bad_plan",
+            `${plan.id}: output logits has ${results.logits?.dims.at(-1)} columns, not ${vocab}`,
+          );
+        }
+        const all = results.logits.data as Float32Array;
         if (logits === "none") return new Float32Array(0);
         return logits === "all" ? all : all.slice(all.length - vocab);
       },
@@ -80,7 +86,7 @@ export async function loadCustom({ runtime, plan, open }: LoadCustomOptions): Pr
       },
     };
   }
-  return { kvBytesPerToken: caches.reduce((sum, { heads, width }) => sum + heads * width * 4, 0), decoder };
+  return { kvBytesPerToken: caches.reduce((sum, { heads, width }) => sum + 2 * heads * width * 4, 0), decoder };
 }
 
 interface CacheInput {

@@ -7,8 +7,8 @@ import { type OpenFile, readParts } from "../weights.ts";
 import { type CustomModel, loadCustom } from "./custom.ts";
 import { createPlanDecoder, type Decoder } from "./decoder.ts";
 import type { Mode } from "./linear.ts";
-import { loadModel } from "./model.ts";
-import { startRuntime } from "./runtime.ts";
+import { loadModel, type Model } from "./model.ts";
+import { type Runtime, startRuntime } from "./runtime.ts";
 
 export interface OnnxEngineOptions {
   readonly base: BaseModel;
@@ -45,18 +45,9 @@ interface State {
  * @throws EngineError `damaged_weights`, or `out_of_memory` when the sessions do not fit
  */
 export async function createOnnxEngine(options: OnnxEngineOptions): Promise<Engine> {
-  const { base, open, mode, onProgress = () => {}, pace = nextTurn, kvBytes = KV_BYTES } = options;
+  const { base, open, kvBytes = KV_BYTES } = options;
   const runtime = await startRuntime(options.module);
-  const image = new Uint8Array(base.imageBytes);
-  await readParts(base.parts, image, { open, onProgress: (bytes) => onProgress((READING * bytes) / image.length) });
-  const model = await loadModel({
-    runtime,
-    base,
-    image,
-    mode,
-    pace,
-    onProgress: (fraction) => onProgress(READING + (1 - READING) * fraction),
-  });
+  const model = await readModel(runtime, options);
 
   const states = new Map<Sequence, State>();
   const custom = new Map<string, Promise<CustomModel>>();
@@ -101,7 +92,7 @@ export async function createOnnxEngine(options: OnnxEngineOptions): Promise<Engi
   return {
     name: "onnx",
     digest: createHash("sha256")
-      .update(JSON.stringify(["onnx", mode, runtime.ort.env.versions.web, GRAPH_VERSION]))
+      .update(JSON.stringify(["onnx", options.mode, runtime.ort.env.versions.web, GRAPH_VERSION]))
       .digest("hex"),
     maxChunk: MAX_CHUNK,
     residentBytes: () =>
@@ -152,6 +143,26 @@ export async function createOnnxEngine(options: OnnxEngineOptions): Promise<Engi
       return results;
     },
   };
+}
+
+/** A function of its own, so that the image is free when it is done. */
+async function readModel(
+  runtime: Runtime,
+  { base, open, mode, onProgress = () => {}, pace = nextTurn }: OnnxEngineOptions,
+): Promise<Model> {
+  const image = new Uint8Array(base.imageBytes);
+  await readParts(base.parts, image, {
+    open,
+    onProgress: (bytes) => onProgress((READING * bytes) / base.imageBytes),
+  });
+  return loadModel({
+    runtime,
+    base,
+    image,
+    mode,
+    pace,
+    onProgress: (fraction) => onProgress(READING + (1 - READING) * fraction),
+  });
 }
 
 const nextTurn: Pace = () => new Promise((resolve) => setTimeout(resolve, 0));

@@ -3,7 +3,8 @@ import type { BaseModel, Tensor as WeightTensor } from "../../variants/base.ts";
 import { EngineError, type Pace } from "../types.ts";
 import { dequantize } from "../weights.ts";
 import { createEmbedding, type Embedding } from "./embedding.ts";
-import { blockCount, type Mode } from "./linear.ts";
+import { type Mode, shares } from "./linear.ts";
+import type { Graph } from "./proto.ts";
 import type { Runtime } from "./runtime.ts";
 import { createSession, type Session } from "./sessions.ts";
 import { attentionGraph, headGraph, mlpGraph, qkvGraph, type Shared } from "./sublayers.ts";
@@ -48,9 +49,28 @@ export interface LoadModelOptions {
 /** Blocks of the head that one session holds: about as much work as an MLP, so that no run takes long. */
 const HEAD_BLOCKS = 8;
 
-/** @throws EngineError `bad_plan` when the base lacks a tensor that a decoder needs */
+type MakeSession = (graph: Graph) => Promise<Session>;
+
+/**
+ * @throws EngineError `bad_plan` when the base lacks a tensor that a decoder needs, `out_of_memory` when the sessions do not fit; what was
+ * made till then is released
+ */
 export async function loadModel(options: LoadModelOptions): Promise<Model> {
-  const { runtime, base, image, mode, pace, onProgress } = options;
+  const sessions: Session[] = [];
+  try {
+    return await makeSessions(options, async (graph) => {
+      const session = await createSession(options.runtime, graph);
+      sessions.push(session);
+      return session;
+    });
+  } catch (error) {
+    await Promise.all(sessions.map((session) => session.release()));
+    throw error;
+  }
+}
+
+async function makeSessions(options: LoadModelOptions, makeSession: MakeSession): Promise<Model> {
+  const { base, image, mode, pace, onProgress } = options;
   const { config } = base;
   const shared: Shared = { config, mode };
   const tensors = new Map(base.tensors.map((tensor) => [tensor.name, tensor]));
@@ -61,15 +81,15 @@ export async function loadModel(options: LoadModelOptions): Promise<Model> {
   };
   const weight = (name: string): Float32Array => dequantize(find(name), image);
 
-  const headBlocks = blockCount(config.vocab);
+  const headBlocks = shares(config.vocab);
   const steps = config.layers * 2 + Math.ceil(headBlocks / HEAD_BLOCKS);
   let done = 0;
   const step = async (weights: number): Promise<void> => {
     onProgress(++done / steps);
     await pace(weights);
   };
-  const sublayer = async (graph: Parameters<typeof createSession>[1], multiplyAdds: number): Promise<Sublayer> => ({
-    session: await createSession(runtime, graph),
+  const sublayer = async (graph: Graph, multiplyAdds: number): Promise<Sublayer> => ({
+    session: await makeSession(graph),
     multiplyAdds,
   });
 
@@ -100,7 +120,7 @@ export async function loadModel(options: LoadModelOptions): Promise<Model> {
     const blocks = Math.min(HEAD_BLOCKS, headBlocks - block);
     const first = block * outer;
     const rows = headWeight.subarray(first * hidden, (first + blocks * outer) * hidden);
-    const graph = headGraph(shared, { norm, weight: { weight: rows, cols: hidden, cut: "output", blocks } });
+    const graph = headGraph(shared, { norm, weight: rows, blocks });
     head.push({ ...(await sublayer(graph, rows.length)), first, blocks, outer });
     await step(rows.length);
   }

@@ -1,5 +1,5 @@
 // Starts onnxruntime-web from a compiled module. Workers may not compile WebAssembly from bytes, and the package knows no other way,
-// so while it starts, the one call with which it instantiates is given the module instead.
+// so while it starts, a call that would compile bytes is given the module instead.
 import type { InferenceSession, Tensor } from "onnxruntime-web";
 
 export type { InferenceSession, Tensor };
@@ -31,7 +31,8 @@ async function start(module: WebAssembly.Module): Promise<Runtime> {
   ort.env.wasm.wasmBinary = new Uint8Array(8);
   const original = WebAssembly.instantiate;
   let memory: WebAssembly.Memory | undefined;
-  const instantiate: unknown = async (_bytes: unknown, imports: WebAssembly.Imports) => {
+  const instantiate: unknown = async (source: unknown, imports: WebAssembly.Imports) => {
+    if (source instanceof WebAssembly.Module) return original(source, imports);
     memory = Object.values(imports)
       .flatMap((names) => Object.values(names))
       .find((value) => value instanceof WebAssembly.Memory);

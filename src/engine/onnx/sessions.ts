@@ -10,6 +10,8 @@ export interface Session {
   readonly outputs: readonly InferenceSession.ValueMetadata[];
   /** @throws EngineError `out_of_memory` when the runtime's memory cannot grow */
   run(inputs: Tensors): Promise<Tensors>;
+  /** Gives its memory back to the runtime; it may not be run again. */
+  release(): Promise<void>;
 }
 
 /** @throws EngineError `out_of_memory` when the runtime's memory cannot grow */
@@ -33,6 +35,7 @@ export async function openSession(runtime: Runtime, { model, external }: Encoded
     inputs: session.inputMetadata,
     outputs: session.outputMetadata,
     run: (inputs) => runtime.exclusive(() => session.run(inputs).catch(outOfMemory)),
+    release: () => runtime.exclusive(() => session.release()),
   };
 }
 

@@ -1,7 +1,7 @@
 // The graphs of a LLaMA decoder, one for each piece of work between two looks at the KV cache. Rows are the tokens of one step.
 import type { ModelConfig } from "../../variants/base.ts";
 import { createGraph, type GraphBuilder } from "./graph.ts";
-import { type Blocks, blockCount, blockShape, linear, type Mode } from "./linear.ts";
+import { linear, type Mode, shares } from "./linear.ts";
 import type { Graph } from "./proto.ts";
 
 /** What all graphs of a model share. The weights they are given are fp32 `[out, in]`, norms `[hidden]`. */
@@ -43,8 +43,8 @@ export function qkvGraph(
   const projected = linear(graph, mode, rmsNorm(graph, config, x, norm), {
     weight,
     cols: hidden,
-    cut: "output",
-    blocks: 1,
+    inputs: 1,
+    outputs: 1,
   });
   const [turned, values] = graph.split(projected, 2, [queries + keys, keys]);
   // cos and sin hold just this step's rows, so positions count from 0.
@@ -85,7 +85,7 @@ export function attentionGraph({ config, mode }: Shared, { o }: { o: Float32Arra
   const y = addTo(
     graph,
     x,
-    linear(graph, mode, grouped, { weight: o, cols: heads * headDim, cut: "input", blocks: kvHeads }),
+    linear(graph, mode, grouped, { weight: o, cols: heads * headDim, inputs: kvHeads, outputs: 1 }),
   );
   graph.output(y, "y", ["rows", hidden]);
   return graph.build();
@@ -97,7 +97,7 @@ export function mlpGraph(
   { norm, gate, up, down }: { norm: Float32Array; gate: Float32Array; up: Float32Array; down: Float32Array },
 ): Graph {
   const { hidden, ffn } = config;
-  const blocks = blockCount(ffn);
+  const blocks = shares(ffn);
   const graph = createGraph();
   const x = graph.input("x", ["rows", hidden]);
   const weight = new Float32Array(gate.length + up.length);
@@ -106,22 +106,41 @@ export function mlpGraph(
   const both = linear(graph, mode, rmsNorm(graph, config, x, norm), {
     weight,
     cols: hidden,
-    cut: "output",
-    blocks: 2 * blocks,
+    inputs: 1,
+    outputs: 2 * blocks,
   });
   const [gated, raised] = graph.split(both, 0);
   // QuickGelu with alpha 1 is SiLU.
   const inner = graph.op("Mul", [graph.contrib("QuickGelu", [gated], { alpha: { float: 1 } }), raised]);
-  const y = addTo(graph, x, linear(graph, mode, inner, { weight: down, cols: ffn, cut: "input", blocks }));
+  const y = addTo(graph, x, linear(graph, mode, inner, { weight: down, cols: ffn, inputs: blocks, outputs: 1 }));
   graph.output(y, "y", ["rows", hidden]);
   return graph.build();
 }
 
-/** The final norm and some rows of the output head. In: x `[rows, hidden]`. Out: y `[blocks, rows, outer]`, logits in blocks. */
-export function headGraph({ config, mode }: Shared, { norm, weight }: { norm: Float32Array; weight: Blocks }): Graph {
+/** Input features of the head that share a scale: what it rounds nothing evens out any more. */
+const HEAD_INPUTS = 192;
+
+/**
+ * The final norm and some rows of the output head, `weight`, in `blocks` of equal size.
+ * In: x `[rows, hidden]`. Out: y `[blocks, rows, outer]`, logits in blocks.
+ */
+export function headGraph(
+  { config, mode }: Shared,
+  { norm, weight, blocks }: { norm: Float32Array; weight: Float32Array; blocks: number },
+): Graph {
+  const { hidden } = config;
+  const inputs = mode === "int8" && blocks > 1 ? shares(hidden, HEAD_INPUTS) : 1;
   const graph = createGraph();
-  const x = graph.input("x", ["rows", config.hidden]);
-  const y = linear(graph, mode, rmsNorm(graph, config, x, norm), weight);
-  graph.output(y, "y", [weight.blocks, "rows", blockShape(weight).outer]);
+  const x = graph.input("x", ["rows", hidden]);
+  const normed = rmsNorm(graph, config, x, norm);
+  const cut = { weight, cols: hidden, inputs, outputs: blocks };
+  let y: string;
+  if (inputs === 1) y = linear(graph, mode, normed, cut);
+  else {
+    const parts = graph.op("Reshape", [normed, graph.shape(-1, 1, inputs, hidden / inputs)]);
+    const products = linear(graph, mode, graph.op("Transpose", [parts], { perm: [2, 1, 0, 3] }), cut);
+    y = graph.op("ReduceSum", [products, graph.shape(0)], { keepdims: 0 });
+  }
+  graph.output(y, "y", [blocks, "rows", weight.length / hidden / blocks]);
   return graph.build();
 }

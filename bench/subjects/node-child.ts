@@ -1,0 +1,54 @@
+// Child process of the WebAssembly engine in Node, which has relaxed SIMD only behind a flag.
+import { createReadStream } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { catalogueFile, kernelsDir, weightsDir } from "../../scripts/build/paths.ts";
+import type { Pace } from "../../src/engine/types.ts";
+import { createWasmEngine } from "../../src/engine/wasm/index.ts";
+import { catalogueFileSchema, compileCatalogue } from "../../src/variants/catalogue.ts";
+import { answer, send } from "../answer.ts";
+import { compileModule } from "../compile.ts";
+import { CEILING_BYTES, runEngine } from "../engine-run.ts";
+
+/** Multiply-adds between two turns of the event loop, as in the bench Worker. */
+const PACE = 64e6;
+
+try {
+  const catalogue = compileCatalogue(catalogueFileSchema.parse(JSON.parse(await readFile(catalogueFile, "utf8"))));
+  const base = [...catalogue.values()][0]!.plan.base;
+  const compile = async (name: string) => compileModule(await readFile(join(kernelsDir, `${name}.wasm`)));
+  const engine = await createWasmEngine({
+    base,
+    open: async ({ file }) => Readable.toWeb(createReadStream(join(weightsDir, file))) as ReadableStream<Uint8Array>,
+    modules: { relaxed: await compile("relaxed").catch(() => undefined), plain: await compile("plain") },
+    ceilingBytes: CEILING_BYTES,
+  });
+  let done = 0;
+  const pace: Pace = (multiplyAdds) => {
+    done += multiplyAdds;
+    if (done < PACE) return undefined;
+    done = 0;
+    return nextTurn();
+  };
+  answer(`Node ${process.versions.node}, ${engine.build} kernels`, async ({ variant, prompts, count }) => {
+    const plan = catalogue.get(variant)?.plan;
+    if (!plan) throw new Error(`no variant ${variant}`);
+    const arrivals: number[][] = prompts.map(() => []);
+    const started = performance.now();
+    await runEngine({
+      engine,
+      plan,
+      prompts: prompts.map((prompt) => prompt.ids),
+      count,
+      pace,
+      onToken: (sequence) => {
+        arrivals[sequence]!.push(performance.now() - started);
+      },
+    });
+    return { arrivals };
+  });
+} catch (error) {
+  send({ unavailable: (error as Error).message });
+}

@@ -1,0 +1,8 @@
+// All that the runner calls. One memory, imported; nothing here allocates.
+export { attend, storeKv } from "./attention";
+export { feedForward } from "./ffn";
+export { finite, topK } from "./logits";
+export { multiplyQ4 } from "./q4";
+export { embed, multiplyQ8 } from "./q8";
+export { angles } from "./rope";
+export { addRows, normalizeRows8, normalizeRows16, quantize16, quantizeRows8, widenPanel } from "./rows";

@@ -1,0 +1,201 @@
+// The fast engine: weights, KV caches and every intermediate value in one WebAssembly memory, stepped by SIMD kernels.
+import type { BaseModel, Tensor } from "../../variants/base.ts";
+import { type Plan, tensorsOf } from "../../variants/plan.ts";
+import { exp, log } from "../sampling/exp.ts";
+import type { TokenLogprob } from "../sampling/index.ts";
+import { type Engine, EngineError, type Sequence, type StepInput } from "../types.ts";
+import { type OpenFile, readParts } from "../weights.ts";
+import { createAdapters, type LoadedAdapter } from "./adapters.ts";
+import { type Entry, forward } from "./forward.ts";
+import { instantiate, type KernelBuild, type KernelModules } from "./kernels.ts";
+import type { Machine } from "./linear.ts";
+import { createMemory } from "./memory.ts";
+import { layScratch, MAX_TOP, scratchBytes } from "./scratch.ts";
+import { openSequence, type WasmSequence } from "./sequences.ts";
+import { shapesOf } from "./shapes.ts";
+
+export interface WasmEngineOptions {
+  readonly base: BaseModel;
+  /** Opens the base's weight parts and adapters. */
+  readonly open: OpenFile;
+  readonly modules: KernelModules;
+  /** Called while loading with the share that is done, 0 to 1. */
+  readonly onProgress?: ((progress: number) => void) | undefined;
+  /** Most bytes that the engine's memory may reach; default 118 MiB, which leaves a 128 MB isolate some for JavaScript. */
+  readonly ceilingBytes?: number | undefined;
+}
+
+export interface WasmEngine extends Engine {
+  /** Which build of the kernels runs. Both compute the same bits. */
+  readonly build: KernelBuild;
+  /**
+   * The likeliest `count` tokens of a row of logits, likeliest first, the lowest id first among equals; `logprob` holds the logit.
+   * @param count at most 64
+   */
+  topLogits(logits: Float32Array, count: number): TokenLogprob[];
+}
+
+/** Raised with every change that can change a bit of a logit. A test holds it against a digest of logits. */
+const NUMERICS = 1;
+const DEFAULT_CEILING = 118 * 2 ** 20;
+const MAX_CHUNK = 64;
+/** Rows that go through the model together: a prefill chunk and some sequences that decode. */
+const ROWS = MAX_CHUNK + 16;
+
+/**
+ * @throws EngineError `damaged_weights`; `out_of_memory` when the weights alone are beyond the ceiling; `bad_plan` for shapes or tensor
+ * types that the kernels do not take
+ */
+export async function createWasmEngine(options: WasmEngineOptions): Promise<WasmEngine> {
+  const { base, open, modules, onProgress, ceilingBytes = DEFAULT_CEILING } = options;
+  const shapes = shapesOf(base.config);
+  const memory = createMemory({
+    ceilingBytes,
+    unitBytes: shapes.pageBytes,
+    fixedBytes: base.imageBytes + 64 + scratchBytes(shapes, ROWS),
+  });
+  const { kernels, build } = instantiate(modules, memory.memory);
+  const image = memory.fixed(base.imageBytes);
+  const scratch = layScratch(memory, shapes, ROWS);
+  const machine: Machine = { kernels, memory, scratch, shapes, image };
+  const half = shapes.headDim / 2;
+  for (let i = 0; i < half; i++) memory.f32[scratch.frequencies / 4 + i] = exp((-i / half) * log(shapes.ropeTheta));
+  await readParts(base.parts, memory.bytes.subarray(image, image + base.imageBytes), {
+    open,
+    onProgress: (bytes) => onProgress?.(bytes / base.imageBytes),
+  });
+
+  const adapters = createAdapters(memory, shapes.pageBytes, open);
+  const checked = new WeakSet<Plan>();
+  const sequences = new WeakSet<Sequence>();
+  /** Logits of single rows, by place in the batch. */
+  const rows: Float32Array[] = [];
+  let stepping = false;
+
+  function outputOf({ logits, tokens }: StepInput, place: number): Float32Array {
+    if (logits === "none") return new Float32Array(0);
+    if (logits === "all" && tokens.length > 1) return new Float32Array(tokens.length * shapes.vocab);
+    rows[place] ??= new Float32Array(shapes.vocab);
+    return rows[place];
+  }
+
+  /** Runs what needs memory, again without idle adapters if it does not fit. */
+  async function withRoom<T>(run: () => T | Promise<T>): Promise<T> {
+    try {
+      return await run();
+    } catch (error) {
+      if (!(error instanceof EngineError) || error.code !== "out_of_memory" || !adapters.evict()) throw error;
+      return run();
+    }
+  }
+
+  return {
+    name: "wasm",
+    digest: `wasm ${NUMERICS}`,
+    maxChunk: MAX_CHUNK,
+    build,
+    residentBytes: () => memory.memory.buffer.byteLength + rows.length * shapes.vocab * 4,
+
+    async open(plan, capacity) {
+      if (!checked.has(plan)) checkPlan(plan, base);
+      checked.add(plan);
+      const limit = Math.min(plan.contextLength, shapes.contextLength);
+      if (capacity > limit) {
+        throw new EngineError("context_overflow", `${plan.id} holds ${limit} tokens, not ${capacity}`);
+      }
+      const { adapter } = plan;
+      const loaded: LoadedAdapter | undefined = adapter && (await withRoom(() => adapters.acquire(adapter)));
+      try {
+        const sequence = await withRoom(() =>
+          openSequence({ memory, plan, capacity, headDim: shapes.headDim, adapter: loaded }),
+        );
+        sequences.add(sequence);
+        return sequence;
+      } catch (error) {
+        loaded?.release();
+        throw error;
+      }
+    },
+
+    async step(batch, pace) {
+      if (stepping) throw new Error("one step at a time: the step before has not ended");
+      const own = batch.map(({ sequence, tokens }) => check(sequence, tokens));
+      if (new Set(own).size < own.length) throw new Error("a sequence may be in a batch once");
+      const outputs = batch.map(outputOf);
+      stepping = true;
+      for (const [i, sequence] of own.entries()) {
+        sequence.retain();
+        sequence.append(batch[i]?.tokens.length ?? 0);
+      }
+      try {
+        let pass: Entry[] = [];
+        let held = 0;
+        for (const [i, { tokens, logits }] of batch.entries()) {
+          if (held + tokens.length > ROWS) {
+            await forward(machine, pass, pace);
+            pass = [];
+            held = 0;
+          }
+          held += tokens.length;
+          pass.push({ sequence: own[i] as WasmSequence, tokens, logits, out: outputs[i] as Float32Array });
+        }
+        await forward(machine, pass, pace);
+      } finally {
+        stepping = false;
+        for (const sequence of own) sequence.release();
+      }
+      return outputs;
+    },
+
+    topLogits(logits, count) {
+      const wanted = Math.min(count, MAX_TOP, logits.length);
+      memory.f32.set(logits.subarray(0, shapes.vocab), scratch.logits / 4);
+      kernels.topK(scratch.logits, shapes.vocab, wanted, scratch.top);
+      return Array.from({ length: wanted }, (_, i) => {
+        const word = scratch.top / 4 + 2 * i;
+        return { id: memory.u32[word] as number, logprob: memory.f32[word + 1] as number };
+      });
+    },
+  };
+
+  function check(sequence: Sequence, tokens: readonly number[]): WasmSequence {
+    if (!sequences.has(sequence)) throw new Error("the sequence is of another engine");
+    const own = sequence as WasmSequence;
+    if (own.closed) throw new Error("the sequence is closed");
+    if (tokens.length === 0 || tokens.length > MAX_CHUNK) {
+      throw new Error(`a step takes 1 to ${MAX_CHUNK} tokens of a sequence, not ${tokens.length}`);
+    }
+    for (const token of tokens) {
+      if (!(token >= 0 && token < shapes.vocab)) throw new RangeError(`token ${token} is not below ${shapes.vocab}`);
+    }
+    if (own.length + tokens.length > own.capacity) {
+      throw new EngineError(
+        "context_overflow",
+        `${own.length + tokens.length} tokens do not fit a sequence of ${own.capacity}`,
+      );
+    }
+    return own;
+  }
+}
+
+/** @throws EngineError `bad_plan` that names the tensor or adapter that the kernels do not take */
+function checkPlan(plan: Plan, base: BaseModel): void {
+  const bad = (problem: string): EngineError => new EngineError("bad_plan", `${plan.id}: ${problem}`);
+  if (plan.onnx) throw bad("the wasm engine does not run ONNX graphs");
+  if (plan.base.digest !== base.digest) throw bad(`it is over base ${plan.base.digest}, loaded is ${base.digest}`);
+  const typed = (tensor: Tensor, type: Tensor["type"]): void => {
+    if (tensor.type !== type) throw bad(`the wasm engine needs ${tensor.name} as ${type}, not ${tensor.type}`);
+  };
+  typed(plan.embedding, "q8_0");
+  typed(plan.head, "q8_0");
+  typed(plan.outputNorm, "f32");
+  for (const { attn, mlp } of plan.slots) {
+    for (const part of [attn, mlp]) {
+      if (part) for (const tensor of tensorsOf(part)) typed(tensor, tensor === part.norm ? "f32" : "q4_1");
+    }
+  }
+  for (const { slot, linear } of plan.adapter?.linears ?? []) {
+    const { attn, mlp } = plan.slots[slot] ?? {};
+    if (!{ ...attn, ...mlp }[linear]) throw bad(`its adapter changes ${linear} of slot ${slot}, which the plan lacks`);
+  }
+}

@@ -1,0 +1,3 @@
+// The WebAssembly engine's door.
+export { createWasmEngine, type WasmEngine, type WasmEngineOptions } from "./engine.ts";
+export type { KernelBuild, KernelModules } from "./kernels.ts";

@@ -1,0 +1,133 @@
+// A linear layer over the rows of a group of entries: one product with the shared weights for all of them, then what each entry's
+// adapter adds to its own rows.
+import type { Linear } from "../../variants/adapter.ts";
+import type { Tensor } from "../../variants/base.ts";
+import type { Pace } from "../types.ts";
+import type { Factors } from "./adapters.ts";
+import type { Kernels } from "./kernels.ts";
+import type { Memory } from "./memory.ts";
+import { ADAPTER_TOKENS, JOB_BYTES, type Scratch } from "./scratch.ts";
+import type { WasmSequence } from "./sequences.ts";
+import { panel8Bytes, panel16Bytes, type Shapes } from "./shapes.ts";
+
+/** Most multiply-adds of one kernel call: between calls the event loop can have its turn. */
+export const CALL_MULTIPLY_ADDS = 24e6;
+
+export interface Machine {
+  readonly kernels: Kernels;
+  readonly memory: Memory;
+  readonly scratch: Scratch;
+  readonly shapes: Shapes;
+  /** Address of the weight image. */
+  readonly image: number;
+}
+
+/** Part of a group: rows of one sequence, side by side. */
+export interface Rows {
+  readonly sequence: WasmSequence;
+  /** Index in the sequence's plan of the slot at work. */
+  readonly slot: number;
+  /** First row in the group, and rows. */
+  readonly first: number;
+  readonly count: number;
+}
+
+/** 8-bit activations of all rows of a group. */
+export interface Panels {
+  readonly at: number;
+  readonly cols: number;
+}
+
+export interface Job {
+  readonly factors: Factors;
+  readonly first: number;
+  readonly count: number;
+  /** A x at 16 bits. */
+  readonly panels: number;
+}
+
+/** Writes fp32 `[rows, tensor.rows]` to `out`, rows `outStride` bytes apart. */
+export async function linear(
+  machine: Machine,
+  tensor: Tensor,
+  name: Linear,
+  group: readonly Rows[],
+  input: Panels,
+  out: number,
+  outStride: number,
+  pace: Pace,
+): Promise<void> {
+  const { kernels, image } = machine;
+  const tokens = countRows(group);
+  const blocks = tensor.cols / 32;
+  const groups = Math.ceil(tensor.rows / 8);
+  const most = Math.max(1, Math.floor(CALL_MULTIPLY_ADDS / (tokens * tensor.cols * 8)));
+  for (let first = 0; first < groups; first += most) {
+    const count = Math.min(most, groups - first);
+    kernels.multiplyQ4(
+      image + tensor.offset + first * blocks * 160,
+      count,
+      blocks,
+      input.at,
+      panel8Bytes(input.cols),
+      tokens,
+      out + first * 32,
+      outStride,
+    );
+    const pause = pace(count * 8 * tensor.cols * tokens);
+    if (pause) await pause;
+  }
+  for (const { factors, first, count, panels } of lowRank(machine, name, group, input, 0)) {
+    const { b, rankBlocks, scale } = factors;
+    const to = out + first * outStride;
+    kernels.multiplyQ8(b, groups, rankBlocks, panels, panel16Bytes(rankBlocks * 32), count, to, outStride, scale, 1);
+    const pause = pace(count * rankBlocks * 32 * (tensor.rows + tensor.cols));
+    if (pause) await pause;
+  }
+}
+
+/** Computes A x for all rows that have an adapter for this linear. */
+export function lowRank(
+  { kernels, scratch }: Machine,
+  name: Linear,
+  group: readonly Rows[],
+  { at, cols }: Panels,
+  side: 0 | 1,
+): Job[] {
+  const jobs: Job[] = [];
+  let panels = scratch.adapter.panels[side];
+  for (const { sequence, slot, first, count } of group) {
+    const factors = sequence.adapter?.of(slot, name);
+    if (!factors) continue;
+    const rank = factors.rankBlocks * 32;
+    jobs.push({ factors, first, count, panels });
+    for (let done = 0; done < count; done += ADAPTER_TOKENS) {
+      const tokens = Math.min(ADAPTER_TOKENS, count - done);
+      for (let i = 0; i < tokens; i++) {
+        const from = at + (first + done + i) * panel8Bytes(cols);
+        kernels.widenPanel(from, cols / 32, scratch.adapter.input + i * panel16Bytes(cols));
+      }
+      const stride = panel16Bytes(cols);
+      const low = scratch.adapter.low;
+      kernels.multiplyQ8(factors.a, rank / 8, cols / 32, scratch.adapter.input, stride, tokens, low, rank * 4, 1, 0);
+      for (let i = 0; i < tokens; i++) {
+        kernels.quantize16(low + i * rank * 4, factors.rankBlocks, panels);
+        panels += panel16Bytes(rank);
+      }
+    }
+  }
+  return jobs;
+}
+
+/** Writes jobs where `feedForward` finds them. */
+export function writeJobs({ memory, scratch }: Machine, jobs: readonly Job[], side: 0 | 1): number {
+  const at = scratch.adapter.jobs[side];
+  for (const [i, { factors, first, count, panels }] of jobs.entries()) {
+    const word = (at + i * JOB_BYTES) / 4;
+    memory.u32.set([factors.b, factors.rankBlocks, 0, panels, first, count], word);
+    memory.f32[word + 2] = factors.scale;
+  }
+  return at;
+}
+
+export const countRows = (group: readonly Rows[]): number => group.reduce((sum, { count }) => sum + count, 0);

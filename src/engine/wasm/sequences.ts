@@ -1,0 +1,95 @@
+// Sequences and their KV cache: for each slot with attention and each of its KV heads, a list of pages.
+import type { Plan } from "../../variants/plan.ts";
+import { EngineError, type Sequence } from "../types.ts";
+import type { LoadedAdapter } from "./adapters.ts";
+import type { Memory } from "./memory.ts";
+import { PAGE_TOKENS } from "./shapes.ts";
+
+export interface WasmSequence extends Sequence {
+  readonly capacity: number;
+  readonly adapter: LoadedAdapter | undefined;
+  /** Pages that one KV head's list has room for. */
+  readonly pagesPerHead: number;
+  readonly closed: boolean;
+  /** Page addresses of a KV slot, `pagesPerHead` for each KV head. */
+  pages(kv: number): Uint32Array;
+  /** Makes room for tokens and counts them as held. */
+  append(tokens: number): void;
+  /** Until `release`, closing leaves the pages in place: a step is reading them. */
+  retain(): void;
+  release(): void;
+}
+
+export interface SequenceOptions {
+  readonly memory: Memory;
+  readonly plan: Plan;
+  readonly capacity: number;
+  readonly headDim: number;
+  readonly adapter: LoadedAdapter | undefined;
+}
+
+/** @throws EngineError `out_of_memory` when the KV cache may not fit */
+export function openSequence({ memory, plan, capacity, headDim, adapter }: SequenceOptions): WasmSequence {
+  const kvHeads = plan.slots.flatMap(({ attn }) => (attn ? [attn.k.rows / headDim] : []));
+  const heads = kvHeads.reduce((sum, count) => sum + count, 0);
+  const pagesPerHead = Math.ceil(capacity / PAGE_TOKENS);
+  memory.promise(heads * pagesPerHead, `a KV cache of ${capacity} tokens of ${plan.id}`);
+  const table = new Uint32Array(heads * pagesPerHead);
+  const firstHead: number[] = [];
+  for (let kv = 0, head = 0; kv < kvHeads.length; kv++) {
+    firstHead.push(head);
+    head += kvHeads[kv] as number;
+  }
+
+  let length = 0;
+  let held = 0;
+  let closed = false;
+  let retained = false;
+  let freed = false;
+  const free = (): void => {
+    if (freed || !closed || retained) return;
+    freed = true;
+    for (let head = 0; head < heads; head++) {
+      for (let page = 0; page < held; page++) memory.give(table[head * pagesPerHead + page] as number);
+    }
+    memory.forgo(table.length);
+    adapter?.release();
+  };
+  return {
+    plan,
+    capacity,
+    adapter,
+    pagesPerHead,
+    get length() {
+      return length;
+    },
+    get closed() {
+      return closed;
+    },
+    pages: (kv) =>
+      table.subarray(
+        (firstHead[kv] as number) * pagesPerHead,
+        ((firstHead[kv] as number) + (kvHeads[kv] as number)) * pagesPerHead,
+      ),
+    append(tokens) {
+      if (length + tokens > capacity) {
+        throw new EngineError("context_overflow", `${length + tokens} tokens do not fit a sequence of ${capacity}`);
+      }
+      length += tokens;
+      for (; held < Math.ceil(length / PAGE_TOKENS); held++) {
+        for (let head = 0; head < heads; head++) table[head * pagesPerHead + held] = memory.take();
+      }
+    },
+    retain() {
+      retained = true;
+    },
+    release() {
+      retained = false;
+      free();
+    },
+    close() {
+      closed = true;
+      free();
+    },
+  };
+}

@@ -1,0 +1,128 @@
+// The two sublayers of a decoder layer, over the rows of a group of entries that are at the same one.
+import type { AttentionPlan, MlpPlan } from "../../variants/plan.ts";
+import type { Pace } from "../types.ts";
+import { CALL_MULTIPLY_ADDS, countRows, linear, lowRank, type Machine, type Rows, writeJobs } from "./linear.ts";
+import { panel8Bytes } from "./shapes.ts";
+
+/** Rows of a group as the attention sublayer needs them. */
+export interface AttentionRows extends Rows {
+  readonly attn: AttentionPlan;
+  /** Position of the first row's token. */
+  readonly position: number;
+  /** The first row's index among all rows of the step, where its angles are. */
+  readonly row: number;
+}
+
+/** Adds attention to the residual rows in the row table. All entries have the same weights, each its own cache. */
+export async function attention(machine: Machine, group: readonly AttentionRows[], pace: Pace): Promise<void> {
+  const { kernels, memory, scratch, shapes } = machine;
+  const { attn } = group[0] as AttentionRows;
+  const tokens = countRows(group);
+  const input = { at: scratch.input, cols: attn.q.cols };
+  normalize(machine, attn.norm.offset, tokens);
+
+  const stride = (attn.q.rows + attn.k.rows + attn.v.rows) * 4;
+  const k = scratch.wide + attn.q.rows * 4;
+  const v = k + attn.k.rows * 4;
+  await linear(machine, attn.q, "q", group, input, scratch.wide, stride, pace);
+  await linear(machine, attn.k, "k", group, input, k, stride, pace);
+  await linear(machine, attn.v, "v", group, input, v, stride, pace);
+
+  const { headDim } = shapes;
+  const heads = attn.q.rows / headDim;
+  const kvHeads = attn.k.rows / headDim;
+  for (const { sequence, attn: own, first, count, position, row } of group) {
+    const angles = scratch.angles + row * headDim * 4;
+    const at = first * stride;
+    const { pagesPerHead } = sequence;
+    const setPages = (): void => memory.u32.set(sequence.pages(own.kv), scratch.pages / 4);
+    setPages();
+    kernels.storeKv(count, position, k + at, v + at, stride, angles, kvHeads, headDim, scratch.pages, pagesPerHead);
+    const each = heads * headDim * 2 * (position + count);
+    const most = Math.max(1, Math.floor(CALL_MULTIPLY_ADDS / each));
+    for (let done = 0; done < count; done += most) {
+      const some = Math.min(most, count - done);
+      const q = scratch.wide + at + done * stride;
+      kernels.attend(
+        some,
+        position + done,
+        q,
+        stride,
+        angles + done * headDim * 4,
+        kvHeads,
+        heads / kvHeads,
+        headDim,
+        scratch.pages,
+        pagesPerHead,
+        q,
+        stride,
+        scratch.attention,
+      );
+      const pause = pace(some * each);
+      if (pause) await pause;
+    }
+  }
+
+  const cols = attn.o.cols;
+  kernels.quantizeRows8(scratch.wide, stride, tokens, cols, scratch.input, panel8Bytes(cols));
+  await linear(machine, attn.o, "o", group, { at: scratch.input, cols }, scratch.wide, shapes.hidden * 4, pace);
+  kernels.addRows(scratch.wide, shapes.hidden * 4, tokens, shapes.hidden, scratch.rows);
+}
+
+/** Adds the MLP to the residual rows in the row table. */
+export async function feedForward(machine: Machine, mlp: MlpPlan, group: readonly Rows[], pace: Pace): Promise<void> {
+  const { kernels, scratch, shapes, image } = machine;
+  const tokens = countRows(group);
+  const { cols } = mlp.gate;
+  const width = mlp.gate.rows;
+  const input = { at: scratch.input, cols };
+  normalize(machine, mlp.norm.offset, tokens);
+
+  const gateJobs = lowRank(machine, "gate", group, input, 0);
+  const upJobs = lowRank(machine, "up", group, input, 1);
+  const gateTable = writeJobs(machine, gateJobs, 0);
+  const upTable = writeJobs(machine, upJobs, 1);
+  const each = tokens * cols * 64;
+  const most = Math.max(1, Math.floor(CALL_MULTIPLY_ADDS / each));
+  const blocks = width / 32;
+  for (let first = 0; first < blocks; first += most) {
+    const count = Math.min(most, blocks - first);
+    kernels.feedForward(
+      image + mlp.gate.offset,
+      image + mlp.up.offset,
+      first,
+      count,
+      cols / 32,
+      scratch.input,
+      panel8Bytes(cols),
+      tokens,
+      gateTable,
+      gateJobs.length,
+      upTable,
+      upJobs.length,
+      scratch.gateUp,
+      blocks,
+      scratch.inner,
+      panel8Bytes(width),
+    );
+    const pause = pace(count * each);
+    if (pause) await pause;
+  }
+  await linear(
+    machine,
+    mlp.down,
+    "down",
+    group,
+    { at: scratch.inner, cols: width },
+    scratch.wide,
+    shapes.hidden * 4,
+    pace,
+  );
+  kernels.addRows(scratch.wide, shapes.hidden * 4, tokens, shapes.hidden, scratch.rows);
+}
+
+function normalize({ kernels, scratch, shapes, image }: Machine, offset: number, tokens: number): void {
+  const { hidden, eps } = shapes;
+  const stride = panel8Bytes(hidden);
+  kernels.normalizeRows8(scratch.rows, tokens, image + offset, hidden, eps, scratch.row, scratch.input, stride);
+}

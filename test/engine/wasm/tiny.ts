@@ -1,0 +1,147 @@
+// A base of a few thousand random weights with bytes, in shapes that leave remainders: a vocabulary that is no multiple of eight, four
+// query heads on one KV head, three blocks of hidden size.
+import { createHash } from "node:crypto";
+import { packQ4, packQ8 } from "../../../scripts/build/pack.ts";
+import type { OpenFile } from "../../../src/engine/weights.ts";
+import type { BaseModel, ModelConfig, Tensor } from "../../../src/variants/base.ts";
+import { compilePlan, type Plan } from "../../../src/variants/plan.ts";
+import { slotRecipeSchema } from "../../../src/variants/recipe.ts";
+
+export const config: ModelConfig = {
+  layers: 3,
+  hidden: 96,
+  heads: 4,
+  kvHeads: 1,
+  headDim: 32,
+  ffn: 160,
+  vocab: 300,
+  contextLength: 256,
+  ropeTheta: 10_000,
+  rmsEps: 1e-5,
+  bosTokenId: 1,
+  eosTokenIds: [2],
+};
+
+export interface Tiny {
+  readonly base: BaseModel;
+  readonly image: Uint8Array<ArrayBuffer>;
+  readonly open: OpenFile;
+}
+
+/** Numbers in [0, 1), the same for the same seed (mulberry32). */
+export function randomNumbers(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/** The nearest half-precision bits of a number whose size is between 2^-14 and 65504, or 0. */
+export function toHalf(value: number): number {
+  if (value === 0) return 0;
+  const exponent = Math.floor(Math.log2(Math.abs(value)));
+  const fraction = Math.round((Math.abs(value) / 2 ** exponent - 1) * 1024);
+  return (value < 0 ? 0x8000 : 0) + ((exponent + 15) << 10) + fraction;
+}
+
+const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+
+/** @param poisoned a token whose embedding is infinite */
+export function makeTiny({ shape = config, seed = 1, poisoned = -1 } = {}): Tiny {
+  const random = randomNumbers(seed);
+  const byte = (): number => Math.floor(random() * 256);
+  const q4 = (rows: number, cols: number): Uint8Array => {
+    const data = new Uint8Array((rows * cols * 20) / 32).map(byte);
+    const view = new DataView(data.buffer);
+    for (let at = 0; at < data.length; at += 20) {
+      const scale = (0.5 + random()) / (4 * Math.sqrt(cols));
+      view.setUint16(at, toHalf(scale), true);
+      view.setUint16(at + 2, toHalf(-7.5 * scale * (0.9 + 0.2 * random())), true);
+    }
+    return packQ4(data, rows, cols);
+  };
+  const q8 = (rows: number, cols: number): Uint8Array => {
+    const data = new Uint8Array((rows * cols * 34) / 32).map(byte);
+    const view = new DataView(data.buffer);
+    for (let at = 0; at < data.length; at += 34) {
+      view.setUint16(at, toHalf((0.5 + random()) / 128), true);
+      for (let i = 0; i < 32; i++) if (view.getInt8(at + 2 + i) === -128) view.setInt8(at + 2 + i, -127);
+    }
+    const blocks = cols / 32;
+    if (poisoned >= 0) view.setUint16(poisoned * blocks * 34, 0x7c00, true);
+    return packQ8(data, rows, cols);
+  };
+  const f32 = (count: number): Uint8Array => {
+    const values = Float32Array.from({ length: count }, () => 0.5 + random());
+    return new Uint8Array(values.buffer);
+  };
+
+  const { hidden, heads, kvHeads, headDim, ffn, vocab } = shape;
+  const chunks: Uint8Array[] = [];
+  let end = 0;
+  const tensor = (name: string, type: Tensor["type"], rows: number, cols: number): Tensor => {
+    const data = type === "f32" ? f32(cols) : type === "q4_1" ? q4(rows, cols) : q8(rows, cols);
+    const offset = end;
+    const padded = new Uint8Array(Math.ceil(data.length / 64) * 64);
+    padded.set(data);
+    chunks.push(padded);
+    end += padded.length;
+    return { name, digest: sha256(data), type, rows, cols, offset, bytes: data.length };
+  };
+  const tensors = [
+    tensor("token_embd.weight", "q8_0", vocab, hidden),
+    tensor("output_norm.weight", "f32", 1, hidden),
+    ...Array.from({ length: shape.layers }, (_, layer) => [
+      tensor(`blk.${layer}.attn_norm.weight`, "f32", 1, hidden),
+      tensor(`blk.${layer}.attn_q.weight`, "q4_1", heads * headDim, hidden),
+      tensor(`blk.${layer}.attn_k.weight`, "q4_1", kvHeads * headDim, hidden),
+      tensor(`blk.${layer}.attn_v.weight`, "q4_1", kvHeads * headDim, hidden),
+      tensor(`blk.${layer}.attn_output.weight`, "q4_1", hidden, heads * headDim),
+      tensor(`blk.${layer}.ffn_norm.weight`, "f32", 1, hidden),
+      tensor(`blk.${layer}.ffn_gate.weight`, "q4_1", ffn, hidden),
+      tensor(`blk.${layer}.ffn_up.weight`, "q4_1", ffn, hidden),
+      tensor(`blk.${layer}.ffn_down.weight`, "q4_1", hidden, ffn),
+    ]).flat(),
+  ];
+  const image = new Uint8Array(end);
+  for (const [i, { offset }] of tensors.entries()) image.set(chunks[i] as Uint8Array, offset);
+  const half = Math.floor(end / 2);
+  const files = new Map([image.subarray(0, half), image.subarray(half)].map((bytes) => [sha256(bytes), bytes]));
+  const parts = [...files].map(([sha, bytes]) => ({ file: sha, sha256: sha, bytes: bytes.length }));
+  const base: BaseModel = {
+    id: "tiny",
+    digest: sha256(image),
+    created: 0,
+    origin: "made by a test",
+    license: "none",
+    config: shape,
+    tensors,
+    imageBytes: end,
+    parts,
+  };
+  return { base, image, open: openFrom(files) };
+}
+
+/** Opens files out of a map from name to bytes. */
+export const openFrom =
+  (files: ReadonlyMap<string, Uint8Array>): OpenFile =>
+  async ({ file }) => {
+    const bytes = files.get(file);
+    return bytes && (new Response(bytes.slice()).body as ReadableStream<Uint8Array>);
+  };
+
+export const tinyPlan = (base: BaseModel, slots: object[] = [{ layer: 0 }, { layer: 1 }, { layer: 2 }]): Plan =>
+  compilePlan(
+    slotRecipeSchema.parse({
+      id: "tiny",
+      base: "tiny",
+      title: "Tiny",
+      origin: { source: "a test", section: "none" },
+      status: "research",
+      slots,
+    }),
+    base,
+  );
