@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { catalogueFile, kernelsDir, root, tokenizersFile, weightsDir, workersDir } from "./build/paths.ts";
+import { bundleWorker, workersFor } from "./build/workers.ts";
 
 interface Step {
   readonly name: string;
@@ -39,25 +40,26 @@ const STEPS: readonly Step[] = [
       return `${relaxed} bytes with relaxed SIMD, ${plain} without`;
     },
   },
-  {
-    name: "workers",
+];
+
+/** One step a Worker: with another ENGINE, only its replica is bundled anew. */
+const bundleSteps = (): Step[] =>
+  workersFor().map((worker) => ({
+    name: worker.name,
     inputs: [
       "src",
-      "wrangler.toml",
-      "wrangler.replica.toml",
+      worker.config,
       "scripts/build/workers.ts",
       "package-lock.json",
       "dist/catalogue.json",
       "dist/tokenizers.json",
     ],
-    outputs: [workersDir],
+    outputs: [join(workersDir, worker.name)],
     async run() {
-      const { bundleWorkers } = await import("./build/workers.ts");
-      await bundleWorkers();
-      return "gateway and replica bundled";
+      await bundleWorker(worker);
+      return `bundled from ${worker.config}`;
     },
-  },
-];
+  }));
 
 const sha256 = (content: Uint8Array | string): string => createHash("sha256").update(content).digest("hex");
 
@@ -78,7 +80,7 @@ async function digestOf(inputs: readonly string[]): Promise<string> {
 }
 
 async function build(): Promise<void> {
-  for (const step of STEPS) {
+  for (const step of [...STEPS, ...bundleSteps()]) {
     const stamp = join(root, "dist/.stamps", step.name);
     const digest = await digestOf(step.inputs);
     const fresh = step.outputs.every((path) => existsSync(path));

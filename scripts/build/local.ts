@@ -3,19 +3,19 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Log, LogLevel, type MiniflareOptions, type WorkerOptions } from "miniflare";
 import { root, workersDir } from "./paths.ts";
-import { quietWrangler, WORKERS } from "./workers.ts";
+import { quietWrangler, type WorkerSource, workersFor } from "./workers.ts";
 
-/** Options for `new Miniflare`; the caller adds where it listens, where its state lives and who gets the log. */
+/** The engine is the one that the environment's ENGINE names. Options for `new Miniflare`; the caller adds where it listens, where its state lives and who gets the log. */
 export async function localRuntime(): Promise<MiniflareOptions & { workers: WorkerOptions[] }> {
   return {
-    workers: await Promise.all(WORKERS.map(workerOptions)),
+    workers: await Promise.all(workersFor().map(workerOptions)),
     cf: false,
     log: new Log(LogLevel.NONE),
     structuredWorkerdLogs: true,
   };
 }
 
-async function workerOptions({ name, config }: (typeof WORKERS)[number]): Promise<WorkerOptions> {
+async function workerOptions({ name, config }: WorkerSource): Promise<WorkerOptions> {
   Object.assign(process.env, quietWrangler, { WRANGLER_LOG: "error" });
   const { unstable_getMiniflareWorkerOptions } = await import("wrangler");
   const { workerOptions, main } = unstable_getMiniflareWorkerOptions(join(root, config));

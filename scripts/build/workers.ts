@@ -4,11 +4,27 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { root, workersDir } from "./paths.ts";
 
-/** Configuration file and folder under dist/workers of each Worker; the first is the one that clients reach. */
-export const WORKERS = [
-  { name: "gateway", config: "wrangler.toml" },
-  { name: "replica", config: "wrangler.replica.toml" },
-] as const;
+/** A Worker: its configuration file, and the folder under dist/workers that its bundle goes to. */
+export interface WorkerSource {
+  readonly name: string;
+  readonly config: string;
+}
+
+const GATEWAY: WorkerSource = { name: "gateway", config: "wrangler.toml" };
+const REPLICAS: Record<string, WorkerSource> = {
+  wasm: { name: "replica", config: "wrangler.replica.toml" },
+  onnx: { name: "replica-onnx", config: "wrangler.replica-onnx.toml" },
+};
+
+/**
+ * The Workers to run, the one that clients reach first.
+ * @param engine whose replica: `wasm` or `onnx`
+ */
+export function workersFor(engine = process.env.ENGINE || "wasm"): readonly WorkerSource[] {
+  const replica = REPLICAS[engine];
+  if (!replica) throw new Error(`ENGINE is ${engine}; it may be ${Object.keys(REPLICAS).join(" or ")}`);
+  return [GATEWAY, replica];
+}
 
 /** Keeps wrangler off the network and its banner off the terminal. */
 export const quietWrangler = {
@@ -18,9 +34,11 @@ export const quietWrangler = {
   WRANGLER_HIDE_BANNER: "true",
 };
 
-export async function bundleWorkers(): Promise<void> {
-  await rm(workersDir, { recursive: true, force: true });
-  await Promise.all(WORKERS.map(({ name, config }) => bundle(config, join(workersDir, name))));
+/** Bundles a Worker into its folder. */
+export async function bundleWorker({ name, config }: WorkerSource): Promise<void> {
+  const outdir = join(workersDir, name);
+  await rm(outdir, { recursive: true, force: true });
+  await bundle(config, outdir);
 }
 
 /** @throws Error with wrangler's output when it fails */

@@ -1,6 +1,6 @@
-// The engines a replica can own, and the one that this isolate has loaded: weights sit once per isolate, whatever number of Durable
+// The engine of a replica that this isolate has loaded: weights sit once per isolate, whatever number of Durable
 // Objects share it.
-import type { Engine, EngineName } from "../engine/types.ts";
+import type { Engine } from "../engine/types.ts";
 import type { OpenFile } from "../engine/weights.ts";
 import type { BaseModel } from "../variants/base.ts";
 
@@ -9,7 +9,6 @@ export interface ReplicaEnv {
   readonly WEIGHTS: Fetcher;
   /** The same files in an R2 bucket; used instead when bound. */
   readonly WEIGHTS_BUCKET?: R2Bucket;
-  readonly ENGINE: string;
 }
 
 export interface LoadOptions {
@@ -24,9 +23,6 @@ export interface EngineKind {
   /** Multiply-adds that take less than 10 ms on one slow core. */
   readonly paceMultiplyAdds: number;
 }
-
-/** Engines by the name that `ENGINE` in wrangler.replica.toml gives. */
-export type EngineTable = Record<EngineName, EngineKind>;
 
 export interface LoadingEngine {
   /** Rejects with what went wrong. */

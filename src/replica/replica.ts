@@ -2,8 +2,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { type Batcher, createBatcher } from "../engine/batch.ts";
 import type { Engine } from "../engine/types.ts";
-import type { BaseModel } from "../variants/base.ts";
-import type { Catalogue } from "../variants/catalogue.ts";
+import { catalogueFileSchema, compileCatalogue } from "../variants/catalogue.ts";
 import { type EngineKind, engineFor, type LoadingEngine, openFrom, type ReplicaEnv } from "./engine.ts";
 import { streamGeneration } from "./generation.ts";
 import { createPace } from "./pace.ts";
@@ -11,13 +10,6 @@ import type { GenerateRequest, Replica, ReplicaStatus } from "./protocol.ts";
 
 /** Sequences that one engine steps together. */
 const MAX_RUNNING = 4;
-
-export interface ReplicaClassOptions {
-  readonly bases: readonly BaseModel[];
-  readonly catalogue: Catalogue;
-  /** The engine that the configuration names. */
-  readonly kindOf: (env: ReplicaEnv) => EngineKind;
-}
 
 /** One batcher per engine, shared by the isolate's Durable Objects as the engine is. */
 const batchers = new WeakMap<Engine, Batcher>();
@@ -31,12 +23,20 @@ function batcherOf(engine: Engine, kind: EngineKind): Batcher {
   return batcher;
 }
 
-/** Makes the Durable Object's class over a catalogue. */
-export function createReplicaClass({ bases, catalogue, kindOf }: ReplicaClassOptions) {
+/** Nothing is reachable from outside: the gateway calls the Durable Object. */
+export const notFound = (): Response => new Response("not found", { status: 404 });
+
+/**
+ * Makes the Durable Object's class.
+ * @param catalogueJson what the build wrote to dist/catalogue.json
+ */
+export function createReplicaClass(catalogueJson: unknown, kind: EngineKind) {
+  const file = catalogueFileSchema.parse(catalogueJson);
+  const catalogue = compileCatalogue(file);
   const load = (baseId: string, env: ReplicaEnv): LoadingEngine => {
-    const base = bases.find((candidate) => candidate.id === baseId);
+    const base = file.bases.find((candidate) => candidate.id === baseId);
     if (!base) throw new Error(`this replica does not hold ${baseId}`);
-    return engineFor(base, kindOf(env), openFrom(env));
+    return engineFor(base, kind, openFrom(env));
   };
   return class extends DurableObject<ReplicaEnv> implements Replica {
     async status(baseId: string): Promise<ReplicaStatus> {
@@ -46,7 +46,7 @@ export function createReplicaClass({ bases, catalogue, kindOf }: ReplicaClassOpt
         state: loaded ? "ready" : error ? "failed" : "loading",
         progress,
         error: error?.message,
-        engine: this.env.ENGINE,
+        engine: loaded?.name ?? "",
         digest: loaded?.digest ?? "",
         residentBytes: loaded?.residentBytes() ?? 0,
         queued: batcher?.queued ?? 0,
@@ -66,7 +66,7 @@ export function createReplicaClass({ bases, catalogue, kindOf }: ReplicaClassOpt
       const plan = catalogue.get(variant)?.plan;
       if (!plan) throw new Error(`this replica does not serve ${variant}`);
       const engine = await load(plan.base.id, this.env).engine;
-      return { plan, batcher: batcherOf(engine, kindOf(this.env)) };
+      return { plan, batcher: batcherOf(engine, kind) };
     }
   };
 }
