@@ -1,7 +1,8 @@
 // Writes the table of variants into README.md from the catalogue: `npm run readme`. A test fails when the two differ.
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { catalogueFileSchema, compileCatalogue } from "../src/variants/catalogue.ts";
+import { compileCatalogue } from "../src/variants/catalogue.ts";
+import { catalogueFileSchema } from "../src/variants/catalogue-file.ts";
 import { catalogueFile, root } from "./build/paths.ts";
 
 const START = "<!-- variants: written by `npm run readme` -->";

@@ -6,7 +6,8 @@ import type { GatewayEnv } from "./env.ts";
 import type { App } from "./routes/index.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer/index.ts";
 import type { BaseModel } from "./variants/base.ts";
-import { catalogueFileSchema, compileCatalogue } from "./variants/catalogue.ts";
+import { compileCatalogue } from "./variants/catalogue.ts";
+import { catalogueFileSchema } from "./variants/catalogue-file.ts";
 
 const catalogue = compileCatalogue(catalogueFileSchema.parse(catalogueJson));
 

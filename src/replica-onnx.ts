@@ -3,9 +3,10 @@ import ort from "onnxruntime-web/ort-wasm-simd-threaded.wasm";
 import catalogueJson from "../dist/catalogue.json";
 import { createOnnxEngine } from "./engine/onnx/index.ts";
 import { createReplicaClass, notFound } from "./replica/index.ts";
+import type { CatalogueFile } from "./variants/catalogue-file.ts";
 
 /** Holds one set of weights; named by its base model. */
-export const Replica = createReplicaClass(catalogueJson, {
+export const Replica = createReplicaClass(catalogueJson as CatalogueFile, {
   load: (options) => createOnnxEngine({ ...options, mode: "int8", module: ort }),
   paceMultiplyAdds: 16e6,
 });

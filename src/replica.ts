@@ -4,9 +4,10 @@ import plain from "../dist/kernels/plain.wasm";
 import relaxed from "../dist/kernels/relaxed.wasm";
 import { createWasmEngine } from "./engine/wasm/index.ts";
 import { createReplicaClass, notFound } from "./replica/index.ts";
+import type { CatalogueFile } from "./variants/catalogue-file.ts";
 
 /** Holds one set of weights; named by its base model. */
-export const Replica = createReplicaClass(catalogueJson, {
+export const Replica = createReplicaClass(catalogueJson as CatalogueFile, {
   load: (options) => createWasmEngine({ ...options, modules: { relaxed, plain } }),
   paceMultiplyAdds: 64e6,
 });

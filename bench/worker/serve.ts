@@ -4,7 +4,8 @@ import type { Engine } from "../../src/engine/types.ts";
 import type { OpenFile } from "../../src/engine/weights.ts";
 import { createPace } from "../../src/replica/pace.ts";
 import type { BaseModel } from "../../src/variants/base.ts";
-import { catalogueFileSchema, compileCatalogue } from "../../src/variants/catalogue.ts";
+import { compileCatalogue } from "../../src/variants/catalogue.ts";
+import { catalogueFileSchema } from "../../src/variants/catalogue-file.ts";
 import { runEngine } from "../engine-run.ts";
 import type { RunRequest } from "../subject.ts";
 

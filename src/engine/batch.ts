@@ -27,6 +27,8 @@ export interface Batcher {
   readonly queued: number;
   /** Generations that hold a sequence. */
   readonly running: number;
+  /** Most tokens, prompt and reply together, that a generation of this plan may have. */
+  capacityOf(plan: Plan): number;
 }
 
 export interface BatcherOptions {
@@ -174,6 +176,7 @@ export function createBatcher({ engine, pace, maxRunning }: BatcherOptions): Bat
         if (entry) finish(entry);
       };
     },
+    capacityOf: (plan) => engine.capacityOf(plan),
     get queued() {
       return queue.length;
     },

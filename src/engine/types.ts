@@ -33,12 +33,14 @@ export interface Engine {
   readonly digest: string;
   /** Most tokens one `StepInput` may carry. */
   readonly maxChunk: number;
-  /** Bytes of WebAssembly memory and buffers that the engine holds now: weights, sessions, KV. */
+  /** Bytes that weights, sessions and KV caches take now; not the few arrays that hand logits out. */
   residentBytes(): number;
+  /** Most tokens that a sequence of this plan may hold when it is the only one: the plan's context, or what memory has room for. */
+  capacityOf(plan: Plan): number;
   /**
    * A new, empty sequence under a plan; sets up what the plan needs and is not set up yet.
    * @param capacity most tokens that the sequence will ever hold; admission is decided on it
-   * @throws EngineError `out_of_memory` when the KV cache does not fit, `bad_plan` when the plan asks for what the weights lack
+   * @throws EngineError `context_overflow` beyond `capacityOf`, `out_of_memory` when the KV cache does not fit now, `bad_plan` when the plan asks for what the weights lack
    */
   open(plan: Plan, capacity: number): Promise<Sequence>;
   /**

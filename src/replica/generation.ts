@@ -54,10 +54,11 @@ export function streamGeneration({ request, ready, log }: GenerationOptions): Re
     .then(({ plan, batcher }) => {
       if (over) return;
       if (batcher.queued >= MAX_QUEUED) return fail("overloaded", `${MAX_QUEUED} requests are waiting already`);
+      const room = Math.max(1, batcher.capacityOf(plan) - request.promptIds.length);
       cancel = batcher.submit({
         plan,
         promptIds: request.promptIds,
-        maxTokens: request.maxTokens,
+        maxTokens: request.mayShorten ? Math.min(request.maxTokens, room) : request.maxTokens,
         endIds: plan.base.config.eosTokenIds,
         sampler: createSampler({ temperature: request.temperature, topP: request.topP, seed: request.seed }),
         onToken(id) {

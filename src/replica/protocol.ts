@@ -8,6 +8,8 @@ export interface GenerateRequest {
   readonly variant: string;
   readonly promptIds: readonly number[];
   readonly maxTokens: number;
+  /** `maxTokens` is a default, not the client's wish: the replica lowers it to what it has room for. */
+  readonly mayShorten: boolean;
   /** 0 is greedy. */
   readonly temperature: number;
   readonly topP: number;

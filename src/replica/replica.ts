@@ -2,7 +2,8 @@
 import { DurableObject } from "cloudflare:workers";
 import { type Batcher, createBatcher } from "../engine/batch.ts";
 import type { Engine } from "../engine/types.ts";
-import { catalogueFileSchema, compileCatalogue } from "../variants/catalogue.ts";
+import { compileCatalogue } from "../variants/catalogue.ts";
+import type { CatalogueFile } from "../variants/catalogue-file.ts";
 import { type EngineKind, engineFor, type LoadingEngine, openFrom, type ReplicaEnv } from "./engine.ts";
 import { streamGeneration } from "./generation.ts";
 import { createPace } from "./pace.ts";
@@ -28,10 +29,9 @@ export const notFound = (): Response => new Response("not found", { status: 404 
 
 /**
  * Makes the Durable Object's class.
- * @param catalogueJson what the build wrote to dist/catalogue.json
+ * @param file dist/catalogue.json, as the build checked it
  */
-export function createReplicaClass(catalogueJson: unknown, kind: EngineKind) {
-  const file = catalogueFileSchema.parse(catalogueJson);
+export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
   const catalogue = compileCatalogue(file);
   const load = (baseId: string, env: ReplicaEnv): LoadingEngine => {
     const base = file.bases.find((candidate) => candidate.id === baseId);

@@ -93,6 +93,7 @@ export const addChatRoutes: AddRoutes = (app, deps) => {
           variant: request.model,
           promptIds: prompt.ids,
           maxTokens: prompt.maxTokens,
+          mayShorten: request.maxTokens === undefined,
           temperature: request.temperature,
           topP: request.topP,
           seed: request.seed ?? randomSeed(),

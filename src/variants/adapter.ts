@@ -1,13 +1,11 @@
 // A low-rank adapter as built: which linear of which slot it changes, and where its two factors lie in its image.
 import { z } from "zod";
 import { fileSchema } from "./base.ts";
+import { MAX_RANK } from "./plan.ts";
 
 /** The matrices of a slot that an adapter can change. */
 export const LINEARS = ["q", "k", "v", "o", "gate", "up", "down"] as const;
 export type Linear = (typeof LINEARS)[number];
-
-/** Ranks are stored in blocks of 32, filled with zeros. */
-export const MAX_RANK = 64;
 
 export const adapterSchema = z.strictObject({
   /** sha256 of the image. */

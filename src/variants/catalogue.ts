@@ -1,20 +1,7 @@
 // The variants that this build serves: base models and recipes as the build validated them, compiled into plans.
-import { z } from "zod";
-import { adapterSchema } from "./adapter.ts";
-import { baseModelSchema, fileSchema } from "./base.ts";
+import type { CatalogueFile } from "./catalogue-file.ts";
 import { compileOnnxPlan, compilePlan, type Plan, PlanError } from "./plan.ts";
-import { type Recipe, recipeSchema } from "./recipe.ts";
-
-/** What the build writes to dist/catalogue.json. */
-export const catalogueFileSchema = z.strictObject({
-  bases: z.array(baseModelSchema).min(1),
-  recipes: z.array(recipeSchema).min(1),
-  /** For a recipe with `onnx`: the parts of its file, by recipe id. */
-  onnx: z.record(z.string(), z.array(fileSchema)),
-  /** For a recipe with `adapter`: the adapter as built, by recipe id. */
-  adapters: z.record(z.string(), adapterSchema).optional(),
-});
-export type CatalogueFile = z.infer<typeof catalogueFileSchema>;
+import type { Recipe } from "./recipe.ts";
 
 export interface Variant {
   readonly recipe: Recipe;

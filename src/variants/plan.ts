@@ -3,6 +3,9 @@ import type { Adapter } from "./adapter.ts";
 import type { BaseModel, BuiltFile, ModelConfig, Tensor } from "./base.ts";
 import type { OnnxRecipe, SlotRecipe } from "./recipe.ts";
 
+/** Highest rank of an adapter. */
+export const MAX_RANK = 64;
+
 export interface AttentionPlan {
   readonly norm: Tensor;
   readonly q: Tensor;

@@ -7,7 +7,7 @@ let server: Server;
 
 beforeAll(async () => {
   const port = await freePort();
-  server = await startServer(wranglerDevCommand(port, "--var", "REQUEST_DEADLINE_MS:3000"), port);
+  server = await startServer(wranglerDevCommand(port, "--var", "REQUEST_DEADLINE_MS:2000"), port);
 });
 afterAll(async () => {
   server.process.kill("SIGTERM");
@@ -33,7 +33,7 @@ it("ends a reply that is not streamed at the deadline", async () => {
     model: "smollm2-135m",
     messages: [{ role: "user", content: "Count from one to ten thousand." }],
     temperature: 2,
-    max_tokens: 4000,
+    max_tokens: 1500,
     seed: 1,
   });
   await expect(reply).rejects.toMatchObject({ status: 504, code: "deadline_exceeded" });

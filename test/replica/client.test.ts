@@ -7,6 +7,7 @@ const request: GenerateRequest = {
   requestId: "req_1",
   variant: "smollm2-135m",
   promptIds: [1],
+  mayShorten: false,
   maxTokens: 8,
   temperature: 1,
   topP: 1,

@@ -13,6 +13,7 @@ const request: GenerateRequest = {
   variant: "tiny",
   promptIds: [7, 7, 7],
   maxTokens: 3,
+  mayShorten: false,
   temperature: 0,
   topP: 1,
   seed: 1,
@@ -81,6 +82,19 @@ describe("streamGeneration", () => {
     await vi.waitFor(() => expect(log).toHaveBeenCalledWith(expect.objectContaining({ outcome: "client_gone" })));
     await scheduler.wait(100);
     expect(batches.length - steps).toBeLessThanOrEqual(5);
+  });
+
+  it("lowers a default of maxTokens to what the engine has room for", async () => {
+    const { engine } = countingEngine({ capacity: 5 });
+    const frames = await framesOf(
+      streamGeneration({
+        request: { ...request, maxTokens: 100, mayShorten: true },
+        ready: readyOn(engine),
+        log: () => {},
+      }),
+    );
+    expect(frames.filter((frame) => frame.type === "token")).toHaveLength(2);
+    expect(frames.at(-1)).toEqual({ type: "end", reason: "length" });
   });
 
   it("pauses while its reader does not read, so that a slow client costs no more than a few steps ahead", async () => {

@@ -4,7 +4,8 @@ import { type AppOptions, createApp } from "../../src/app.ts";
 import type { Frame, GenerateRequest, Replica, ReplicaStatus } from "../../src/replica/protocol.ts";
 import type { FailureRecord, RequestRecord } from "../../src/telemetry/index.ts";
 import { createTokenizer, type Tokenizer } from "../../src/tokenizer/index.ts";
-import { catalogueFileSchema, compileCatalogue } from "../../src/variants/catalogue.ts";
+import { compileCatalogue } from "../../src/variants/catalogue.ts";
+import { catalogueFileSchema } from "../../src/variants/catalogue-file.ts";
 import { tokenizerJson } from "../tokenizer/load.ts";
 
 export const catalogue = compileCatalogue(catalogueFileSchema.parse(catalogueJson));

@@ -2,7 +2,7 @@
 import { type Engine, EngineError, type Sequence, type StepInput } from "../../src/engine/types.ts";
 
 /** An engine whose next token is the number of tokens so far, and that records its batches. */
-export function countingEngine({ places = 100, maxChunk = 4, stepMs = 0 } = {}) {
+export function countingEngine({ places = 100, maxChunk = 4, stepMs = 0, capacity = 1e9 } = {}) {
   const batches: StepInput[][] = [];
   let open = 0;
   const engine: Engine = {
@@ -10,6 +10,7 @@ export function countingEngine({ places = 100, maxChunk = 4, stepMs = 0 } = {}) 
     digest: "counting",
     maxChunk,
     residentBytes: () => 0,
+    capacityOf: () => capacity,
     async open(plan) {
       if (open === places) throw new EngineError("out_of_memory", "full");
       open++;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import catalogueJson from "../../dist/catalogue.json";
-import { catalogueFileSchema, compileCatalogue } from "../../src/variants/catalogue.ts";
+import { compileCatalogue } from "../../src/variants/catalogue.ts";
+import { catalogueFileSchema } from "../../src/variants/catalogue-file.ts";
 import { recipeSchema } from "../../src/variants/recipe.ts";
 import vectors from "../fixtures/reference/logit-vectors.json";
 

@@ -101,6 +101,11 @@ export async function createOnnxEngine(options: OnnxEngineOptions): Promise<Engi
         runtime.memory.buffer.byteLength + model.embedding.bytes,
       ),
 
+    capacityOf: (plan) =>
+      plan.onnx
+        ? plan.contextLength
+        : Math.min(plan.contextLength, Math.floor(kvBytes / (plan.costs.kvValues * Float32Array.BYTES_PER_ELEMENT))),
+
     async open(plan, capacity) {
       if (plan.base.digest !== base.digest) {
         throw new EngineError("bad_plan", `${plan.id} is of other weights than the ${base.id} that is loaded`);

@@ -1,5 +1,7 @@
 // Draws the next token of one choice. Everything it does is a function of logits, options, position and the tokens it drew before.
+
 import { candidates, type Filters } from "./candidates.ts";
+import { exp } from "./exp.ts";
 import { logSumExp, type TokenLogprob, topLogprobs } from "./logprobs.ts";
 import { createPenalties, type PenaltyOptions } from "./penalties.ts";
 import { uniform } from "./philox.ts";
@@ -33,7 +35,8 @@ export interface Sampler {
    * @param logits `[vocab]`, left as they are
    * @param position of the new token in its sequence: the random generator's counter
    * @param mask one bit a token, 32 a word, lowest bit first; tokens whose bit is 0 are not drawn
-   * @returns the token and its log-probability in the model's unmodified distribution
+   * @returns the token and its log-probability in the model's unmodified distribution, which is computed when it is read: before the
+   *   logits change
    * @throws SamplingError when no token can be drawn: all masked, or the logits are not numbers
    */
   next(logits: Float32Array, position: number, mask?: Int32Array): Sampled;
@@ -65,11 +68,14 @@ export function createSampler(options: SamplerOptions): Sampler {
           ? best
           : draw(changed, best, { temperature, topP, topK, minP }, uniform(seed, choice, position));
       penalties?.add(id);
-      const normalizer = logSumExp(logits);
+      const top = alternatives ? topLogprobs(logits, alternatives) : [];
       return {
         id,
-        logprob: (logits[id] as number) - normalizer,
-        top: alternatives ? topLogprobs(logits, alternatives, normalizer) : [],
+        // Over a whole vocabulary it costs as much as drawing: most replies do not ask for it.
+        get logprob() {
+          return (logits[id] as number) - logSumExp(logits);
+        },
+        top,
       };
     },
   };
@@ -95,6 +101,7 @@ function likeliest(logits: Float32Array): number {
 
 /** Inverts the cumulative distribution at `u` in [0, 1). */
 function draw(logits: Float32Array, best: number, filters: Filters, u: number): number {
+  if (filters.topK === 0 && filters.topP === 1 && filters.minP === 0) return drawFromAll(logits, best, filters, u);
   const { ids, weights } = candidates(logits, logits[best] as number, filters);
   let left = 0;
   for (let i = 0; i < weights.length; i++) left += weights[i] as number;
@@ -104,5 +111,19 @@ function draw(logits: Float32Array, best: number, filters: Filters, u: number): 
     if (left < 0) return ids[i] as number;
   }
   // Rounding may leave a trace of the mass unassigned at the end.
+  return best;
+}
+
+/** As `draw` where no filter needs the candidates side by side: two passes, and no memory. */
+function drawFromAll(logits: Float32Array, best: number, { temperature }: Filters, u: number): number {
+  const max = logits[best] as number;
+  const weight = (id: number): number => exp(((logits[id] as number) - max) / temperature);
+  let left = 0;
+  for (let id = 0; id < logits.length; id++) left += weight(id);
+  left *= u;
+  for (let id = 0; id < logits.length; id++) {
+    left -= weight(id);
+    if (left < 0) return id;
+  }
   return best;
 }

@@ -11,7 +11,7 @@ import { instantiate, type KernelBuild, type KernelModules } from "./kernels.ts"
 import type { Machine } from "./linear.ts";
 import { createMemory } from "./memory.ts";
 import { layScratch, MAX_TOP, scratchBytes } from "./scratch.ts";
-import { openSequence, type WasmSequence } from "./sequences.ts";
+import { capacityOf, openSequence, type WasmSequence } from "./sequences.ts";
 import { shapesOf } from "./shapes.ts";
 
 export interface WasmEngineOptions {
@@ -94,14 +94,18 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
     digest: `wasm ${NUMERICS}`,
     maxChunk: MAX_CHUNK,
     build,
-    residentBytes: () => memory.memory.buffer.byteLength + rows.length * shapes.vocab * 4,
+    capacityOf: (plan) => capacityOf(memory, plan, shapes.headDim),
+    residentBytes: () => memory.memory.buffer.byteLength,
 
     async open(plan, capacity) {
       if (!checked.has(plan)) checkPlan(plan, base);
       checked.add(plan);
-      const limit = Math.min(plan.contextLength, shapes.contextLength);
+      const limit = capacityOf(memory, plan, shapes.headDim);
       if (capacity > limit) {
-        throw new EngineError("context_overflow", `${plan.id} holds ${limit} tokens, not ${capacity}`);
+        throw new EngineError(
+          "context_overflow",
+          `here ${plan.id} holds at most ${limit} tokens, prompt and reply together, not ${capacity}`,
+        );
       }
       const { adapter } = plan;
       const loaded: LoadedAdapter | undefined = adapter && (await withRoom(() => adapters.acquire(adapter)));

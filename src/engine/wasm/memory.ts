@@ -15,6 +15,8 @@ export interface Memory {
   readonly f32: Float32Array;
   /** Address of fixed space, for good; only before the first unit is handed out. */
   fixed(bytes: number): number;
+  /** Units that there are room for under the ceiling, in use or not. */
+  readonly units: number;
   /**
    * Sets units aside; `take` never fails for what was promised.
    * @throws EngineError `out_of_memory` with the numbers
@@ -96,6 +98,9 @@ export function createMemory({ ceilingBytes, unitBytes, fixedBytes }: MemoryOpti
       const at = end;
       end = Math.ceil((end + size) / 64) * 64;
       return at;
+    },
+    get units() {
+      return total();
     },
     promise(units, what) {
       const free = total() - promised;

@@ -28,9 +28,20 @@ export interface SequenceOptions {
   readonly adapter: LoadedAdapter | undefined;
 }
 
+const kvHeadsOf = (plan: Plan, headDim: number): number[] =>
+  plan.slots.flatMap(({ attn }) => (attn ? [attn.k.rows / headDim] : []));
+
+/** Most tokens that a sequence may hold when memory holds no other. */
+export function capacityOf(memory: Memory, plan: Plan, headDim: number): number {
+  const heads = kvHeadsOf(plan, headDim).reduce((sum, count) => sum + count, 0);
+  return heads === 0
+    ? plan.contextLength
+    : Math.min(plan.contextLength, Math.floor(memory.units / heads) * PAGE_TOKENS);
+}
+
 /** @throws EngineError `out_of_memory` when the KV cache may not fit */
 export function openSequence({ memory, plan, capacity, headDim, adapter }: SequenceOptions): WasmSequence {
-  const kvHeads = plan.slots.flatMap(({ attn }) => (attn ? [attn.k.rows / headDim] : []));
+  const kvHeads = kvHeadsOf(plan, headDim);
   const heads = kvHeads.reduce((sum, count) => sum + count, 0);
   const pagesPerHead = Math.ceil(capacity / PAGE_TOKENS);
   memory.promise(heads * pagesPerHead, `a KV cache of ${capacity} tokens of ${plan.id}`);

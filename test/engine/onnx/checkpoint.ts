@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { catalogueFile, weightsDir } from "../../../scripts/build/paths.ts";
 import type { OpenFile } from "../../../src/engine/weights.ts";
-import { type Catalogue, catalogueFileSchema, compileCatalogue } from "../../../src/variants/catalogue.ts";
+import { type Catalogue, compileCatalogue } from "../../../src/variants/catalogue.ts";
+import { catalogueFileSchema } from "../../../src/variants/catalogue-file.ts";
 
 export const readCatalogue = async (): Promise<Catalogue> =>
   compileCatalogue(catalogueFileSchema.parse(JSON.parse(await readFile(catalogueFile, "utf8"))));

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { catalogueFile, kernelsDir, weightsDir } from "../../../scripts/build/paths.ts";
 import type { KernelModules } from "../../../src/engine/wasm/index.ts";
 import type { OpenFile } from "../../../src/engine/weights.ts";
-import { type Catalogue, catalogueFileSchema, compileCatalogue } from "../../../src/variants/catalogue.ts";
+import { type Catalogue, compileCatalogue } from "../../../src/variants/catalogue.ts";
+import { catalogueFileSchema } from "../../../src/variants/catalogue-file.ts";
 
 /** Both builds, or only the plain one where this Node was started without `--experimental-wasm-relaxed-simd`. */
 export async function readModules(): Promise<KernelModules> {
