@@ -9,11 +9,15 @@ export interface ReplicaEnv {
   readonly WEIGHTS: Fetcher;
   /** The same files in an R2 bucket; used instead when bound. */
   readonly WEIGHTS_BUCKET?: R2Bucket;
+  /** Most MiB that weights and KV caches may take together; what does not fit is refused. Unset: the engine's default. */
+  readonly MEMORY_CEILING_MIB?: string;
 }
 
 export interface LoadOptions {
   readonly base: BaseModel;
   readonly open: OpenFile;
+  /** Most bytes for weights and KV caches. */
+  readonly ceilingBytes: number | undefined;
   /** Called with the share that is done, 0 to 1. */
   readonly onProgress: (progress: number) => void;
 }
@@ -39,7 +43,7 @@ const RETRY_MS = 10_000;
 const loading = new Map<string, LoadingEngine>();
 
 /** Opens built files from R2 when a bucket is bound, otherwise from static assets. */
-export function openFrom(env: ReplicaEnv): OpenFile {
+function openFrom(env: ReplicaEnv): OpenFile {
   return async ({ file }) => {
     if (env.WEIGHTS_BUCKET) return (await env.WEIGHTS_BUCKET.get(file))?.body;
     const response = await env.WEIGHTS.fetch(`https://assets.invalid/${file}`);
@@ -47,14 +51,23 @@ export function openFrom(env: ReplicaEnv): OpenFile {
   };
 }
 
+/** @throws Error when the variable is not a number of MiB */
+function ceilingBytes({ MEMORY_CEILING_MIB }: ReplicaEnv): number | undefined {
+  if (!MEMORY_CEILING_MIB) return undefined;
+  const mebibytes = Number(MEMORY_CEILING_MIB);
+  if (!(mebibytes > 0)) throw new Error(`MEMORY_CEILING_MIB is ${MEMORY_CEILING_MIB}; it must be a number above 0`);
+  return mebibytes * 2 ** 20;
+}
+
 /** The isolate's engine for a base: starts to load at the first call. */
-export function engineFor(base: BaseModel, kind: EngineKind, open: OpenFile): LoadingEngine {
+export function engineFor(base: BaseModel, kind: EngineKind, env: ReplicaEnv): LoadingEngine {
   const known = loading.get(base.id);
   if (known) return known;
   const entry: { -readonly [K in keyof LoadingEngine]: LoadingEngine[K] } = {
     engine: kind.load({
       base,
-      open,
+      open: openFrom(env),
+      ceilingBytes: ceilingBytes(env),
       onProgress: (progress) => {
         entry.progress = progress;
       },

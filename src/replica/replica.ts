@@ -4,7 +4,7 @@ import { type Batcher, createBatcher } from "../engine/batch.ts";
 import type { Engine } from "../engine/types.ts";
 import { compileCatalogue } from "../variants/catalogue.ts";
 import type { CatalogueFile } from "../variants/catalogue-file.ts";
-import { type EngineKind, engineFor, type LoadingEngine, openFrom, type ReplicaEnv } from "./engine.ts";
+import { type EngineKind, engineFor, type LoadingEngine, type ReplicaEnv } from "./engine.ts";
 import { streamGeneration } from "./generation.ts";
 import { createPace } from "./pace.ts";
 import type { GenerateRequest, Replica, ReplicaStatus } from "./protocol.ts";
@@ -36,7 +36,7 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
   const load = (baseId: string, env: ReplicaEnv): LoadingEngine => {
     const base = file.bases.find((candidate) => candidate.id === baseId);
     if (!base) throw new Error(`this replica does not hold ${baseId}`);
-    return engineFor(base, kind, openFrom(env));
+    return engineFor(base, kind, env);
   };
   return class extends DurableObject<ReplicaEnv> implements Replica {
     async status(baseId: string): Promise<ReplicaStatus> {

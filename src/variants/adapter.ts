@@ -3,6 +3,8 @@ import { z } from "zod";
 import { fileSchema } from "./base.ts";
 import { MAX_RANK } from "./plan.ts";
 
+export { MAX_RANK };
+
 /** The matrices of a slot that an adapter can change. */
 export const LINEARS = ["q", "k", "v", "o", "gate", "up", "down"] as const;
 export type Linear = (typeof LINEARS)[number];
