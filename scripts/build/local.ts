@@ -15,7 +15,7 @@ export async function localRuntime(): Promise<MiniflareOptions & { workers: Work
   };
 }
 
-async function workerOptions({ name, config }: WorkerSource): Promise<WorkerOptions> {
+async function workerOptions({ name, config, script }: WorkerSource): Promise<WorkerOptions> {
   Object.assign(process.env, quietWrangler, { WRANGLER_LOG: "error" });
   const { unstable_getMiniflareWorkerOptions } = await import("wrangler");
   const { workerOptions, main } = unstable_getMiniflareWorkerOptions(join(root, config));
@@ -25,7 +25,7 @@ async function workerOptions({ name, config }: WorkerSource): Promise<WorkerOpti
   files.sort((a, b) => Number(b === entry) - Number(a === entry));
   const { modulesRules: _, ...bindings } = workerOptions;
   return {
-    name: `franken-${name}`,
+    name: script,
     ...bindings,
     modulesRoot: dir,
     modules: files.map((file) => ({

@@ -8,12 +8,14 @@ import { root, workersDir } from "./paths.ts";
 export interface WorkerSource {
   readonly name: string;
   readonly config: string;
+  /** The script's name in its configuration file, by which others bind to it. */
+  readonly script: string;
 }
 
-const GATEWAY: WorkerSource = { name: "gateway", config: "wrangler.toml" };
+const GATEWAY: WorkerSource = { name: "gateway", config: "wrangler.toml", script: "franken-gateway" };
 const REPLICAS: Record<string, WorkerSource> = {
-  wasm: { name: "replica", config: "wrangler.replica.toml" },
-  onnx: { name: "replica-onnx", config: "wrangler.replica-onnx.toml" },
+  wasm: { name: "replica", config: "wrangler.replica.toml", script: "franken-replica" },
+  onnx: { name: "replica-onnx", config: "wrangler.replica-onnx.toml", script: "franken-replica" },
 };
 
 /**
