@@ -2,14 +2,16 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import type { Adapter } from "../../src/variants/adapter.ts";
 import type { BuiltFile } from "../../src/variants/base.ts";
 import { compileCatalogue } from "../../src/variants/catalogue.ts";
 import type { CatalogueFile } from "../../src/variants/catalogue-file.ts";
 import { type Recipe, recipeSchema } from "../../src/variants/recipe.ts";
+import { packAdapter, readAdapter } from "./adapter.ts";
 import { readCheckpoint } from "./checkpoint.ts";
 import { recipesDir, root } from "./paths.ts";
 import type { TokenizerFile } from "./tokenizer.ts";
-import { addFile, buildBase, type Files, PART_BYTES } from "./weights.ts";
+import { addParts, buildBase, type Files } from "./weights.ts";
 
 export interface BuiltCatalogue {
   readonly catalogue: CatalogueFile;
@@ -55,19 +57,22 @@ export async function buildCatalogue(recipes: readonly Recipe[]): Promise<BuiltC
     for (const [name, bytes] of built.weights) weights.set(name, bytes);
     tokenizers[id] = built.tokenizer;
   }
+  const adapters: Record<string, Adapter> = {};
+  for (const recipe of recipes) {
+    const base = bases.find(({ id }) => id === recipe.base);
+    if (!("slots" in recipe) || !recipe.adapter || !base) continue;
+    const { adapter, image } = packAdapter(await readAdapter(recipe.id, recipe.adapter), recipe, base);
+    adapters[recipe.id] = { ...adapter, parts: addParts(weights, image) };
+  }
   const onnx: Record<string, BuiltFile[]> = {};
   for (const recipe of recipes) {
     if (!("onnx" in recipe)) continue;
     const bytes = await readFile(join(root, recipe.onnx.file)).catch(() => {
       throw new Error(`${recipe.id}: ${recipe.onnx.file} is missing`);
     });
-    const parts: BuiltFile[] = [];
-    for (let start = 0; start < bytes.length; start += PART_BYTES) {
-      parts.push(addFile(weights, "bin", bytes.subarray(start, start + PART_BYTES)));
-    }
-    onnx[recipe.id] = parts;
+    onnx[recipe.id] = addParts(weights, bytes);
   }
-  const catalogue: CatalogueFile = { bases, recipes: [...recipes], onnx };
+  const catalogue: CatalogueFile = { bases, recipes: [...recipes], onnx, adapters };
   compileCatalogue(catalogue);
   return { catalogue, weights, tokenizers };
 }

@@ -34,7 +34,7 @@ export async function compileKernels(build: KernelBuild, source = SOURCE): Promi
       source,
       ...["--outFile", "kernels.wasm", "--baseDir", root],
       ...["--optimizeLevel", "3", "--converge", "--noAssert"],
-      ...["--runtime", "stub", "--importMemory", "--noExportMemory"],
+      ...["--runtime", "stub", "--importMemory", "--noExportMemory", "--memoryBase", "64"],
       ...["--enable", "simd", ...FEATURES[build]],
     ],
     {

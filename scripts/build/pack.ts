@@ -1,5 +1,6 @@
 // Lays quantized rows out as the WebAssembly kernels read them: eight rows interleaved, so that one 16-byte load serves four or eight
 // rows and no sum ever crosses SIMD lanes. Bytes are moved, never changed, but for rows of zeros that fill the last eight.
+import { fromHalf } from "../../src/engine/weights.ts";
 
 export const ROWS = 8;
 const BLOCK = 32;
@@ -53,4 +54,50 @@ export function packQ8(data: Uint8Array, rows: number, cols: number): Uint8Array
     }
   }
   return packed;
+}
+
+/**
+ * Rounds a matrix to Q8_0 blocks.
+ * @param width columns to fill up to with zeros, a multiple of 32
+ * @returns the blocks, row-major, and what their values must be multiplied by: a power of two that keeps scales within fp16
+ */
+export function quantizeQ8(
+  values: Float32Array,
+  rows: number,
+  cols: number,
+  width: number,
+): { data: Uint8Array; factor: number } {
+  const most = values.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+  const factor = most > 0 && Number.isFinite(most) ? 2 ** (Math.floor(Math.log2(most)) - 7) : 1;
+  const blocks = width / BLOCK;
+  const data = new Uint8Array(rows * blocks * Q8_BYTES);
+  const view = new DataView(data.buffer);
+  for (let row = 0; row < rows; row++) {
+    for (let block = 0; block < blocks; block++) {
+      const start = row * cols + block * BLOCK;
+      const part = values.subarray(start, start + Math.max(0, Math.min(BLOCK, cols - block * BLOCK)));
+      const largest = part.reduce((max, value) => Math.max(max, Math.abs(value)), 0) / factor;
+      const bits = halfAtLeast(largest / 127);
+      const scale = fromHalf(bits);
+      const at = (row * blocks + block) * Q8_BYTES;
+      view.setUint16(at, bits, true);
+      for (let i = 0; i < part.length; i++) {
+        view.setInt8(at + 2 + i, scale === 0 ? 0 : Math.round((part[i] as number) / factor / scale));
+      }
+    }
+  }
+  return { data, factor };
+}
+
+/** The least half-precision number that is not below a number from 0 to 65504, as bits. */
+export function halfAtLeast(value: number): number {
+  // Positive halves order as their bits do.
+  let low = 0;
+  let high = 0x7bff;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (fromHalf(middle) >= value) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }

@@ -6,7 +6,7 @@ import { type Checkpoint, type CheckpointTensor, sha256 } from "./checkpoint.ts"
 import { packQ4, packQ8 } from "./pack.ts";
 import { buildTokenizer, type TokenizerFile } from "./tokenizer.ts";
 
-export const PART_BYTES = 24 * 1024 * 1024;
+const PART_BYTES = 24 * 1024 * 1024;
 const ALIGN = 64;
 const align = (offset: number): number => Math.ceil(offset / ALIGN) * ALIGN;
 
@@ -37,11 +37,7 @@ export function buildBase(checkpoint: Checkpoint): BuiltBase {
   const tensors = laid.map(({ tensor }) => tensor);
 
   const weights: Files = new Map();
-  const parts: BuiltFile[] = [];
-  for (let start = 0; start < image.length; start += PART_BYTES) {
-    const bytes = image.subarray(start, start + PART_BYTES);
-    parts.push(addFile(weights, "bin", bytes));
-  }
+  const parts = addParts(weights, image);
   return {
     base: {
       id: manifest.id,
@@ -59,8 +55,17 @@ export function buildBase(checkpoint: Checkpoint): BuiltBase {
   };
 }
 
+/** Cuts a file into parts that fit a static asset, and adds them. */
+export function addParts(files: Files, bytes: Uint8Array): BuiltFile[] {
+  const parts: BuiltFile[] = [];
+  for (let start = 0; start < bytes.length; start += PART_BYTES) {
+    parts.push(addFile(files, "bin", bytes.subarray(start, start + PART_BYTES)));
+  }
+  return parts;
+}
+
 /** Adds a file under its content-addressed name. */
-export function addFile(files: Files, extension: string, bytes: Uint8Array): BuiltFile {
+function addFile(files: Files, extension: string, bytes: Uint8Array): BuiltFile {
   const digest = sha256(bytes);
   const file = `${digest}.${extension}`;
   files.set(file, bytes);

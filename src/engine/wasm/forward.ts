@@ -1,10 +1,9 @@
 // One forward pass over some entries: embeds their tokens, takes every entry through its plan's sublayers, and computes the logits that
 // are wanted. Entries that are at the same sublayer go through it together, so that its weights are read once.
-import type { Plan, PlanSlot } from "../../variants/plan.ts";
+import { type AttentionPlan, type MlpPlan, type Plan, type PlanSlot, tensorsOf } from "../../variants/plan.ts";
 import type { LogitsWanted, Pace } from "../types.ts";
 import { CALL_MULTIPLY_ADDS, type Machine } from "./linear.ts";
 import type { WasmSequence } from "./sequences.ts";
-import { panel16Bytes } from "./shapes.ts";
 import { attention, feedForward } from "./sublayers.ts";
 
 export interface Entry {
@@ -16,8 +15,10 @@ export interface Entry {
 }
 
 interface Sublayer {
-  /** Orders sublayers by layer, attention before MLP: the same number means the same weights. */
+  /** Orders sublayers by layer, attention before MLP. */
   readonly order: number;
+  /** The same text means the same weights. */
+  readonly weights: string;
   readonly kind: "attn" | "mlp";
   readonly index: number;
   readonly slot: PlanSlot;
@@ -38,12 +39,17 @@ function sublayersOf(plan: Plan): readonly Sublayer[] {
   const known = sublayersByPlan.get(plan);
   if (known) return known;
   const sublayers = plan.slots.flatMap((slot, index): Sublayer[] => [
-    ...(slot.attn ? [{ order: 2 * slot.layer, kind: "attn" as const, index, slot }] : []),
-    ...(slot.mlp ? [{ order: 2 * slot.layer + 1, kind: "mlp" as const, index, slot }] : []),
+    ...(slot.attn ? [{ order: 2 * slot.layer, weights: key(slot.attn), kind: "attn" as const, index, slot }] : []),
+    ...(slot.mlp ? [{ order: 2 * slot.layer + 1, weights: key(slot.mlp), kind: "mlp" as const, index, slot }] : []),
   ]);
   sublayersByPlan.set(plan, sublayers);
   return sublayers;
 }
+
+const key = (part: AttentionPlan | MlpPlan): string =>
+  tensorsOf(part)
+    .map(({ offset }) => offset)
+    .join(" ");
 
 /** Tokens must already be appended to their sequences: pages are there. */
 export async function forward(machine: Machine, entries: readonly Entry[], pace: Pace): Promise<void> {
@@ -57,9 +63,15 @@ export async function forward(machine: Machine, entries: readonly Entry[], pace:
   for (const entry of all) embed(machine, entry);
 
   for (;;) {
-    const order = Math.min(...all.map(({ sublayers, done }) => sublayers[done]?.order ?? Number.POSITIVE_INFINITY));
-    if (order === Number.POSITIVE_INFINITY) break;
-    const members = all.filter(({ sublayers, done }) => sublayers[done]?.order === order);
+    // The lowest layer goes first: sequences whose plans skip layers then meet again at the next one that they share.
+    let next: Sublayer | undefined;
+    for (const { sublayers, done } of all) {
+      const own = sublayers[done];
+      if (own && (!next || own.order < next.order)) next = own;
+    }
+    if (!next) break;
+    const { weights } = next;
+    const members = all.filter(({ sublayers, done }) => sublayers[done]?.weights === weights);
     await runSublayer(machine, members, pace);
     for (const member of members) member.done++;
   }
@@ -116,18 +128,8 @@ async function head(machine: Machine, all: readonly Progress[], pace: Pace): Pro
     wanted.map(({ row }) => rowAddress(machine, row)),
     scratch.rows / 4,
   );
-  const stride = panel16Bytes(hidden);
   const tokens = wanted.length;
-  kernels.normalizeRows16(
-    scratch.rows,
-    tokens,
-    image + outputNorm.offset,
-    hidden,
-    eps,
-    scratch.row,
-    scratch.input,
-    stride,
-  );
+  kernels.normalizeRows16(scratch.rows, tokens, image + outputNorm.offset, hidden, eps, scratch.row, scratch.input);
 
   const blocks = hidden / 32;
   const groups = Math.ceil(vocab / 8);
@@ -139,7 +141,7 @@ async function head(machine: Machine, all: readonly Progress[], pace: Pace): Pro
   for (let first = 0; first < groups; first += most) {
     const count = Math.min(most, groups - first);
     const from = image + weights.offset + first * blocks * 272;
-    kernels.multiplyQ8(from, count, blocks, scratch.input, stride, tokens, scratch.logits, count * 32, 1, 0);
+    kernels.multiplyQ8(from, count, blocks, scratch.input, tokens, scratch.logits, count * 32, 1, 0);
     const columns = Math.min(count * 8, vocab - first * 8);
     for (const [i, { out, at }] of wanted.entries()) {
       const start = scratch.logits / 4 + i * count * 8;

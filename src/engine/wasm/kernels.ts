@@ -15,32 +15,40 @@ export interface Kernels {
   angles(position: number, frequencies: number, half: number, to: number): void;
   normalizeRows8: Normalize;
   normalizeRows16: Normalize;
-  quantizeRows8(
+  quantizeRows8(from: number, stride: number, tokens: number, count: number, panels: number): void;
+  quantizeRows16(
     from: number,
-    fromStride: number,
-    tokens: number,
+    stride: number,
     count: number,
+    blocks: number,
     panels: number,
-    panelStride: number,
+    first: number,
+    tokens: number,
   ): void;
-  quantize16(from: number, blocks: number, panel: number): void;
-  widenPanel(from: number, blocks: number, to: number): void;
+  widen(
+    panels8: number,
+    token8: number,
+    tokens8: number,
+    blocks: number,
+    panels16: number,
+    token16: number,
+    tokens16: number,
+  ): void;
   multiplyQ4(
     weights: number,
     groups: number,
     blocks: number,
     panels: number,
-    panelStride: number,
     tokens: number,
     out: number,
     outStride: number,
+    unpacked: number,
   ): void;
   multiplyQ8(
     weights: number,
     groups: number,
     blocks: number,
     panels: number,
-    panelStride: number,
     tokens: number,
     out: number,
     outStride: number,
@@ -81,18 +89,18 @@ export interface Kernels {
     blockCount: number,
     blocks: number,
     panels: number,
-    panelStride: number,
     tokens: number,
     gateJobs: number,
     gateJobCount: number,
     upJobs: number,
     upJobCount: number,
+    span: number,
     temporary: number,
+    unpacked: number,
     outBlocks: number,
     outPanels: number,
-    outPanelStride: number,
   ): void;
-  addRows(from: number, fromStride: number, tokens: number, count: number, rows: number): void;
+  addRows(from: number, stride: number, tokens: number, count: number, rows: number): void;
   finite(from: number, count: number): 0 | 1;
   topK(from: number, count: number, k: number, to: number): void;
 }
@@ -105,7 +113,6 @@ type Normalize = (
   epsilon: number,
   temporary: number,
   panels: number,
-  panelStride: number,
 ) => void;
 
 /** Takes the relaxed build where it is given and the runtime accepts it. */

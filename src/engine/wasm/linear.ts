@@ -8,7 +8,7 @@ import type { Kernels } from "./kernels.ts";
 import type { Memory } from "./memory.ts";
 import { ADAPTER_TOKENS, JOB_BYTES, type Scratch } from "./scratch.ts";
 import type { WasmSequence } from "./sequences.ts";
-import { panel8Bytes, panel16Bytes, type Shapes } from "./shapes.ts";
+import { panel16Bytes, type Shapes } from "./shapes.ts";
 
 /** Most multiply-adds of one kernel call: between calls the event loop can have its turn. */
 export const CALL_MULTIPLY_ADDS = 24e6;
@@ -57,7 +57,7 @@ export async function linear(
   outStride: number,
   pace: Pace,
 ): Promise<void> {
-  const { kernels, image } = machine;
+  const { kernels, scratch, image } = machine;
   const tokens = countRows(group);
   const blocks = tensor.cols / 32;
   const groups = Math.ceil(tensor.rows / 8);
@@ -69,10 +69,10 @@ export async function linear(
       count,
       blocks,
       input.at,
-      panel8Bytes(input.cols),
       tokens,
       out + first * 32,
       outStride,
+      scratch.unpacked,
     );
     const pause = pace(count * 8 * tensor.cols * tokens);
     if (pause) await pause;
@@ -80,7 +80,7 @@ export async function linear(
   for (const { factors, first, count, panels } of lowRank(machine, name, group, input, 0)) {
     const { b, rankBlocks, scale } = factors;
     const to = out + first * outStride;
-    kernels.multiplyQ8(b, groups, rankBlocks, panels, panel16Bytes(rankBlocks * 32), count, to, outStride, scale, 1);
+    kernels.multiplyQ8(b, groups, rankBlocks, panels, count, to, outStride, scale, 1);
     const pause = pace(count * rankBlocks * 32 * (tensor.rows + tensor.cols));
     if (pause) await pause;
   }
@@ -95,26 +95,22 @@ export function lowRank(
   side: 0 | 1,
 ): Job[] {
   const jobs: Job[] = [];
+  const tokens = countRows(group);
   let panels = scratch.adapter.panels[side];
   for (const { sequence, slot, first, count } of group) {
     const factors = sequence.adapter?.of(slot, name);
     if (!factors) continue;
-    const rank = factors.rankBlocks * 32;
-    jobs.push({ factors, first, count, panels });
+    const { a, rankBlocks } = factors;
+    const rank = rankBlocks * 32;
+    const { input, low } = scratch.adapter;
     for (let done = 0; done < count; done += ADAPTER_TOKENS) {
-      const tokens = Math.min(ADAPTER_TOKENS, count - done);
-      for (let i = 0; i < tokens; i++) {
-        const from = at + (first + done + i) * panel8Bytes(cols);
-        kernels.widenPanel(from, cols / 32, scratch.adapter.input + i * panel16Bytes(cols));
-      }
-      const stride = panel16Bytes(cols);
-      const low = scratch.adapter.low;
-      kernels.multiplyQ8(factors.a, rank / 8, cols / 32, scratch.adapter.input, stride, tokens, low, rank * 4, 1, 0);
-      for (let i = 0; i < tokens; i++) {
-        kernels.quantize16(low + i * rank * 4, factors.rankBlocks, panels);
-        panels += panel16Bytes(rank);
-      }
+      const some = Math.min(ADAPTER_TOKENS, count - done);
+      for (let i = 0; i < some; i++) kernels.widen(at, first + done + i, tokens, cols / 32, input, i, some);
+      kernels.multiplyQ8(a, rank / 8, cols / 32, input, some, low, rank * 4, 1, 0);
+      kernels.quantizeRows16(low, rank * 4, some, rankBlocks, panels, done, count);
     }
+    jobs.push({ factors, first, count, panels });
+    panels += count * panel16Bytes(rank);
   }
   return jobs;
 }

@@ -7,6 +7,8 @@ import { PAGE_TOKENS, panel8Bytes, panel16Bytes, type Shapes } from "./shapes.ts
 export const ADAPTER_TOKENS = 8;
 /** Bytes of an entry of the job table that `feedForward` reads. */
 export const JOB_BYTES = 24;
+/** Blocks of the MLP that go together when there is one token. */
+export const GATE_UP_BLOCKS = 96;
 /** Most tokens that `topK` lists. */
 export const MAX_TOP = 64;
 
@@ -27,8 +29,10 @@ export interface Scratch {
   readonly inner: number;
   /** q, k and v, or what a sublayer adds to the residual stream: fp32 rows. */
   readonly wide: number;
-  /** Gate and up rows of one block of the MLP. */
+  /** Gate and up rows of a span of the MLP: `GATE_UP_BLOCKS` times 32 rows of one token, or fewer of more tokens. */
   readonly gateUp: number;
+  /** Unpacked weights of 24 rows. */
+  readonly unpacked: number;
   /** Page addresses of one sequence and slot. */
   readonly pages: number;
   readonly attention: number;
@@ -59,7 +63,8 @@ function sizes(shapes: Shapes, rows: number) {
     input: rows * Math.max(panel8Bytes(widest), panel16Bytes(hidden)),
     inner: rows * panel8Bytes(ffn),
     wide: rows * Math.max(qWidth + 2 * kvWidth, hidden) * 4,
-    gateUp: rows * 256,
+    gateUp: Math.max(rows, GATE_UP_BLOCKS) * 256,
+    unpacked: Math.max(widest, ffn) * 30,
     pages: kvHeads * Math.ceil(contextLength / PAGE_TOKENS) * 4,
     // `attend` in assembly/attention.ts says what it needs.
     attention: group * (2 * headDim + 4 * (contextLength + PAGE_TOKENS) + 2 * PAGE_TOKENS + 8),
@@ -92,6 +97,7 @@ export function layScratch(memory: Memory, shapes: Shapes, rows: number): Scratc
     inner: memory.fixed(size.inner),
     wide: memory.fixed(size.wide),
     gateUp: memory.fixed(size.gateUp),
+    unpacked: memory.fixed(size.unpacked),
     pages: memory.fixed(size.pages),
     attention: memory.fixed(size.attention),
     logits: memory.fixed(size.logits),

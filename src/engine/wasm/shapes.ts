@@ -37,7 +37,7 @@ export function shapesOf(config: ModelConfig): Shapes {
   };
 }
 
-/** Bytes of a row of activations quantized to 8 bits: values, and a scale and a sum per block of 32. */
-export const panel8Bytes = (cols: number): number => cols + (cols / 32) * 8;
-/** Bytes of a row of activations quantized to 16 bits: values, and a scale per block of 32. */
-export const panel16Bytes = (cols: number): number => cols * 2 + (cols / 32) * 4;
+/** Bytes of a row of activations in an 8-bit panel (assembly/panel.ts): values, and a scale and a sum per block of 32. */
+export const panel8Bytes = (cols: number): number => (cols / 32) * 40;
+/** Bytes of a row of activations in a 16-bit panel: values, and a scale per block of 32. */
+export const panel16Bytes = (cols: number): number => (cols / 32) * 68;

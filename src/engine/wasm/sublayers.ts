@@ -2,7 +2,7 @@
 import type { AttentionPlan, MlpPlan } from "../../variants/plan.ts";
 import type { Pace } from "../types.ts";
 import { CALL_MULTIPLY_ADDS, countRows, linear, lowRank, type Machine, type Rows, writeJobs } from "./linear.ts";
-import { panel8Bytes } from "./shapes.ts";
+import { GATE_UP_BLOCKS } from "./scratch.ts";
 
 /** Rows of a group as the attention sublayer needs them. */
 export interface AttentionRows extends Rows {
@@ -64,7 +64,7 @@ export async function attention(machine: Machine, group: readonly AttentionRows[
   }
 
   const cols = attn.o.cols;
-  kernels.quantizeRows8(scratch.wide, stride, tokens, cols, scratch.input, panel8Bytes(cols));
+  kernels.quantizeRows8(scratch.wide, stride, tokens, cols, scratch.input);
   await linear(machine, attn.o, "o", group, { at: scratch.input, cols }, scratch.wide, shapes.hidden * 4, pace);
   kernels.addRows(scratch.wide, shapes.hidden * 4, tokens, shapes.hidden, scratch.rows);
 }
@@ -82,9 +82,10 @@ export async function feedForward(machine: Machine, mlp: MlpPlan, group: readonl
   const upJobs = lowRank(machine, "up", group, input, 1);
   const gateTable = writeJobs(machine, gateJobs, 0);
   const upTable = writeJobs(machine, upJobs, 1);
-  const each = tokens * cols * 64;
-  const most = Math.max(1, Math.floor(CALL_MULTIPLY_ADDS / each));
   const blocks = width / 32;
+  const span = Math.min(blocks, Math.max(1, Math.floor(GATE_UP_BLOCKS / tokens)));
+  const each = tokens * cols * 64;
+  const most = span * Math.max(1, Math.floor(CALL_MULTIPLY_ADDS / (each * span)));
   for (let first = 0; first < blocks; first += most) {
     const count = Math.min(most, blocks - first);
     kernels.feedForward(
@@ -94,16 +95,16 @@ export async function feedForward(machine: Machine, mlp: MlpPlan, group: readonl
       count,
       cols / 32,
       scratch.input,
-      panel8Bytes(cols),
       tokens,
       gateTable,
       gateJobs.length,
       upTable,
       upJobs.length,
+      span,
       scratch.gateUp,
+      scratch.unpacked,
       blocks,
       scratch.inner,
-      panel8Bytes(width),
     );
     const pause = pace(count * each);
     if (pause) await pause;
@@ -123,6 +124,5 @@ export async function feedForward(machine: Machine, mlp: MlpPlan, group: readonl
 
 function normalize({ kernels, scratch, shapes, image }: Machine, offset: number, tokens: number): void {
   const { hidden, eps } = shapes;
-  const stride = panel8Bytes(hidden);
-  kernels.normalizeRows8(scratch.rows, tokens, image + offset, hidden, eps, scratch.row, scratch.input, stride);
+  kernels.normalizeRows8(scratch.rows, tokens, image + offset, hidden, eps, scratch.row, scratch.input);
 }

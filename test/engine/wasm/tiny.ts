@@ -1,5 +1,5 @@
 // A base of a few thousand random weights with bytes, in shapes that leave remainders: a vocabulary that is no multiple of eight, four
-// query heads on one KV head, three blocks of hidden size.
+// query heads to a KV head, three blocks of hidden size.
 import { createHash } from "node:crypto";
 import { packQ4, packQ8 } from "../../../scripts/build/pack.ts";
 import type { OpenFile } from "../../../src/engine/weights.ts";
@@ -10,8 +10,8 @@ import { slotRecipeSchema } from "../../../src/variants/recipe.ts";
 export const config: ModelConfig = {
   layers: 3,
   hidden: 96,
-  heads: 4,
-  kvHeads: 1,
+  heads: 8,
+  kvHeads: 2,
   headDim: 32,
   ffn: 160,
   vocab: 300,
@@ -105,6 +105,14 @@ export function makeTiny({ shape = config, seed = 1, poisoned = -1 } = {}): Tiny
       tensor(`blk.${layer}.ffn_up.weight`, "q4_1", ffn, hidden),
       tensor(`blk.${layer}.ffn_down.weight`, "q4_1", hidden, ffn),
     ]).flat(),
+    // A pruned layer: fewer heads, a narrower MLP.
+    tensor("narrow.attn_q", "q4_1", (heads * headDim) / 2, hidden),
+    tensor("narrow.attn_k", "q4_1", (kvHeads * headDim) / 2, hidden),
+    tensor("narrow.attn_v", "q4_1", (kvHeads * headDim) / 2, hidden),
+    tensor("narrow.attn_output", "q4_1", hidden, (heads * headDim) / 2),
+    tensor("narrow.ffn_gate", "q4_1", 64, hidden),
+    tensor("narrow.ffn_up", "q4_1", 64, hidden),
+    tensor("narrow.ffn_down", "q4_1", hidden, 64),
   ];
   const image = new Uint8Array(end);
   for (const [i, { offset }] of tensors.entries()) image.set(chunks[i] as Uint8Array, offset);
@@ -145,3 +153,19 @@ export const tinyPlan = (base: BaseModel, slots: object[] = [{ layer: 0 }, { lay
     }),
     base,
   );
+
+/** A plan whose middle slot is pruned. */
+export function narrowPlan(base: BaseModel): Plan {
+  const plan = tinyPlan(base);
+  const find = (name: string): Tensor => base.tensors.find((tensor) => tensor.name === `narrow.${name}`) as Tensor;
+  const slots = plan.slots.map((slot, index) =>
+    index !== 1 || !slot.attn || !slot.mlp
+      ? slot
+      : {
+          ...slot,
+          attn: { ...slot.attn, q: find("attn_q"), k: find("attn_k"), v: find("attn_v"), o: find("attn_output") },
+          mlp: { ...slot.mlp, gate: find("ffn_gate"), up: find("ffn_up"), down: find("ffn_down") },
+        },
+  );
+  return { ...plan, slots };
+}

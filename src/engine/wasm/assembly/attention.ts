@@ -1,10 +1,10 @@
 // The KV cache and attention over it, with grouped queries (Ainslie et al., arXiv 2305.13245).
 //
-// A page holds 32 tokens of one KV head at 8 bits with a bf16 scale a token: K by groups of four tokens, in it by pairs of dimensions
+// A page holds 32 tokens of one KV head at 8 bits with a bf16 scale a token: K by groups of eight tokens, in it by pairs of dimensions
 // (an i32 lane is a token); V by pairs of tokens, in it by dimensions (an i32 lane is a dimension); then K's scales, then V's. A token
 // is only ever read back from its page, so a chunked prefill sees the same numbers as a whole one. All sums run over absolute
 // positions, so they don't depend on what was computed together.
-import { exp4 } from "./math";
+import { exp4, round4 } from "./math";
 import { rotate } from "./rope";
 
 export const PAGE_TOKENS: i32 = 32;
@@ -66,14 +66,14 @@ function storeToken(page: usize, index: i32, k: usize, v: usize, dim: i32): void
   store<u16>(scales + (<usize>index << 1), <u16>scaleV, 64);
   const byK: f32 = scaleK == 0 ? 0 : <f32>1 / reinterpret<f32>(scaleK << 16);
   const byV: f32 = scaleV == 0 ? 0 : <f32>1 / reinterpret<f32>(scaleV << 16);
-  let toK = page + <usize>(index >> 2) * (<usize>dim << 2) + (<usize>(index & 3) << 1);
+  let toK = page + <usize>(index >> 3) * (<usize>dim << 3) + (<usize>(index & 7) << 1);
   let toV = page + (<usize>dim << 5) + <usize>(index >> 1) * (<usize>dim << 1) + <usize>(index & 1);
   for (let d = 0; d < dim; d += 2) {
     store<i8>(toK, <i8><i32>nearest<f32>(load<f32>(k) * byK));
     store<i8>(toK, <i8><i32>nearest<f32>(load<f32>(k, 4) * byK), 1);
     store<i8>(toV, <i8><i32>nearest<f32>(load<f32>(v) * byV));
     store<i8>(toV, <i8><i32>nearest<f32>(load<f32>(v, 4) * byV), 2);
-    toK += 8;
+    toK += 16;
     toV += 4;
     k += 8;
     v += 8;
@@ -120,11 +120,20 @@ function attendHead(q: usize, group: i32, dim: i32, pages: usize, n: i32, out: u
     const most = largest(from, dim);
     const by = f32x4.splat(most == 0 ? 0 : 32767 / most);
     store<f32>(factors + (<usize>g << 2), (most / 32767) * scale);
+    // Threes lie interleaved for `score3`, the one or two that are left alone.
+    const threes = group / 3 * 3;
+    const lanes: usize = g < threes ? 3 : 1;
+    let to = queries + <usize>(lanes == 3 ? g / 3 * 3 : g) * queryBytes + (lanes == 3 ? <usize>(g % 3) << 2 : 0);
     for (let d: usize = 0; d < queryBytes; d += 16) {
-      v128.store(queries + <usize>g * queryBytes + d, i16x8.narrow_i32x4_s(
-        i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(from + 2 * d), by))),
-        i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(from + 2 * d, 16), by))),
-      ));
+      const words = i16x8.narrow_i32x4_s(
+        round4(f32x4.mul(v128.load(from + 2 * d), by)),
+        round4(f32x4.mul(v128.load(from + 2 * d, 16), by)),
+      );
+      v128.store_lane<i32>(to, words, 0);
+      v128.store_lane<i32>(to + 4 * lanes, words, 1);
+      v128.store_lane<i32>(to + 8 * lanes, words, 2);
+      v128.store_lane<i32>(to + 12 * lanes, words, 3);
+      to += 16 * lanes;
     }
   }
 
@@ -170,33 +179,28 @@ function storeScores(to: usize, sum: v128, factor: usize, scales: usize): void {
   v128.store(to, f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(sum), v128.load_splat<f32>(factor)), scales4(scales)));
 }
 
-/** Scores of three queries against a page's 32 tokens, eight at a time. */
+/** Scores of three queries, interleaved by pairs of dimensions, against a page's 32 tokens, eight at a time. */
 function score3(page: usize, dim: i32, queries: usize, factors: usize, to: usize, rowBytes: usize): void {
   const zero = i32x4.splat(0);
-  const quadBytes = <usize>dim << 2;
-  const q1 = queries + (<usize>dim << 1);
-  const q2 = q1 + (<usize>dim << 1);
-  const end = queries + (<usize>dim << 1);
   const to1 = to + rowBytes;
   const to2 = to1 + rowBytes;
+  const end = queries + <usize>dim * 6;
   let scales = page + (<usize>dim << 6);
   for (let t: usize = 0; t < 128; t += 32) {
     let a0 = zero, a1 = zero, a2 = zero, b0 = zero, b1 = zero, b2 = zero;
-    let at = page;
-    let ahead = q1 - queries;
-    for (let from = queries; from < end; from += 4) {
-      const ka = v128.load_ext<i8>(at);
-      const kb = v128.load_ext<i8>(at + quadBytes);
+    for (let from = queries; from < end; from += 12) {
+      const ka = v128.load_ext<i8>(page);
+      const kb = v128.load_ext<i8>(page, 8);
       let s = v128.load_splat<i32>(from);
       a0 = dotAdd(a0, ka, s);
       b0 = dotAdd(b0, kb, s);
-      s = v128.load_splat<i32>(from + ahead);
+      s = v128.load_splat<i32>(from, 4);
       a1 = dotAdd(a1, ka, s);
       b1 = dotAdd(b1, kb, s);
-      s = v128.load_splat<i32>(from + 2 * ahead);
+      s = v128.load_splat<i32>(from, 8);
       a2 = dotAdd(a2, ka, s);
       b2 = dotAdd(b2, kb, s);
-      at += 8;
+      page += 16;
     }
     storeScores(to + t, a0, factors, scales);
     storeScores(to + t + 16, b0, factors, scales + 8);
@@ -204,28 +208,24 @@ function score3(page: usize, dim: i32, queries: usize, factors: usize, to: usize
     storeScores(to1 + t + 16, b1, factors + 4, scales + 8);
     storeScores(to2 + t, a2, factors + 8, scales);
     storeScores(to2 + t + 16, b2, factors + 8, scales + 8);
-    page += 2 * quadBytes;
     scales += 16;
   }
 }
 
 function score1(page: usize, dim: i32, query: usize, factor: usize, to: usize): void {
   const zero = i32x4.splat(0);
-  const quadBytes = <usize>dim << 2;
   const end = query + (<usize>dim << 1);
   let scales = page + (<usize>dim << 6);
   for (let t: usize = 0; t < 128; t += 32) {
     let a = zero, b = zero;
-    let at = page;
     for (let from = query; from < end; from += 4) {
       const s = v128.load_splat<i32>(from);
-      a = dotAdd(a, v128.load_ext<i8>(at), s);
-      b = dotAdd(b, v128.load_ext<i8>(at + quadBytes), s);
-      at += 8;
+      a = dotAdd(a, v128.load_ext<i8>(page), s);
+      b = dotAdd(b, v128.load_ext<i8>(page, 8), s);
+      page += 16;
     }
     storeScores(to + t, a, factor, scales);
     storeScores(to + t + 16, b, factor, scales + 8);
-    page += 2 * quadBytes;
     scales += 16;
   }
 }
@@ -235,7 +235,8 @@ function softmax(scores: usize, n: i32, padded: i32): f32 {
   for (let i = n; i < padded; i++) store<f32>(scores + (<usize>i << 2), -Infinity);
   const bytes = <usize>padded << 2;
   let most = f32x4.splat(-Infinity);
-  for (let i: usize = 0; i < bytes; i += 16) most = f32x4.max(most, v128.load(scores + i));
+  // pmax is one instruction; a NaN that it drops is still in the sum.
+  for (let i: usize = 0; i < bytes; i += 16) most = f32x4.pmax(most, v128.load(scores + i));
   most = f32x4.max(most, v128.shuffle<i32>(most, most, 2, 3, 0, 1));
   most = f32x4.max(most, v128.shuffle<i32>(most, most, 1, 0, 3, 2));
   let total = f32x4.splat(0);
@@ -252,18 +253,21 @@ function softmax(scores: usize, n: i32, padded: i32): f32 {
 function weigh(probabilities: usize, scales: usize, to: usize): f32 {
   let most = f32x4.splat(0);
   for (let i: usize = 0; i < 128; i += 16) {
-    const w = f32x4.mul(v128.load(probabilities + i), scales4(scales + (i >> 1)));
+    const p = v128.load(probabilities + i);
+    // Where the probability is 0 the token may be one to come, with a NaN of its own.
+    const w = v128.and(f32x4.mul(p, scales4(scales + (i >> 1))), f32x4.ne(p, f32x4.splat(0)));
     v128.store(probabilities + i, w);
-    most = f32x4.max(most, w);
+    // Numbers without a sign order as their bits do, and NaN is above all of them.
+    most = i32x4.max_s(most, w);
   }
-  most = f32x4.max(most, v128.shuffle<i32>(most, most, 2, 3, 0, 1));
-  most = f32x4.max(most, v128.shuffle<i32>(most, most, 1, 0, 3, 2));
+  most = i32x4.max_s(most, v128.shuffle<i32>(most, most, 2, 3, 0, 1));
+  most = i32x4.max_s(most, v128.shuffle<i32>(most, most, 1, 0, 3, 2));
   const largest = f32x4.extract_lane(most, 0);
   const by = f32x4.splat(largest == 0 ? 0 : 32767 / largest);
   for (let i: usize = 0; i < 128; i += 32) {
     v128.store(to + (i >> 1), i16x8.narrow_i32x4_s(
-      i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(probabilities + i), by))),
-      i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(probabilities + i, 16), by))),
+      round4(f32x4.mul(v128.load(probabilities + i), by)),
+      round4(f32x4.mul(v128.load(probabilities + i, 16), by)),
     ));
   }
   return largest;

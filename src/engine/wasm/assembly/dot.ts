@@ -1,4 +1,4 @@
-// The two products that all matrix kernels are made of, and the half-precision decoder they share.
+// The product that the four-bit matrix kernels are made of, and the half-precision decoder that all matrix kernels share.
 
 /** Only fp16's 15 value bits and its sign, moved to where fp32 has them: the value times 2^-112, subnormals included. */
 const HALF_BITS: i32 = 0x8fffe000;

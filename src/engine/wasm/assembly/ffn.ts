@@ -1,28 +1,21 @@
-// The wide half of the MLP: gate and up projections, SwiGLU and quantization, 32 rows at a time, so that fp32 values of the width never
-// leave the nearest cache.
+// The wide half of the MLP: gate and up projections, SwiGLU and quantization, some rows at a time, so that fp32 values of the width never
+// leave the nearest caches.
+import { panelBytes16, quantize8 } from "./panel";
 import { multiplyQ4 } from "./q4";
 import { multiplyQ8 } from "./q8";
-import { quantize8, swiglu } from "./rows";
+import { swiglu } from "./rows";
 
 /**
- * Adds what adapters contribute to 32 rows of a projection.
+ * Adds what adapters contribute to some rows of a projection.
  * @param jobs `count` entries of six words: address of B, its columns / 32, factor (fp32), address of the panels, first token, tokens
  */
-function adapt(jobs: usize, count: i32, block: i32, rows: usize): void {
+function adapt(jobs: usize, count: i32, firstGroup: i32, groups: i32, out: usize, stride: usize): void {
   for (let i = 0; i < count; i++) {
     const columns = load<i32>(jobs, 4);
-    const stride = <usize>columns * 68;
     multiplyQ8(
-      <usize>load<u32>(jobs) + <usize>(block * 4 * columns) * 272,
-      4,
-      columns,
-      <usize>load<u32>(jobs, 12),
-      stride,
-      load<i32>(jobs, 20),
-      rows + ((<usize>load<i32>(jobs, 16)) << 7),
-      128,
-      load<f32>(jobs, 8),
-      true,
+      <usize>load<u32>(jobs) + <usize>(firstGroup * columns) * 272, groups, columns,
+      <usize>load<u32>(jobs, 12), load<i32>(jobs, 20), out + <usize>load<i32>(jobs, 16) * stride, stride,
+      load<f32>(jobs, 8), true,
     );
     jobs += 24;
   }
@@ -30,37 +23,28 @@ function adapt(jobs: usize, count: i32, block: i32, rows: usize): void {
 
 /**
  * Writes blocks `first` to `first + count` (32 rows each, of `outBlocks`) of the panels that the down projection reads.
- * @param acts panels of the normalized input, `actStride` bytes apart, `blocks` blocks each
- * @param temporary 256 bytes a token
+ * @param panels of the normalized input, `blocks` blocks each
+ * @param span blocks that go together
+ * @param temporary 256 bytes for each token and block of a span
  */
 export function feedForward(
-  gate: usize,
-  up: usize,
-  first: i32,
-  count: i32,
-  blocks: i32,
-  acts: usize,
-  actStride: usize,
-  tokens: i32,
-  gateJobs: usize,
-  gateJobCount: i32,
-  upJobs: usize,
-  upJobCount: i32,
-  temporary: usize,
-  outBlocks: i32,
-  panels: usize,
-  stride: usize,
+  gate: usize, up: usize, first: i32, count: i32, blocks: i32, panels: usize, tokens: i32,
+  gateJobs: usize, gateJobCount: i32, upJobs: usize, upJobCount: i32,
+  span: i32, temporary: usize, unpacked: usize, outBlocks: i32, outPanels: usize,
 ): void {
-  const ups = temporary + ((<usize>tokens) << 7);
   const bytes = <usize>blocks * 640;
-  for (let block = first; block < first + count; block++) {
-    multiplyQ4(gate + <usize>block * bytes, 4, blocks, acts, actStride, tokens, temporary, 128);
-    multiplyQ4(up + <usize>block * bytes, 4, blocks, acts, actStride, tokens, ups, 128);
-    adapt(gateJobs, gateJobCount, block, temporary);
-    adapt(upJobs, upJobCount, block, ups);
-    swiglu(temporary, ups, tokens << 5);
+  const last = first + count;
+  for (let block = first; block < last; block += span) {
+    const some = min(span, last - block);
+    const stride = <usize>some << 7;
+    const ups = temporary + <usize>tokens * stride;
+    multiplyQ4(gate + <usize>block * bytes, some << 2, blocks, panels, tokens, temporary, stride, unpacked);
+    multiplyQ4(up + <usize>block * bytes, some << 2, blocks, panels, tokens, ups, stride, unpacked);
+    adapt(gateJobs, gateJobCount, block << 2, some << 2, temporary, stride);
+    adapt(upJobs, upJobCount, block << 2, some << 2, ups, stride);
+    swiglu(temporary, ups, (tokens * some) << 5);
     for (let i = 0; i < tokens; i++) {
-      quantize8(temporary + ((<usize>i) << 7), block, 1, outBlocks, panels + <usize>i * stride);
+      quantize8(temporary + <usize>i * stride, block, some, outBlocks, outPanels, i, tokens);
     }
   }
 }

@@ -2,7 +2,8 @@
 export { attend, storeKv } from "./attention";
 export { feedForward } from "./ffn";
 export { finite, topK } from "./logits";
+export { widen } from "./panel";
 export { multiplyQ4 } from "./q4";
 export { embed, multiplyQ8 } from "./q8";
 export { angles } from "./rope";
-export { addRows, normalizeRows8, normalizeRows16, quantize16, quantizeRows8, widenPanel } from "./rows";
+export { addRows, normalizeRows8, normalizeRows16, quantizeRows16, quantizeRows8 } from "./rows";

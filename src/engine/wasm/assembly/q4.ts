@@ -3,43 +3,92 @@
 // Eight rows are interleaved: for each block of 32 columns there are eight fp16 scales, eight fp16 minima and eight 16-byte vectors, of
 // which vector i holds columns 4i … 4i+3: low nibbles of rows 0 … 3 (four bytes a row), high nibbles of rows 4 … 7. So an i32 lane is a
 // row and nothing is ever summed across lanes.
+//
+// Activations come in panels (see panel.ts). The shapes of the loops are what V8 compiles well: it hoists all loads of a loop body to
+// its top, so a body holds few enough to stay in fifteen registers; and it rebuilds a vector constant in every turn, so the nibble mask
+// is loaded from memory.
 import { dotAdd, halves, ROOT_HALF_SCALE } from "./dot";
+import { panelBytes8, TILE, tiled } from "./panel";
 
 const BLOCK_BYTES: usize = 160;
+const NIBBLES = memory.data<u32>([0x0f0f0f0f, 0x0f0f0f0f, 0x0f0f0f0f, 0x0f0f0f0f], 16);
+/** A block of eight rows with each nibble in a byte of its own, then scales and minima in fp32. */
+const UNPACKED_BYTES: usize = 320;
+/** Groups that stay in the nearest caches while a few tokens go by. */
+const CHUNK: i32 = 24;
 
 /**
  * out[token][row] = weights[row] . activations[token].
  * @param weights first of `groups` groups of eight rows
  * @param blocks columns / 32
- * @param acts panels as `quantize8` writes them, `actStride` bytes apart
+ * @param panels of `tokens` tokens, as `quantize8` writes them
  * @param out fp32, `outStride` bytes from token to token
+ * @param unpacked room for `blocks` * 960 bytes
  */
 export function multiplyQ4(
-  weights: usize, groups: i32, blocks: i32,
-  acts: usize, actStride: usize, tokens: i32,
-  out: usize, outStride: usize,
+  weights: usize, groups: i32, blocks: i32, panels: usize, tokens: i32, out: usize, outStride: usize, unpacked: usize,
 ): void {
+  const many = tiled(tokens) > 0;
   const groupBytes = <usize>blocks * BLOCK_BYTES;
-  for (let group = 0; group < groups; group++) {
-    let token = 0;
-    let act = acts;
-    let to = out;
-    for (; token + 4 <= tokens; token += 4) {
-      four(weights, blocks, act, actStride, to, outStride);
-      act += 4 * actStride;
-      to += 4 * outStride;
+  const chunk = many || tokens == 1 ? groups : CHUNK;
+  for (let first = 0; first < groups; first += chunk) {
+    // Three streams far apart: a core fetches several streams ahead, each only so far.
+    const count = min(chunk, groups - first);
+    const third = count / 3;
+    const apart = <usize>third * groupBytes;
+    const outApart = <usize>third << 5;
+    let w = weights + <usize>first * groupBytes;
+    let to = out + (<usize>first << 5);
+    if (many) {
+      for (let i = 0; i < third; i++, w += groupBytes, to += 32) {
+        manyTokens(w, apart, 3, blocks, panels, tokens, to, outApart, outStride, unpacked);
+      }
+    } else {
+      for (let token = 0; token < tokens; token++) {
+        w = weights + <usize>first * groupBytes;
+        to = out + (<usize>first << 5);
+        const panel = panels + <usize>token * panelBytes8(blocks);
+        for (let i = 0; i < third; i++, w += groupBytes, to += 32) {
+          threeGroups(w, apart, blocks, panel, to + <usize>token * outStride, outApart);
+        }
+      }
     }
-    for (; token < tokens; token++) {
-      one(weights, blocks, act, to);
-      act += actStride;
-      to += outStride;
+    for (let i = third * 3; i < count; i++) {
+      w = weights + <usize>(first + i) * groupBytes;
+      to = out + (<usize>(first + i) << 5);
+      if (many) manyTokens(w, 0, 1, blocks, panels, tokens, to, 0, outStride, unpacked);
+      else {
+        for (let token = 0; token < tokens; token++) {
+          threeGroups(w, 0, blocks, panels + <usize>token * panelBytes8(blocks), to + <usize>token * outStride, 0);
+        }
+      }
     }
-    weights += groupBytes;
-    out += 32;
   }
 }
 
-/** What a block adds to four rows: scale * sum of products + minimum * sum of activations. Same operations at every tile width. */
+/** One or three groups for all tokens: unpacked for those in tiles, as they are for the rest. */
+function manyTokens(
+  weights: usize, apart: usize, groups: i32, blocks: i32, panels: usize, tokens: i32, out: usize, outApart: usize,
+  outStride: usize, unpacked: usize,
+): void {
+  const unpackedBytes = <usize>blocks * UNPACKED_BYTES;
+  unpack(weights, apart, blocks, unpacked, groups == 1 ? 0 : unpackedBytes);
+  const inTiles = tiled(tokens);
+  for (let group = 0; group < groups; group++) {
+    let panel = panels;
+    let to = out + <usize>group * outApart;
+    for (let token = 0; token < inTiles; token += TILE) {
+      fourTokens(unpacked + <usize>group * unpackedBytes, blocks, panel, to, outStride);
+      panel += panelBytes8(blocks) * <usize>TILE;
+      to += outStride * <usize>TILE;
+    }
+  }
+  for (let token = inTiles; token < tokens; token++) {
+    threeGroups(weights, apart, blocks, panels + <usize>token * panelBytes8(blocks), out + <usize>token * outStride, outApart);
+  }
+}
+
+/** What a block adds to four rows: scale * sum of products + minimum * sum of activations. The same operations in every kernel. */
 // @ts-ignore: decorator
 @inline
 function block(total: v128, products: v128, scales: v128, minima: v128, scale: v128, sum: v128): v128 {
@@ -55,94 +104,133 @@ function finish(to: usize, low: v128, high: v128): void {
   v128.store(to, f32x4.mul(high, scale), 16);
 }
 
-function one(weights: usize, blocks: i32, act: usize, to: usize): void {
-  const nibble = i8x16.splat(15);
+/** Three groups of eight rows, `apart` bytes from each other, for one token. */
+function threeGroups(w0: usize, apart: usize, blocks: i32, panel: usize, to: usize, toApart: usize): void {
+  const nibbles = v128.load(NIBBLES);
   const zero = i32x4.splat(0);
-  let low = zero;
-  let high = zero;
-  let scales = act + (<usize>blocks << 5);
-  const sumsAt = <usize>blocks << 2;
-  for (let b = 0; b < blocks; b++) {
-    let sumLow = zero;
-    let sumHigh = zero;
-    for (let i = 0; i < 8; i++) {
-      const pair = v128.load(weights + (<usize>i << 4), 32);
-      const a = v128.load_splat<i32>(act + (<usize>i << 2));
-      sumLow = dotAdd(sumLow, v128.and(pair, nibble), a);
-      sumHigh = dotAdd(sumHigh, v128.and(i16x8.shr_u(pair, 4), nibble), a);
+  let w1 = w0 + apart;
+  let w2 = w1 + apart;
+  let low0 = zero, low1 = zero, low2 = zero;
+  let high0 = zero, high1 = zero, high2 = zero;
+  for (const last = panel + panelBytes8(blocks); panel < last; panel += 8) {
+    let l0 = zero, l1 = zero, l2 = zero;
+    let h0 = zero, h1 = zero, h2 = zero;
+    let v0 = w0, v1 = w1, v2 = w2;
+    for (const end = panel + 32; panel < end; panel += 4) {
+      const a = v128.load_splat<i32>(panel);
+      let pair = v128.load(v0, 32);
+      l0 = dotAdd(l0, v128.and(pair, nibbles), a);
+      h0 = dotAdd(h0, v128.and(i16x8.shr_u(pair, 4), nibbles), a);
+      pair = v128.load(v1, 32);
+      l1 = dotAdd(l1, v128.and(pair, nibbles), a);
+      h1 = dotAdd(h1, v128.and(i16x8.shr_u(pair, 4), nibbles), a);
+      pair = v128.load(v2, 32);
+      l2 = dotAdd(l2, v128.and(pair, nibbles), a);
+      h2 = dotAdd(h2, v128.and(i16x8.shr_u(pair, 4), nibbles), a);
+      v0 += 16;
+      v1 += 16;
+      v2 += 16;
     }
-    const scale = v128.load_splat<f32>(scales);
-    const sum = v128.load_splat<f32>(scales + sumsAt);
-    low = block(low, sumLow, halves(weights), halves(weights + 16), scale, sum);
-    high = block(high, sumHigh, halves(weights + 8), halves(weights + 24), scale, sum);
-    weights += BLOCK_BYTES;
-    act += 32;
-    scales += 4;
+    const scale = v128.load_splat<f32>(panel);
+    const sum = v128.load_splat<f32>(panel, 4);
+    low0 = block(low0, l0, halves(w0), halves(w0 + 16), scale, sum);
+    high0 = block(high0, h0, halves(w0 + 8), halves(w0 + 24), scale, sum);
+    low1 = block(low1, l1, halves(w1), halves(w1 + 16), scale, sum);
+    high1 = block(high1, h1, halves(w1 + 8), halves(w1 + 24), scale, sum);
+    low2 = block(low2, l2, halves(w2), halves(w2 + 16), scale, sum);
+    high2 = block(high2, h2, halves(w2 + 8), halves(w2 + 24), scale, sum);
+    w0 += BLOCK_BYTES;
+    w1 += BLOCK_BYTES;
+    w2 += BLOCK_BYTES;
   }
-  finish(to, low, high);
+  finish(to, low0, high0);
+  finish(to + toApart, low1, high1);
+  finish(to + 2 * toApart, low2, high2);
 }
 
-function four(weights: usize, blocks: i32, a0: usize, stride: usize, to: usize, outStride: usize): void {
-  const nibble = i8x16.splat(15);
+/** Unpacks three groups, or one three times. */
+function unpack(w0: usize, apart: usize, blocks: i32, to: usize, toApart: usize): void {
+  const nibbles = v128.load(NIBBLES);
+  let w1 = w0 + apart;
+  let w2 = w1 + apart;
+  for (let b = 0; b < blocks; b++) {
+    let to1 = to + toApart;
+    let to2 = to1 + toApart;
+    unpackHeader(w0, to);
+    unpackHeader(w1, to1);
+    unpackHeader(w2, to2);
+    for (const end = to + 256; to < end; to += 32) {
+      let pair = v128.load(w0, 32);
+      v128.store(to, v128.and(pair, nibbles));
+      v128.store(to, v128.and(i16x8.shr_u(pair, 4), nibbles), 16);
+      pair = v128.load(w1, 32);
+      v128.store(to1, v128.and(pair, nibbles));
+      v128.store(to1, v128.and(i16x8.shr_u(pair, 4), nibbles), 16);
+      pair = v128.load(w2, 32);
+      v128.store(to2, v128.and(pair, nibbles));
+      v128.store(to2, v128.and(i16x8.shr_u(pair, 4), nibbles), 16);
+      w0 += 16;
+      w1 += 16;
+      w2 += 16;
+      to1 += 32;
+      to2 += 32;
+    }
+    to += 64;
+    w0 += 32;
+    w1 += 32;
+    w2 += 32;
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function unpackHeader(from: usize, to: usize): void {
+  v128.store(to, halves(from), 256);
+  v128.store(to, halves(from + 8), 272);
+  v128.store(to, halves(from + 16), 288);
+  v128.store(to, halves(from + 24), 304);
+}
+
+/** One unpacked group for a tile of four tokens. */
+function fourTokens(w: usize, blocks: i32, panel: usize, to: usize, outStride: usize): void {
   const zero = i32x4.splat(0);
-  let a1 = a0 + stride;
-  let a2 = a1 + stride;
-  let a3 = a2 + stride;
   let low0 = zero, low1 = zero, low2 = zero, low3 = zero;
   let high0 = zero, high1 = zero, high2 = zero, high3 = zero;
-  const sumsAt = <usize>blocks << 2;
-  let s0 = a0 + (<usize>blocks << 5);
-  let s1 = s0 + stride;
-  let s2 = s1 + stride;
-  let s3 = s2 + stride;
-  for (let b = 0; b < blocks; b++) {
+  for (const last = panel + <usize>TILE * panelBytes8(blocks); panel < last; panel += 32) {
     let l0 = zero, l1 = zero, l2 = zero, l3 = zero;
     let h0 = zero, h1 = zero, h2 = zero, h3 = zero;
-    for (let i = 0; i < 8; i++) {
-      const at = <usize>i << 2;
-      const pair = v128.load(weights + (<usize>i << 4), 32);
-      const wl = v128.and(pair, nibble);
-      const wh = v128.and(i16x8.shr_u(pair, 4), nibble);
-      let a = v128.load_splat<i32>(a0 + at);
-      l0 = dotAdd(l0, wl, a);
-      h0 = dotAdd(h0, wh, a);
-      a = v128.load_splat<i32>(a1 + at);
-      l1 = dotAdd(l1, wl, a);
-      h1 = dotAdd(h1, wh, a);
-      a = v128.load_splat<i32>(a2 + at);
-      l2 = dotAdd(l2, wl, a);
-      h2 = dotAdd(h2, wh, a);
-      a = v128.load_splat<i32>(a3 + at);
-      l3 = dotAdd(l3, wl, a);
-      h3 = dotAdd(h3, wh, a);
+    for (const end = panel + 128; panel < end; panel += 16) {
+      const low = v128.load(w);
+      const high = v128.load(w, 16);
+      let a = v128.load_splat<i32>(panel);
+      l0 = dotAdd(l0, low, a);
+      h0 = dotAdd(h0, high, a);
+      a = v128.load_splat<i32>(panel, 4);
+      l1 = dotAdd(l1, low, a);
+      h1 = dotAdd(h1, high, a);
+      a = v128.load_splat<i32>(panel, 8);
+      l2 = dotAdd(l2, low, a);
+      h2 = dotAdd(h2, high, a);
+      a = v128.load_splat<i32>(panel, 12);
+      l3 = dotAdd(l3, low, a);
+      h3 = dotAdd(h3, high, a);
+      w += 32;
     }
-    const scalesLow = halves(weights), scalesHigh = halves(weights + 8);
-    const minimaLow = halves(weights + 16), minimaHigh = halves(weights + 24);
-    let scale = v128.load_splat<f32>(s0);
-    let sum = v128.load_splat<f32>(s0 + sumsAt);
+    const scalesLow = v128.load(w), scalesHigh = v128.load(w, 16);
+    const minimaLow = v128.load(w, 32), minimaHigh = v128.load(w, 48);
+    let scale = v128.load_splat<f32>(panel), sum = v128.load_splat<f32>(panel, 16);
     low0 = block(low0, l0, scalesLow, minimaLow, scale, sum);
     high0 = block(high0, h0, scalesHigh, minimaHigh, scale, sum);
-    scale = v128.load_splat<f32>(s1);
-    sum = v128.load_splat<f32>(s1 + sumsAt);
+    scale = v128.load_splat<f32>(panel, 4), sum = v128.load_splat<f32>(panel, 20);
     low1 = block(low1, l1, scalesLow, minimaLow, scale, sum);
     high1 = block(high1, h1, scalesHigh, minimaHigh, scale, sum);
-    scale = v128.load_splat<f32>(s2);
-    sum = v128.load_splat<f32>(s2 + sumsAt);
+    scale = v128.load_splat<f32>(panel, 8), sum = v128.load_splat<f32>(panel, 24);
     low2 = block(low2, l2, scalesLow, minimaLow, scale, sum);
     high2 = block(high2, h2, scalesHigh, minimaHigh, scale, sum);
-    scale = v128.load_splat<f32>(s3);
-    sum = v128.load_splat<f32>(s3 + sumsAt);
+    scale = v128.load_splat<f32>(panel, 12), sum = v128.load_splat<f32>(panel, 28);
     low3 = block(low3, l3, scalesLow, minimaLow, scale, sum);
     high3 = block(high3, h3, scalesHigh, minimaHigh, scale, sum);
-    weights += BLOCK_BYTES;
-    a0 += 32;
-    a1 += 32;
-    a2 += 32;
-    a3 += 32;
-    s0 += 4;
-    s1 += 4;
-    s2 += 4;
-    s3 += 4;
+    w += 64;
   }
   finish(to, low0, high0);
   finish(to + outStride, low1, high1);
