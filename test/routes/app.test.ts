@@ -150,21 +150,20 @@ describe("every reply", () => {
     ["/v1/models", { method: "OPTIONS", headers: { authorization: "" } }, 204],
     ["/v1/models", { method: "HEAD" }, 200],
   ];
-  test.each(replies)(
-    "%s %j is %i and has a request id, a time, CORS headers and a line in the log",
-    async (path, init, status) => {
-      const gateway = testGateway();
-      const response = await gateway.fetch(path, init);
-      expect(response.status).toBe(status);
-      expect(response.headers.get("x-request-id")).toMatch(/^req_[0-9a-f]{32}$/);
-      expect(response.headers.get("openai-processing-ms")).toMatch(/^\d+$/);
-      expect(response.headers.get("access-control-allow-origin")).toBe("*");
-      if (status >= 400) errorEnvelopeSchema.parse(await response.json());
-      // Probes are not in the log: they come every second, for ever.
-      const logged = path === "/health" ? [] : [{ requestId: response.headers.get("x-request-id"), status }];
-      expect(gateway.records).toMatchObject(logged);
-    },
-  );
+  test.each(
+    replies,
+  )("%s %j is %i and has a request id, a time, CORS headers and a line in the log", async (path, init, status) => {
+    const gateway = testGateway();
+    const response = await gateway.fetch(path, init);
+    expect(response.status).toBe(status);
+    expect(response.headers.get("x-request-id")).toMatch(/^req_[0-9a-f]{32}$/);
+    expect(response.headers.get("openai-processing-ms")).toMatch(/^\d+$/);
+    expect(response.headers.get("access-control-allow-origin")).toBe("*");
+    if (status >= 400) errorEnvelopeSchema.parse(await response.json());
+    // Probes are not in the log: they come every second, for ever.
+    const logged = path === "/health" ? [] : [{ requestId: response.headers.get("x-request-id"), status }];
+    expect(gateway.records).toMatchObject(logged);
+  });
 
   test("to a chat, streamed or not, has them too", async () => {
     for (const stream of [true, false]) {

@@ -138,14 +138,18 @@ describe("the body", () => {
   const post = (body: BodyInit | null, headers: Record<string, string> = { "content-type": "application/json" }) =>
     testGateway().fetch("/v1/chat/completions", { method: "POST", headers, body });
 
-  test.each(["", "{", "{'a': 1}", "nonsense", '{"model": }', "\u0000"])(
-    "that is not JSON gets 400: %j",
-    async (body) => {
-      const response = await post(body);
-      expect(response.status).toBe(400);
-      expect(await errorOf(response)).toMatchObject({ code: "invalid_json", param: null });
-    },
-  );
+  test.each([
+    "",
+    "{",
+    "{'a': 1}",
+    "nonsense",
+    '{"model": }',
+    "\u0000",
+  ])("that is not JSON gets 400: %j", async (body) => {
+    const response = await post(body);
+    expect(response.status).toBe(400);
+    expect(await errorOf(response)).toMatchObject({ code: "invalid_json", param: null });
+  });
 
   test.each(["null", "[]", '"text"', "42"])("that is JSON but no object gets 400: %s", async (body) => {
     const response = await post(body);
@@ -159,14 +163,16 @@ describe("the body", () => {
     expect((await errorOf(response)).code).toBe("invalid_json");
   });
 
-  test.each(["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""])(
-    "of type %j gets 415",
-    async (type) => {
-      const response = await post(new TextEncoder().encode("{}"), type ? { "content-type": type } : {});
-      expect(response.status).toBe(415);
-      expect((await errorOf(response)).code).toBe("unsupported_media_type");
-    },
-  );
+  test.each([
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "application/jsonp",
+    "",
+  ])("of type %j gets 415", async (type) => {
+    const response = await post(new TextEncoder().encode("{}"), type ? { "content-type": type } : {});
+    expect(response.status).toBe(415);
+    expect((await errorOf(response)).code).toBe("unsupported_media_type");
+  });
 
   test("of type application/json; charset=utf-8 is read", async () => {
     const response = await post("{}", { "content-type": "Application/JSON; charset=utf-8" });
