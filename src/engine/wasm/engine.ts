@@ -3,12 +3,12 @@ import type { BaseModel, Tensor } from "../../variants/base.ts";
 import { type Plan, tensorsOf } from "../../variants/plan.ts";
 import { exp, log } from "../sampling/exp.ts";
 import type { TokenLogprob } from "../sampling/index.ts";
-import { type Engine, EngineError, type Sequence, type StepInput } from "../types.ts";
+import { type Engine, EngineError, type Pace, type Sequence, type StepInput } from "../types.ts";
 import { type OpenFile, readParts } from "../weights.ts";
 import { createAdapters, type LoadedAdapter } from "./adapters.ts";
 import { type Entry, forward } from "./forward.ts";
 import { instantiate, type KernelBuild, type KernelModules } from "./kernels.ts";
-import type { Machine } from "./linear.ts";
+import type { Machine, Work } from "./linear.ts";
 import { createMemory } from "./memory.ts";
 import { layScratch, MAX_TOP, scratchBytes } from "./scratch.ts";
 import { capacityOf, openSequence, type WasmSequence } from "./sequences.ts";
@@ -136,14 +136,14 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
         let held = 0;
         for (const [i, { tokens, logits }] of batch.entries()) {
           if (held + tokens.length > ROWS) {
-            await forward(machine, pass, pace);
+            await run(forward(machine, pass), pace);
             pass = [];
             held = 0;
           }
           held += tokens.length;
           pass.push({ sequence: own[i] as WasmSequence, tokens, logits, out: outputs[i] as Float32Array });
         }
-        await forward(machine, pass, pace);
+        await run(forward(machine, pass), pace);
       } finally {
         stepping = false;
         for (const sequence of own) sequence.release();
@@ -179,6 +179,14 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
       );
     }
     return own;
+  }
+}
+
+/** Does all work, and pauses where the pace says so. */
+async function run(work: Work, pace: Pace): Promise<void> {
+  for (const multiplyAdds of work) {
+    const pause = pace(multiplyAdds);
+    if (pause) await pause;
   }
 }
 

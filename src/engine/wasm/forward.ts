@@ -1,8 +1,8 @@
 // One forward pass over some entries: embeds their tokens, takes every entry through its plan's sublayers, and computes the logits that
 // are wanted. Entries that are at the same sublayer go through it together, so that its weights are read once.
 import { type AttentionPlan, type MlpPlan, type Plan, type PlanSlot, tensorsOf } from "../../variants/plan.ts";
-import type { LogitsWanted, Pace } from "../types.ts";
-import { CALL_MULTIPLY_ADDS, type Machine } from "./linear.ts";
+import type { LogitsWanted } from "../types.ts";
+import { groupsPerCall, type Machine, type Rows, type Work } from "./linear.ts";
 import type { WasmSequence } from "./sequences.ts";
 import { attention, feedForward } from "./sublayers.ts";
 
@@ -24,12 +24,13 @@ interface Sublayer {
   readonly slot: PlanSlot;
 }
 
-interface Progress extends Entry {
-  /** First row among all rows of the pass, and position of its token. */
-  readonly row: number;
-  readonly position: number;
+/** An entry on its way; as part of a group it stands for its rows. */
+interface Progress extends Entry, Rows {
   readonly sublayers: readonly Sublayer[];
   done: number;
+  slot: PlanSlot;
+  index: number;
+  first: number;
 }
 
 /** A plan's sublayers in order, computed once. */
@@ -52,30 +53,67 @@ const key = (part: AttentionPlan | MlpPlan): string =>
     .join(" ");
 
 /** Tokens must already be appended to their sequences: pages are there. */
-export async function forward(machine: Machine, entries: readonly Entry[], pace: Pace): Promise<void> {
+export function* forward(machine: Machine, entries: readonly Entry[]): Work {
   let row = 0;
   const all = entries.map((entry): Progress => {
-    const first = row;
-    row += entry.tokens.length;
-    const position = entry.sequence.length - entry.tokens.length;
-    return { ...entry, row: first, position, sublayers: sublayersOf(entry.sequence.plan), done: 0 };
+    const { plan, length } = entry.sequence;
+    const count = entry.tokens.length;
+    const sublayers = sublayersOf(plan);
+    const slot = plan.slots[0] as PlanSlot;
+    row += count;
+    return {
+      ...entry,
+      row: row - count,
+      count,
+      position: length - count,
+      sublayers,
+      done: 0,
+      slot,
+      index: 0,
+      first: 0,
+    };
   });
   for (const entry of all) embed(machine, entry);
 
-  for (;;) {
-    // The lowest layer goes first: sequences whose plans skip layers then meet again at the next one that they share.
-    let next: Sublayer | undefined;
-    for (const { sublayers, done } of all) {
-      const own = sublayers[done];
-      if (own && (!next || own.order < next.order)) next = own;
+  let group: Progress[] = [];
+  for (let next = lowest(all); next; next = lowest(all)) {
+    const { weights, kind, slot } = next;
+    const isMember = (entry: Progress): boolean => entry.sublayers[entry.done]?.weights === weights;
+    if (all.some((entry) => isMember(entry) !== group.includes(entry))) {
+      group = all.filter(isMember);
+      gather(machine, group);
     }
-    if (!next) break;
-    const { weights } = next;
-    const members = all.filter(({ sublayers, done }) => sublayers[done]?.weights === weights);
-    await runSublayer(machine, members, pace);
-    for (const member of members) member.done++;
+    for (const member of group) {
+      ({ slot: member.slot, index: member.index } = member.sublayers[member.done] as Sublayer);
+      member.done++;
+    }
+    if (kind === "attn" && slot.attn) yield* attention(machine, slot.attn, group);
+    if (kind === "mlp" && slot.mlp) yield* feedForward(machine, slot.mlp, group);
   }
-  await head(machine, all, pace);
+  yield* head(machine, all);
+}
+
+/** The sublayer of the lowest layer goes first: sequences whose plans skip layers then meet again at the next one that they share. */
+function lowest(all: readonly Progress[]): Sublayer | undefined {
+  let found: Sublayer | undefined;
+  for (const { sublayers, done } of all) {
+    const own = sublayers[done];
+    if (own && (!found || own.order < found.order)) found = own;
+  }
+  return found;
+}
+
+/** Gives each member its rows in the group, and writes the table of their addresses. */
+function gather(machine: Machine, group: readonly Progress[]): void {
+  let rows = 0;
+  for (const member of group) {
+    member.first = rows;
+    for (let i = 0; i < member.count; i++) setRow(machine, rows++, member.row + i);
+  }
+}
+
+function setRow({ memory, scratch, shapes }: Machine, at: number, row: number): void {
+  memory.u32[scratch.rows / 4 + at] = scratch.residual + row * shapes.hidden * 4;
 }
 
 function embed({ kernels, scratch, shapes, image }: Machine, entry: Progress): void {
@@ -89,31 +127,8 @@ function embed({ kernels, scratch, shapes, image }: Machine, entry: Progress): v
   }
 }
 
-async function runSublayer(machine: Machine, members: readonly Progress[], pace: Pace): Promise<void> {
-  let first = 0;
-  const addresses: number[] = [];
-  const group = members.map(({ sequence, tokens, row, position, sublayers, done }) => {
-    const { index, slot } = sublayers[done] as Sublayer;
-    const rows = { sequence, slot: index, first, count: tokens.length, row, position, part: slot };
-    for (let i = 0; i < tokens.length; i++) addresses.push(rowAddress(machine, row + i));
-    first += tokens.length;
-    return rows;
-  });
-  machine.memory.u32.set(addresses, machine.scratch.rows / 4);
-  const [{ sublayers, done }] = members as [Progress];
-  const { kind, slot } = sublayers[done] as Sublayer;
-  if (kind === "mlp" && slot.mlp) return feedForward(machine, slot.mlp, group, pace);
-  return attention(
-    machine,
-    group.flatMap((rows) => (rows.part.attn ? [{ ...rows, attn: rows.part.attn }] : [])),
-    pace,
-  );
-}
-
-const rowAddress = ({ scratch, shapes }: Machine, row: number): number => scratch.residual + row * shapes.hidden * 4;
-
 /** Logits of all wanted rows, a slice of the vocabulary at a time, so that the head's weights are read once. */
-async function head(machine: Machine, all: readonly Progress[], pace: Pace): Promise<void> {
+function* head(machine: Machine, all: readonly Progress[]): Work {
   const { kernels, memory, scratch, shapes, image } = machine;
   const { hidden, vocab, eps } = shapes;
   const wanted = all.flatMap(({ tokens, logits, row, out }) => {
@@ -124,19 +139,13 @@ async function head(machine: Machine, all: readonly Progress[], pace: Pace): Pro
   const [entry] = all;
   if (wanted.length === 0 || !entry) return;
   const { outputNorm, head: weights } = entry.sequence.plan;
-  memory.u32.set(
-    wanted.map(({ row }) => rowAddress(machine, row)),
-    scratch.rows / 4,
-  );
+  for (const [i, { row }] of wanted.entries()) setRow(machine, i, row);
   const tokens = wanted.length;
   kernels.normalizeRows16(scratch.rows, tokens, image + outputNorm.offset, hidden, eps, scratch.row, scratch.input);
 
   const blocks = hidden / 32;
   const groups = Math.ceil(vocab / 8);
-  const most = Math.max(
-    1,
-    Math.min(Math.floor(groups / tokens), Math.floor(CALL_MULTIPLY_ADDS / (8 * hidden * tokens))),
-  );
+  const most = Math.max(1, Math.min(Math.floor(groups / tokens), groupsPerCall(8 * hidden * tokens)));
   const spoiled = new Set<number>();
   for (let first = 0; first < groups; first += most) {
     const count = Math.min(most, groups - first);
@@ -148,8 +157,7 @@ async function head(machine: Machine, all: readonly Progress[], pace: Pace): Pro
       out.set(memory.f32.subarray(start, start + columns), at + first * 8);
       if (!kernels.finite(start * 4, columns)) spoiled.add(i);
     }
-    const pause = pace(count * 8 * hidden * tokens);
-    if (pause) await pause;
+    yield count * 8 * hidden * tokens;
   }
   for (const i of spoiled) {
     const { out, at } = wanted[i] as (typeof wanted)[number];

@@ -2,7 +2,7 @@
 // adapter adds to its own rows.
 import type { Linear } from "../../variants/adapter.ts";
 import type { Tensor } from "../../variants/base.ts";
-import type { Pace } from "../types.ts";
+import type { PlanSlot } from "../../variants/plan.ts";
 import type { Factors } from "./adapters.ts";
 import type { Kernels } from "./kernels.ts";
 import type { Memory } from "./memory.ts";
@@ -25,11 +25,16 @@ export interface Machine {
 /** Part of a group: rows of one sequence, side by side. */
 export interface Rows {
   readonly sequence: WasmSequence;
-  /** Index in the sequence's plan of the slot at work. */
-  readonly slot: number;
+  /** The slot at work, and its index in the sequence's plan. */
+  readonly slot: PlanSlot;
+  readonly index: number;
   /** First row in the group, and rows. */
   readonly first: number;
   readonly count: number;
+  /** Position of the first row's token. */
+  readonly position: number;
+  /** The first row's index among all rows of the pass, where its angles are. */
+  readonly row: number;
 }
 
 /** 8-bit activations of all rows of a group. */
@@ -46,8 +51,17 @@ export interface Job {
   readonly panels: number;
 }
 
+/** Work in pieces: each step of the generator is one kernel call, and gives the multiply-adds just done. */
+export type Work = Generator<number, void, void>;
+
+/** Most groups of eight rows, of this many multiply-adds each, that one call takes: a multiple of three, as the kernels like it. */
+export function groupsPerCall(multiplyAdds: number): number {
+  const most = Math.max(1, Math.floor(CALL_MULTIPLY_ADDS / multiplyAdds));
+  return most > 3 ? most - (most % 3) : most;
+}
+
 /** Writes fp32 `[rows, tensor.rows]` to `out`, rows `outStride` bytes apart. */
-export async function linear(
+export function* linear(
   machine: Machine,
   tensor: Tensor,
   name: Linear,
@@ -55,13 +69,12 @@ export async function linear(
   input: Panels,
   out: number,
   outStride: number,
-  pace: Pace,
-): Promise<void> {
+): Work {
   const { kernels, scratch, image } = machine;
   const tokens = countRows(group);
   const blocks = tensor.cols / 32;
   const groups = Math.ceil(tensor.rows / 8);
-  const most = Math.max(1, Math.floor(CALL_MULTIPLY_ADDS / (tokens * tensor.cols * 8)));
+  const most = groupsPerCall(tokens * tensor.cols * 8);
   for (let first = 0; first < groups; first += most) {
     const count = Math.min(most, groups - first);
     kernels.multiplyQ4(
@@ -74,15 +87,13 @@ export async function linear(
       outStride,
       scratch.unpacked,
     );
-    const pause = pace(count * 8 * tensor.cols * tokens);
-    if (pause) await pause;
+    yield count * 8 * tensor.cols * tokens;
   }
   for (const { factors, first, count, panels } of lowRank(machine, name, group, input, 0)) {
     const { b, rankBlocks, scale } = factors;
     const to = out + first * outStride;
     kernels.multiplyQ8(b, groups, rankBlocks, panels, count, to, outStride, scale, 1);
-    const pause = pace(count * rankBlocks * 32 * (tensor.rows + tensor.cols));
-    if (pause) await pause;
+    yield count * rankBlocks * 32 * (tensor.rows + tensor.cols);
   }
 }
 
@@ -97,8 +108,8 @@ export function lowRank(
   const jobs: Job[] = [];
   const tokens = countRows(group);
   let panels = scratch.adapter.panels[side];
-  for (const { sequence, slot, first, count } of group) {
-    const factors = sequence.adapter?.of(slot, name);
+  for (const { sequence, index, first, count } of group) {
+    const factors = sequence.adapter?.of(index, name);
     if (!factors) continue;
     const { a, rankBlocks } = factors;
     const rank = rankBlocks * 32;

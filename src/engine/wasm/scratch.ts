@@ -31,7 +31,7 @@ export interface Scratch {
   readonly wide: number;
   /** Gate and up rows of a span of the MLP: `GATE_UP_BLOCKS` times 32 rows of one token, or fewer of more tokens. */
   readonly gateUp: number;
-  /** Unpacked weights of 24 rows. */
+  /** Unpacked weights of eight rows. */
   readonly unpacked: number;
   /** Page addresses of one sequence and slot. */
   readonly pages: number;
@@ -64,7 +64,7 @@ function sizes(shapes: Shapes, rows: number) {
     inner: rows * panel8Bytes(ffn),
     wide: rows * Math.max(qWidth + 2 * kvWidth, hidden) * 4,
     gateUp: Math.max(rows, GATE_UP_BLOCKS) * 256,
-    unpacked: Math.max(widest, ffn) * 30,
+    unpacked: Math.max(widest, ffn) * 10,
     pages: kvHeads * Math.ceil(contextLength / PAGE_TOKENS) * 4,
     // `attend` in assembly/attention.ts says what it needs.
     attention: group * (2 * headDim + 4 * (contextLength + PAGE_TOKENS) + 2 * PAGE_TOKENS + 8),

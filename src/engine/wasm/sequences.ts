@@ -46,10 +46,11 @@ export function openSequence({ memory, plan, capacity, headDim, adapter }: Seque
   const pagesPerHead = Math.ceil(capacity / PAGE_TOKENS);
   memory.promise(heads * pagesPerHead, `a KV cache of ${capacity} tokens of ${plan.id}`);
   const table = new Uint32Array(heads * pagesPerHead);
-  const firstHead: number[] = [];
+  const tables: Uint32Array[] = [];
   for (let kv = 0, head = 0; kv < kvHeads.length; kv++) {
-    firstHead.push(head);
-    head += kvHeads[kv] as number;
+    const next = head + (kvHeads[kv] as number);
+    tables.push(table.subarray(head * pagesPerHead, next * pagesPerHead));
+    head = next;
   }
 
   let length = 0;
@@ -77,11 +78,7 @@ export function openSequence({ memory, plan, capacity, headDim, adapter }: Seque
     get closed() {
       return closed;
     },
-    pages: (kv) =>
-      table.subarray(
-        (firstHead[kv] as number) * pagesPerHead,
-        ((firstHead[kv] as number) + (kvHeads[kv] as number)) * pagesPerHead,
-      ),
+    pages: (kv) => tables[kv] as Uint32Array,
     append(tokens) {
       if (length + tokens > capacity) {
         throw new EngineError("context_overflow", `${length + tokens} tokens do not fit a sequence of ${capacity}`);

@@ -1,22 +1,20 @@
 // The two sublayers of a decoder layer, over the rows of a group of entries that are at the same one.
 import type { AttentionPlan, MlpPlan } from "../../variants/plan.ts";
-import type { Pace } from "../types.ts";
-import { CALL_MULTIPLY_ADDS, countRows, linear, lowRank, type Machine, type Rows, writeJobs } from "./linear.ts";
+import {
+  CALL_MULTIPLY_ADDS,
+  countRows,
+  linear,
+  lowRank,
+  type Machine,
+  type Rows,
+  type Work,
+  writeJobs,
+} from "./linear.ts";
 import { GATE_UP_BLOCKS } from "./scratch.ts";
 
-/** Rows of a group as the attention sublayer needs them. */
-export interface AttentionRows extends Rows {
-  readonly attn: AttentionPlan;
-  /** Position of the first row's token. */
-  readonly position: number;
-  /** The first row's index among all rows of the step, where its angles are. */
-  readonly row: number;
-}
-
-/** Adds attention to the residual rows in the row table. All entries have the same weights, each its own cache. */
-export async function attention(machine: Machine, group: readonly AttentionRows[], pace: Pace): Promise<void> {
+/** Adds attention to the residual rows in the row table. All rows have the same weights, each sequence its own cache. */
+export function* attention(machine: Machine, attn: AttentionPlan, group: readonly Rows[]): Work {
   const { kernels, memory, scratch, shapes } = machine;
-  const { attn } = group[0] as AttentionRows;
   const tokens = countRows(group);
   const input = { at: scratch.input, cols: attn.q.cols };
   normalize(machine, attn.norm.offset, tokens);
@@ -24,19 +22,18 @@ export async function attention(machine: Machine, group: readonly AttentionRows[
   const stride = (attn.q.rows + attn.k.rows + attn.v.rows) * 4;
   const k = scratch.wide + attn.q.rows * 4;
   const v = k + attn.k.rows * 4;
-  await linear(machine, attn.q, "q", group, input, scratch.wide, stride, pace);
-  await linear(machine, attn.k, "k", group, input, k, stride, pace);
-  await linear(machine, attn.v, "v", group, input, v, stride, pace);
+  yield* linear(machine, attn.q, "q", group, input, scratch.wide, stride);
+  yield* linear(machine, attn.k, "k", group, input, k, stride);
+  yield* linear(machine, attn.v, "v", group, input, v, stride);
 
   const { headDim } = shapes;
   const heads = attn.q.rows / headDim;
   const kvHeads = attn.k.rows / headDim;
-  for (const { sequence, attn: own, first, count, position, row } of group) {
+  for (const { sequence, slot, first, count, position, row } of group) {
     const angles = scratch.angles + row * headDim * 4;
     const at = first * stride;
     const { pagesPerHead } = sequence;
-    const setPages = (): void => memory.u32.set(sequence.pages(own.kv), scratch.pages / 4);
-    setPages();
+    memory.u32.set(sequence.pages(slot.attn?.kv ?? 0), scratch.pages / 4);
     kernels.storeKv(count, position, k + at, v + at, stride, angles, kvHeads, headDim, scratch.pages, pagesPerHead);
     const each = heads * headDim * 2 * (position + count);
     const most = Math.max(1, Math.floor(CALL_MULTIPLY_ADDS / each));
@@ -58,19 +55,18 @@ export async function attention(machine: Machine, group: readonly AttentionRows[
         stride,
         scratch.attention,
       );
-      const pause = pace(some * each);
-      if (pause) await pause;
+      yield some * each;
     }
   }
 
   const cols = attn.o.cols;
   kernels.quantizeRows8(scratch.wide, stride, tokens, cols, scratch.input);
-  await linear(machine, attn.o, "o", group, { at: scratch.input, cols }, scratch.wide, shapes.hidden * 4, pace);
+  yield* linear(machine, attn.o, "o", group, { at: scratch.input, cols }, scratch.wide, shapes.hidden * 4);
   kernels.addRows(scratch.wide, shapes.hidden * 4, tokens, shapes.hidden, scratch.rows);
 }
 
 /** Adds the MLP to the residual rows in the row table. */
-export async function feedForward(machine: Machine, mlp: MlpPlan, group: readonly Rows[], pace: Pace): Promise<void> {
+export function* feedForward(machine: Machine, mlp: MlpPlan, group: readonly Rows[]): Work {
   const { kernels, scratch, shapes, image } = machine;
   const tokens = countRows(group);
   const { cols } = mlp.gate;
@@ -106,19 +102,9 @@ export async function feedForward(machine: Machine, mlp: MlpPlan, group: readonl
       blocks,
       scratch.inner,
     );
-    const pause = pace(count * each);
-    if (pause) await pause;
+    yield count * each;
   }
-  await linear(
-    machine,
-    mlp.down,
-    "down",
-    group,
-    { at: scratch.inner, cols: width },
-    scratch.wide,
-    shapes.hidden * 4,
-    pace,
-  );
+  yield* linear(machine, mlp.down, "down", group, { at: scratch.inner, cols: width }, scratch.wide, shapes.hidden * 4);
   kernels.addRows(scratch.wide, shapes.hidden * 4, tokens, shapes.hidden, scratch.rows);
 }
 

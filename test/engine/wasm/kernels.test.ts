@@ -117,7 +117,7 @@ describe.each([
     kernels.quantizeRows8(put(x), cols * 4, tokens, cols, panels);
     const stride = (rows + 8) * 4;
     const out = room(tokens * stride);
-    kernels.multiplyQ4(put(packed), rows / 8, cols / 32, panels, tokens, out, stride, room(cols * 30));
+    kernels.multiplyQ4(put(packed), rows / 8, cols / 32, panels, tokens, out, stride, room(cols * 10));
     for (let token = 0; token < tokens; token++) {
       const start = (out + token * stride) / 4;
       const expected = product(values, rows, cols, rounded(x.subarray(token * cols, (token + 1) * cols), 127));
@@ -218,7 +218,7 @@ describe.each([
       const { kernels, f32, put, room } = bench(module);
       const panels = room(tokens * panel8Bytes(cols));
       const inner = room(tokens * panel8Bytes(width));
-      const unpacked = room(width * 30);
+      const unpacked = room(width * 10);
       kernels.quantizeRows8(put(x), cols * 4, tokens, cols, panels);
       const weights = [put(gate.packed), put(up.packed)] as const;
       const temporary = room(tokens * span * 256);

@@ -1,18 +1,15 @@
-// Activations as the matrix kernels read them. Where there are many tokens they come in tiles of four, side by side, so that one pointer
-// serves all four; the rest, and few tokens, come one by one. In a block of 32 columns lie first the values, four bytes of a token after four of the next, then each
-// token's scale, then (at 8 bits) each token's scale times the sum of its values. Scales carry `ROOT_HALF_SCALE`.
+// Activations as the matrix kernels read them. Tokens come in tiles of four, side by side, so that one pointer serves all four and what
+// is loaded and unpacked of the weights serves four products; the rest come one by one. In a block of 32 columns lie first the values, four bytes of a
+// token after four of the next, then each token's scale, then (at 8 bits) each token's scale times the sum of its values. Scales carry `ROOT_HALF_SCALE`.
 import { ROOT_HALF_SCALE } from "./dot";
 import { round4 } from "./math";
 
 export const TILE: i32 = 4;
-/** For fewer tokens, unpacking weights for tiles does not pay. */
-const MANY: i32 = 8;
-
 /** How many of these tokens are in tiles. */
 // @ts-ignore: decorator
 @inline
 export function tiled(tokens: i32): i32 {
-  return tokens < MANY ? 0 : tokens & ~(TILE - 1);
+  return tokens & ~(TILE - 1);
 }
 
 /** Bytes of one token's 8-bit values, scales and sums. */

@@ -14,6 +14,8 @@ const BLOCK_BYTES: usize = 160;
 const NIBBLES = memory.data<u32>([0x0f0f0f0f, 0x0f0f0f0f, 0x0f0f0f0f, 0x0f0f0f0f], 16);
 /** A block of eight rows with each nibble in a byte of its own, then scales and minima in fp32. */
 const UNPACKED_BYTES: usize = 320;
+/** From this many tokens in tiles on, unpacking a group once for all of them pays. */
+const MANY: i32 = 12;
 /** Groups that stay in the nearest caches while a few tokens go by. */
 const CHUNK: i32 = 24;
 
@@ -23,68 +25,56 @@ const CHUNK: i32 = 24;
  * @param blocks columns / 32
  * @param panels of `tokens` tokens, as `quantize8` writes them
  * @param out fp32, `outStride` bytes from token to token
- * @param unpacked room for `blocks` * 960 bytes
+ * @param unpacked room for `blocks` * 320 bytes
  */
 export function multiplyQ4(
   weights: usize, groups: i32, blocks: i32, panels: usize, tokens: i32, out: usize, outStride: usize, unpacked: usize,
 ): void {
-  const many = tiled(tokens) > 0;
   const groupBytes = <usize>blocks * BLOCK_BYTES;
-  const chunk = many || tokens == 1 ? groups : CHUNK;
-  for (let first = 0; first < groups; first += chunk) {
-    // Three streams far apart: a core fetches several streams ahead, each only so far.
-    const count = min(chunk, groups - first);
-    const third = count / 3;
-    const apart = <usize>third * groupBytes;
-    const outApart = <usize>third << 5;
-    let w = weights + <usize>first * groupBytes;
-    let to = out + (<usize>first << 5);
-    if (many) {
-      for (let i = 0; i < third; i++, w += groupBytes, to += 32) {
-        manyTokens(w, apart, 3, blocks, panels, tokens, to, outApart, outStride, unpacked);
-      }
-    } else {
-      for (let token = 0; token < tokens; token++) {
-        w = weights + <usize>first * groupBytes;
-        to = out + (<usize>first << 5);
-        const panel = panels + <usize>token * panelBytes8(blocks);
-        for (let i = 0; i < third; i++, w += groupBytes, to += 32) {
-          threeGroups(w, apart, blocks, panel, to + <usize>token * outStride, outApart);
-        }
-      }
+  const inTiles = tiled(tokens);
+  if (inTiles > 0) {
+    let w = weights;
+    let to = out;
+    for (let group = 0; group < groups; group++, w += groupBytes, to += 32) {
+      if (inTiles >= MANY) {
+        unpack(w, blocks, unpacked);
+        tiles(unpacked, false, blocks, panels, inTiles, to, outStride);
+      } else tiles(w, true, blocks, panels, inTiles, to, outStride);
     }
-    for (let i = third * 3; i < count; i++) {
-      w = weights + <usize>(first + i) * groupBytes;
-      to = out + (<usize>(first + i) << 5);
-      if (many) manyTokens(w, 0, 1, blocks, panels, tokens, to, 0, outStride, unpacked);
-      else {
-        for (let token = 0; token < tokens; token++) {
-          threeGroups(w, 0, blocks, panels + <usize>token * panelBytes8(blocks), to + <usize>token * outStride, 0);
-        }
-      }
-    }
+  }
+  const rest = tokens - inTiles;
+  const panel = panels + <usize>inTiles * panelBytes8(blocks);
+  out += <usize>inTiles * outStride;
+  const chunk = rest == 1 ? groups : CHUNK;
+  for (let first = 0; rest > 0 && first < groups; first += chunk) {
+    chunkOf(weights + <usize>first * groupBytes, min(chunk, groups - first), blocks, panel, rest, out + (<usize>first << 5), outStride);
   }
 }
 
-/** One or three groups for all tokens: unpacked for those in tiles, as they are for the rest. */
-function manyTokens(
-  weights: usize, apart: usize, groups: i32, blocks: i32, panels: usize, tokens: i32, out: usize, outApart: usize,
-  outStride: usize, unpacked: usize,
-): void {
-  const unpackedBytes = <usize>blocks * UNPACKED_BYTES;
-  unpack(weights, apart, blocks, unpacked, groups == 1 ? 0 : unpackedBytes);
-  const inTiles = tiled(tokens);
-  for (let group = 0; group < groups; group++) {
-    let panel = panels;
-    let to = out + <usize>group * outApart;
-    for (let token = 0; token < inTiles; token += TILE) {
-      fourTokens(unpacked + <usize>group * unpackedBytes, blocks, panel, to, outStride);
-      panel += panelBytes8(blocks) * <usize>TILE;
-      to += outStride * <usize>TILE;
-    }
+/** One group for all tokens that are in tiles. */
+function tiles(w: usize, packed: bool, blocks: i32, panel: usize, tokens: i32, to: usize, outStride: usize): void {
+  for (let token = 0; token < tokens; token += TILE) {
+    if (packed) fourPacked(w, blocks, panel, to, outStride);
+    else fourUnpacked(w, blocks, panel, to, outStride);
+    panel += panelBytes8(blocks) * <usize>TILE;
+    to += outStride * <usize>TILE;
   }
-  for (let token = inTiles; token < tokens; token++) {
-    threeGroups(weights, apart, blocks, panels + <usize>token * panelBytes8(blocks), out + <usize>token * outStride, outApart);
+}
+
+/** Some groups for tokens that are in no tile, one token after the other. */
+function chunkOf(weights: usize, groups: i32, blocks: i32, panel: usize, tokens: i32, out: usize, outStride: usize): void {
+  // Three streams far apart: a core fetches several streams ahead, each only so far.
+  const groupBytes = <usize>blocks * BLOCK_BYTES;
+  const third = groups / 3;
+  const apart = <usize>third * groupBytes;
+  const outApart = <usize>third << 5;
+  for (let token = 0; token < tokens; token++, panel += panelBytes8(blocks), out += outStride) {
+    let w = weights;
+    let to = out;
+    for (let i = 0; i < third; i++, w += groupBytes, to += 32) threeGroups(w, apart, blocks, panel, to, outApart);
+    w = weights + <usize>third * 3 * groupBytes;
+    to = out + ((<usize>third * 3) << 5);
+    for (let i = third * 3; i < groups; i++, w += groupBytes, to += 32) threeGroups(w, 0, blocks, panel, to, 0);
   }
 }
 
@@ -148,60 +138,48 @@ function threeGroups(w0: usize, apart: usize, blocks: i32, panel: usize, to: usi
   finish(to + 2 * toApart, low2, high2);
 }
 
-/** Unpacks three groups, or one three times. */
-function unpack(w0: usize, apart: usize, blocks: i32, to: usize, toApart: usize): void {
+/** Unpacks a group. */
+function unpack(w: usize, blocks: i32, to: usize): void {
   const nibbles = v128.load(NIBBLES);
-  let w1 = w0 + apart;
-  let w2 = w1 + apart;
   for (let b = 0; b < blocks; b++) {
-    let to1 = to + toApart;
-    let to2 = to1 + toApart;
-    unpackHeader(w0, to);
-    unpackHeader(w1, to1);
-    unpackHeader(w2, to2);
-    for (const end = to + 256; to < end; to += 32) {
-      let pair = v128.load(w0, 32);
+    v128.store(to, halves(w), 256);
+    v128.store(to, halves(w + 8), 272);
+    v128.store(to, halves(w + 16), 288);
+    v128.store(to, halves(w + 24), 304);
+    for (const end = to + 256; to < end; to += 32, w += 16) {
+      const pair = v128.load(w, 32);
       v128.store(to, v128.and(pair, nibbles));
       v128.store(to, v128.and(i16x8.shr_u(pair, 4), nibbles), 16);
-      pair = v128.load(w1, 32);
-      v128.store(to1, v128.and(pair, nibbles));
-      v128.store(to1, v128.and(i16x8.shr_u(pair, 4), nibbles), 16);
-      pair = v128.load(w2, 32);
-      v128.store(to2, v128.and(pair, nibbles));
-      v128.store(to2, v128.and(i16x8.shr_u(pair, 4), nibbles), 16);
-      w0 += 16;
-      w1 += 16;
-      w2 += 16;
-      to1 += 32;
-      to2 += 32;
     }
     to += 64;
-    w0 += 32;
-    w1 += 32;
-    w2 += 32;
+    w += 32;
   }
 }
 
-// @ts-ignore: decorator
-@inline
-function unpackHeader(from: usize, to: usize): void {
-  v128.store(to, halves(from), 256);
-  v128.store(to, halves(from + 8), 272);
-  v128.store(to, halves(from + 16), 288);
-  v128.store(to, halves(from + 24), 304);
+function fourPacked(w: usize, blocks: i32, panel: usize, to: usize, outStride: usize): void {
+  fourTokens(w, true, blocks, panel, to, outStride);
 }
 
-/** One unpacked group for a tile of four tokens. */
-function fourTokens(w: usize, blocks: i32, panel: usize, to: usize, outStride: usize): void {
+function fourUnpacked(w: usize, blocks: i32, panel: usize, to: usize, outStride: usize): void {
+  fourTokens(w, false, blocks, panel, to, outStride);
+}
+
+/** One group, as it is or unpacked, for a tile of four tokens. */
+// @ts-ignore: decorator
+@inline
+function fourTokens(w: usize, packed: bool, blocks: i32, panel: usize, to: usize, outStride: usize): void {
+  const nibbles = v128.load(NIBBLES);
   const zero = i32x4.splat(0);
   let low0 = zero, low1 = zero, low2 = zero, low3 = zero;
   let high0 = zero, high1 = zero, high2 = zero, high3 = zero;
   for (const last = panel + <usize>TILE * panelBytes8(blocks); panel < last; panel += 32) {
     let l0 = zero, l1 = zero, l2 = zero, l3 = zero;
     let h0 = zero, h1 = zero, h2 = zero, h3 = zero;
+    let v = packed ? w + 32 : w;
     for (const end = panel + 128; panel < end; panel += 16) {
-      const low = v128.load(w);
-      const high = v128.load(w, 16);
+      const pair = v128.load(v);
+      const low = packed ? v128.and(pair, nibbles) : pair;
+      const high = packed ? v128.and(i16x8.shr_u(pair, 4), nibbles) : v128.load(v, 16);
       let a = v128.load_splat<i32>(panel);
       l0 = dotAdd(l0, low, a);
       h0 = dotAdd(h0, high, a);
@@ -214,10 +192,10 @@ function fourTokens(w: usize, blocks: i32, panel: usize, to: usize, outStride: u
       a = v128.load_splat<i32>(panel, 12);
       l3 = dotAdd(l3, low, a);
       h3 = dotAdd(h3, high, a);
-      w += 32;
+      v += packed ? 16 : 32;
     }
-    const scalesLow = v128.load(w), scalesHigh = v128.load(w, 16);
-    const minimaLow = v128.load(w, 32), minimaHigh = v128.load(w, 48);
+    const scalesLow = packed ? halves(w) : v128.load(v), scalesHigh = packed ? halves(w + 8) : v128.load(v, 16);
+    const minimaLow = packed ? halves(w + 16) : v128.load(v, 32), minimaHigh = packed ? halves(w + 24) : v128.load(v, 48);
     let scale = v128.load_splat<f32>(panel), sum = v128.load_splat<f32>(panel, 16);
     low0 = block(low0, l0, scalesLow, minimaLow, scale, sum);
     high0 = block(high0, h0, scalesHigh, minimaHigh, scale, sum);
@@ -230,7 +208,7 @@ function fourTokens(w: usize, blocks: i32, panel: usize, to: usize, outStride: u
     scale = v128.load_splat<f32>(panel, 12), sum = v128.load_splat<f32>(panel, 28);
     low3 = block(low3, l3, scalesLow, minimaLow, scale, sum);
     high3 = block(high3, h3, scalesHigh, minimaHigh, scale, sum);
-    w += 64;
+    w += packed ? BLOCK_BYTES : UNPACKED_BYTES;
   }
   finish(to, low0, high0);
   finish(to + outStride, low1, high1);
