@@ -7,12 +7,23 @@ export interface Sequence {
   readonly plan: Plan;
   /** Tokens in the KV cache, which is the position of the next token. */
   readonly length: number;
+  /** Forgets the tokens from position `length` on: the next step goes on from there. */
+  truncate(length: number): void;
   /** Frees the KV cache. A closed sequence may not be stepped; closing twice is harmless. */
   close(): void;
 }
 
-/** Which logits a step gives back for one sequence: none (an early prefill chunk), those after the last token, or after each. */
-export type LogitsWanted = "none" | "last" | "all";
+/** Asks, for each token of the input, how likely the token `targets[i]` is to come after it, and which `top` ids are the likeliest. */
+export interface Likelihoods {
+  readonly targets: readonly number[];
+  /** 0 to `MAX_LIKELIEST`. */
+  readonly top: number;
+}
+
+export const MAX_LIKELIEST = 20;
+
+/** What a step gives back for one sequence: no logits (an early prefill chunk), those after the last token, after each, or likelihoods. */
+export type LogitsWanted = "none" | "last" | "all" | Likelihoods;
 
 export interface StepInput {
   readonly sequence: Sequence;
@@ -45,8 +56,10 @@ export interface Engine {
   open(plan: Plan, capacity: number): Promise<Sequence>;
   /**
    * Appends tokens to each sequence of the batch and returns one logits array per entry, in order: `[rows, vocab]`, row-major, with
-   * rows 0, 1 or the number of tokens by `StepInput.logits`. Arrays are valid until the next step. An entry's result does not depend
-   * on what else is in the batch. A row in which a NaN or an infinity came up is all NaN; other rows are not touched by it.
+   * rows 0, 1 or the number of tokens by `StepInput.logits`. For `Likelihoods` it is `[tokens, 1 + 2 * top]`: the target's
+   * log-probability (natural, of the softmax over the logits as they are), then id and log-probability of the likeliest, likeliest
+   * first, the lowest id first among equals. Arrays are valid until the next step. An entry's result does not depend on what else is
+   * in the batch. A row in which a NaN or an infinity came up is all NaN; other rows are not touched by it.
    * @throws EngineError `context_overflow` when an entry goes beyond its capacity; nothing is appended then
    */
   step(batch: readonly StepInput[], pace: Pace): Promise<Float32Array[]>;

@@ -74,9 +74,13 @@ describe("createBatcher", () => {
     const batcher = createBatcher({ engine, pace, maxRunning: 4 });
     const short = collector(1, 30);
     const long = collector(16, 1);
-    batcher.submit(short.generation);
-    await scheduler.wait(1);
-    batcher.submit(long.generation);
+    batcher.submit({
+      ...short.generation,
+      onToken(id) {
+        if (short.tokens.length === 0) batcher.submit(long.generation);
+        return short.generation.onToken(id);
+      },
+    });
     await Promise.all([short.done, long.done]);
     const mixed = batches.filter((batch) => batch.length === 2);
     expect(mixed.length).toBeGreaterThanOrEqual(4);

@@ -18,6 +18,9 @@ export function countingEngine({ places = 100, maxChunk = 4, stepMs = 0, capacit
       const sequence: Sequence & { length: number } = {
         plan,
         length: 0,
+        truncate(length) {
+          sequence.length = length;
+        },
         close() {
           if (!closed) open--;
           closed = true;

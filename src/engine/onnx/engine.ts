@@ -1,7 +1,9 @@
 // The onnxruntime-web engine: the parity oracle in fp32, a serving engine in int8, and the one that runs ONNX files of a user.
+
 import { createHash } from "node:crypto";
 import type { BaseModel } from "../../variants/base.ts";
 import type { Plan } from "../../variants/plan.ts";
+import { checkLikelihoods, likelihoodsOf } from "../likelihoods.ts";
 import { type Engine, EngineError, type Pace, type Sequence, type StepInput } from "../types.ts";
 import { type OpenFile, readParts } from "../weights.ts";
 import { type CustomModel, loadCustom } from "./custom.ts";
@@ -73,7 +75,8 @@ export async function createOnnxEngine(options: OnnxEngineOptions): Promise<Engi
     if (new Set(batch.map(({ sequence }) => sequence)).size < batch.length) {
       throw new Error("a sequence is in the batch twice");
     }
-    for (const { sequence, tokens } of batch) {
+    for (const { sequence, tokens, logits } of batch) {
+      checkLikelihoods(tokens, logits, base.config.vocab);
       const { length, capacity } = stateOf(sequence);
       if (tokens.length < 1 || tokens.length > MAX_CHUNK) {
         throw new RangeError(`a step takes 1 to ${MAX_CHUNK} tokens of a sequence, not ${tokens.length}`);
@@ -126,6 +129,11 @@ export async function createOnnxEngine(options: OnnxEngineOptions): Promise<Engi
         get length() {
           return state.length;
         },
+        truncate(to) {
+          if (!(to >= 0 && to <= state.length))
+            throw new RangeError(`a sequence of ${state.length} tokens cannot be cut to ${to}`);
+          state.length = to;
+        },
         close() {
           if (!states.delete(sequence)) return;
           reserved -= state.reserved;
@@ -141,7 +149,12 @@ export async function createOnnxEngine(options: OnnxEngineOptions): Promise<Engi
       const entries = batch.map((entry) => ({ ...entry, state: stateOf(entry.sequence) }));
       const results: Float32Array[] = [];
       for (const { state, tokens, logits } of entries) {
-        results.push(await state.decoder.run(tokens, state.length, logits, pace));
+        if (typeof logits === "string") {
+          results.push(await state.decoder.run(tokens, state.length, logits, pace));
+        } else {
+          const rows = await state.decoder.run(tokens, state.length, "all", pace);
+          results.push(likelihoodsOf(rows, base.config.vocab, logits));
+        }
       }
       // Only now, so that a step that fails leaves every sequence as it was.
       for (const { state, tokens } of entries) state.length += tokens.length;

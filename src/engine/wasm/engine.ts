@@ -1,6 +1,7 @@
 // The fast engine: weights, KV caches and every intermediate value in one WebAssembly memory, stepped by SIMD kernels.
 import type { BaseModel, Tensor } from "../../variants/base.ts";
 import { type Plan, tensorsOf } from "../../variants/plan.ts";
+import { checkLikelihoods } from "../likelihoods.ts";
 import { exp, log } from "../sampling/exp.ts";
 import type { TokenLogprob } from "../sampling/index.ts";
 import { type Engine, EngineError, type Pace, type Sequence, type StepInput } from "../types.ts";
@@ -74,6 +75,7 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
 
   function outputOf({ logits, tokens }: StepInput, place: number): Float32Array {
     if (logits === "none") return new Float32Array(0);
+    if (typeof logits === "object") return new Float32Array(tokens.length * (1 + 2 * logits.top));
     if (logits === "all" && tokens.length > 1) return new Float32Array(tokens.length * shapes.vocab);
     rows[place] ??= new Float32Array(shapes.vocab);
     return rows[place];
@@ -123,7 +125,7 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
 
     async step(batch, pace) {
       if (stepping) throw new Error("one step at a time: the step before has not ended");
-      const own = batch.map(({ sequence, tokens }) => check(sequence, tokens));
+      const own = batch.map(check);
       if (new Set(own).size < own.length) throw new Error("a sequence may be in a batch once");
       const outputs = batch.map(outputOf);
       stepping = true;
@@ -154,7 +156,7 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
     topLogits(logits, count) {
       const wanted = Math.min(count, MAX_TOP, logits.length);
       memory.f32.set(logits.subarray(0, shapes.vocab), scratch.logits / 4);
-      kernels.topK(scratch.logits, shapes.vocab, wanted, scratch.top);
+      kernels.topK(scratch.logits, shapes.vocab, wanted, scratch.top, 0, 0);
       return Array.from({ length: wanted }, (_, i) => {
         const word = scratch.top / 4 + 2 * i;
         return { id: memory.u32[word] as number, logprob: memory.f32[word + 1] as number };
@@ -162,13 +164,14 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
     },
   };
 
-  function check(sequence: Sequence, tokens: readonly number[]): WasmSequence {
+  function check({ sequence, tokens, logits }: StepInput): WasmSequence {
     if (!sequences.has(sequence)) throw new Error("the sequence is of another engine");
     const own = sequence as WasmSequence;
     if (own.closed) throw new Error("the sequence is closed");
     if (tokens.length === 0 || tokens.length > MAX_CHUNK) {
       throw new Error(`a step takes 1 to ${MAX_CHUNK} tokens of a sequence, not ${tokens.length}`);
     }
+    checkLikelihoods(tokens, logits, shapes.vocab);
     for (const token of tokens) {
       if (!(token >= 0 && token < shapes.vocab)) throw new RangeError(`token ${token} is not below ${shapes.vocab}`);
     }

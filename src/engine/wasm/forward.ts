@@ -1,8 +1,9 @@
-// One forward pass over some entries: embeds their tokens, takes every entry through its plan's sublayers, and computes the logits that
-// are wanted. Entries that are at the same sublayer go through it together, so that its weights are read once.
+// One forward pass over some entries: embeds their tokens, takes every entry through its plan's sublayers, then through the head.
+// Entries that are at the same sublayer go through it together, so that its weights are read once.
 import { type AttentionPlan, type MlpPlan, type Plan, type PlanSlot, tensorsOf } from "../../variants/plan.ts";
 import type { LogitsWanted } from "../types.ts";
-import { groupsPerCall, type Machine, type Rows, type Work } from "./linear.ts";
+import { head } from "./head.ts";
+import { type Machine, type Rows, setRow, type Work } from "./linear.ts";
 import type { WasmSequence } from "./sequences.ts";
 import { attention, feedForward } from "./sublayers.ts";
 
@@ -10,7 +11,7 @@ export interface Entry {
   readonly sequence: WasmSequence;
   readonly tokens: readonly number[];
   readonly logits: LogitsWanted;
-  /** Receives `[rows, vocab]`; as long as what is wanted. */
+  /** Receives what is wanted, and is as long. */
   readonly out: Float32Array;
 }
 
@@ -112,10 +113,6 @@ function gather(machine: Machine, group: readonly Progress[]): void {
   }
 }
 
-function setRow({ memory, scratch, shapes }: Machine, at: number, row: number): void {
-  memory.u32[scratch.rows / 4 + at] = scratch.residual + row * shapes.hidden * 4;
-}
-
 function embed({ kernels, scratch, shapes, image }: Machine, entry: Progress): void {
   const { headDim, hidden } = shapes;
   const { offset, cols } = entry.sequence.plan.embedding;
@@ -124,43 +121,5 @@ function embed({ kernels, scratch, shapes, image }: Machine, entry: Progress): v
     kernels.embed(image + offset, cols / 32, token, scratch.residual + row * hidden * 4);
     const to = scratch.angles + row * headDim * 4;
     kernels.angles(entry.position + i, scratch.frequencies, headDim / 2, to);
-  }
-}
-
-/** Logits of all wanted rows, a slice of the vocabulary at a time, so that the head's weights are read once. */
-function* head(machine: Machine, all: readonly Progress[]): Work {
-  const { kernels, memory, scratch, shapes, image } = machine;
-  const { hidden, vocab, eps } = shapes;
-  const wanted = all.flatMap(({ tokens, logits, row, out }) => {
-    if (logits === "none") return [];
-    const skipped = logits === "last" ? tokens.length - 1 : 0;
-    return Array.from({ length: tokens.length - skipped }, (_, i) => ({ row: row + skipped + i, out, at: i * vocab }));
-  });
-  const [entry] = all;
-  if (wanted.length === 0 || !entry) return;
-  const { outputNorm, head: weights } = entry.sequence.plan;
-  for (const [i, { row }] of wanted.entries()) setRow(machine, i, row);
-  const tokens = wanted.length;
-  kernels.normalizeRows16(scratch.rows, tokens, image + outputNorm.offset, hidden, eps, scratch.row, scratch.input);
-
-  const blocks = hidden / 32;
-  const groups = Math.ceil(vocab / 8);
-  const most = Math.max(1, Math.min(Math.floor(groups / tokens), groupsPerCall(8 * hidden * tokens)));
-  const spoiled = new Set<number>();
-  for (let first = 0; first < groups; first += most) {
-    const count = Math.min(most, groups - first);
-    const from = image + weights.offset + first * blocks * 272;
-    kernels.multiplyQ8(from, count, blocks, scratch.input, tokens, scratch.logits, count * 32, 1, 0);
-    const columns = Math.min(count * 8, vocab - first * 8);
-    for (const [i, { out, at }] of wanted.entries()) {
-      const start = scratch.logits / 4 + i * count * 8;
-      out.set(memory.f32.subarray(start, start + columns), at + first * 8);
-      if (!kernels.finite(start * 4, columns)) spoiled.add(i);
-    }
-    yield count * 8 * hidden * tokens;
-  }
-  for (const i of spoiled) {
-    const { out, at } = wanted[i] as (typeof wanted)[number];
-    out.fill(Number.NaN, at, at + vocab);
   }
 }

@@ -102,7 +102,8 @@ export interface Kernels {
   ): void;
   addRows(from: number, stride: number, tokens: number, count: number, rows: number): void;
   finite(from: number, count: number): 0 | 1;
-  topK(from: number, count: number, k: number, to: number): void;
+  sumExp(from: number, groups: number, state: number): void;
+  topK(from: number, count: number, k: number, to: number, first: number, have: number): number;
 }
 
 type Normalize = (

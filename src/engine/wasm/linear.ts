@@ -137,4 +137,9 @@ export function writeJobs({ memory, scratch }: Machine, jobs: readonly Job[], si
   return at;
 }
 
+/** Makes a row of the residual stream the one at `at` in the table of rows that kernels read. */
+export function setRow({ memory, scratch, shapes }: Machine, at: number, row: number): void {
+  memory.u32[scratch.rows / 4 + at] = scratch.residual + row * shapes.hidden * 4;
+}
+
 export const countRows = (group: readonly Rows[]): number => group.reduce((sum, { count }) => sum + count, 0);

@@ -1,5 +1,6 @@
 // Addresses of what lives between two products: a fixed region of the memory, sized once from the base's shapes.
 import { MAX_RANK } from "../../variants/plan.ts";
+import { MAX_LIKELIEST } from "../types.ts";
 import type { Memory } from "./memory.ts";
 import { PAGE_TOKENS, panel8Bytes, panel16Bytes, type Shapes } from "./shapes.ts";
 
@@ -11,6 +12,8 @@ export const JOB_BYTES = 24;
 export const GATE_UP_BLOCKS = 96;
 /** Most tokens that `topK` lists. */
 export const MAX_TOP = 64;
+/** Bytes of a row of `Scratch.likelihoods`. */
+export const LIKELIHOOD_BYTES = 16 + 8 * MAX_LIKELIEST;
 
 export interface Scratch {
   /** Residual stream, fp32 `[rows, hidden]`. */
@@ -48,6 +51,8 @@ export interface Scratch {
     readonly jobs: readonly [number, number];
   };
   readonly top: number;
+  /** Likelihoods of each row: largest logit, the target's logit, fp64 sum of exponentials, then the likeliest. */
+  readonly likelihoods: number;
 }
 
 /** Bytes of each region. */
@@ -74,6 +79,7 @@ function sizes(shapes: Shapes, rows: number) {
     adapterPanels: 2 * rows * panel16Bytes(MAX_RANK),
     adapterJobs: 2 * rows * JOB_BYTES,
     top: MAX_TOP * 8,
+    likelihoods: rows * LIKELIHOOD_BYTES,
   };
 }
 
@@ -108,5 +114,6 @@ export function layScratch(memory: Memory, shapes: Shapes, rows: number): Scratc
       jobs: [jobs, jobs + size.adapterJobs / 2],
     },
     top: memory.fixed(size.top),
+    likelihoods: memory.fixed(size.likelihoods),
   };
 }

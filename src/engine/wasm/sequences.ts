@@ -88,6 +88,10 @@ export function openSequence({ memory, plan, capacity, headDim, adapter }: Seque
         for (let head = 0; head < heads; head++) table[head * pagesPerHead + held] = memory.take();
       }
     },
+    truncate(to) {
+      if (!(to >= 0 && to <= length)) throw new RangeError(`a sequence of ${length} tokens cannot be cut to ${to}`);
+      length = to;
+    },
     retain() {
       retained = true;
     },

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import plain from "../../../dist/kernels/plain.wasm";
 import relaxed from "../../../dist/kernels/relaxed.wasm";
+import { likelihoodsOf } from "../../../src/engine/likelihoods.ts";
 import { EngineError, type Sequence } from "../../../src/engine/types.ts";
 import { createWasmEngine, type WasmEngine, type WasmEngineOptions } from "../../../src/engine/wasm/index.ts";
 import type { Plan } from "../../../src/variants/plan.ts";
@@ -145,6 +146,75 @@ describe("a batch", () => {
     );
     expect(outputs.map((logits) => logits.length)).toEqual([0, config.vocab, 3 * config.vocab]);
     expect(bits(outputs[2]!.slice(2 * config.vocab))).toBe(bits(outputs[1]!));
+  });
+
+  it("gives likelihoods that are the softmax of the logits, the same bits however they are batched and cut", async () => {
+    const engine = await load();
+    const targets = randomTokens(tokens.length, 8);
+    const expected = likelihoodsOf(
+      (await logitsOf(engine, whole, tokens, [64])).reduce(
+        (all, row, i) => {
+          all.set(row, i * config.vocab);
+          return all;
+        },
+        new Float32Array(tokens.length * config.vocab),
+      ),
+      config.vocab,
+      { targets, top: 3 },
+    );
+    const cut = async (chunks: number[]): Promise<number[]> => {
+      const sequence = await engine.open(whole, tokens.length);
+      const other = await engine.open(shuffled, tokens.length);
+      const rows: number[] = [];
+      for (let at = 0, step = 0; at < tokens.length; step++) {
+        const end = Math.min(tokens.length, at + (chunks[Math.min(step, chunks.length - 1)] as number));
+        const [own] = await engine.step(
+          [
+            { sequence, tokens: tokens.slice(at, end), logits: { targets: targets.slice(at, end), top: 3 } },
+            { sequence: other, tokens: [at], logits: "last" },
+          ],
+          noPace,
+        );
+        rows.push(...own!);
+        at = end;
+      }
+      sequence.close();
+      other.close();
+      return rows;
+    };
+    const rows = await cut([64]);
+    expect(rows).toHaveLength(expected.length);
+    for (const [i, value] of rows.entries()) expect(value).toBeCloseTo(expected[i]!, 5);
+    expect(await cut([1, 3, 17])).toEqual(rows);
+    expect(await cut([5])).toEqual(rows);
+  });
+
+  it.each([
+    ["too few targets", { targets: [1], top: 0 }],
+    ["a target beyond the vocabulary", { targets: [1, config.vocab], top: 0 }],
+    ["more of the likeliest than it lists", { targets: [1, 2], top: 21 }],
+  ])("refuses %s", async (_, logits) => {
+    const engine = await load();
+    const sequence = await engine.open(whole, 8);
+    await expect(engine.step([{ sequence, tokens: [1, 2], logits }], noPace)).rejects.toThrow(RangeError);
+    expect(sequence.length).toBe(0);
+  });
+
+  it("goes on from where a sequence was cut as if nothing had been there", async () => {
+    const engine = await load();
+    const sequence = await engine.open(whole, 100);
+    const last = async (ids: readonly number[]) =>
+      bits((await engine.step([{ sequence, tokens: ids, logits: "last" }], noPace))[0]!);
+    await last(tokens.slice(0, 40));
+    const first = await last(tokens.slice(40, 60));
+    for (const length of [40, 33, 32, 5, 0]) {
+      sequence.truncate(length);
+      await last(randomTokens(37, length));
+      sequence.truncate(length);
+      if (length < 40) await last(tokens.slice(length, 40));
+      expect(await last(tokens.slice(40, 60))).toBe(first);
+    }
+    expect(() => sequence.truncate(61)).toThrow(RangeError);
   });
 
   it("reports NaN for the sequence that it came up in, and for no other", async () => {

@@ -315,11 +315,37 @@ describe.each([
     }
   });
 
+  it("sumExp: the softmax's denominator, the same bits in any slices", () => {
+    const { kernels, f32, put, room } = bench(module);
+    const values = uniform(1000).map((value, i) => value * 30 + i / 50);
+    const from = put(values);
+    const sums = [[125], [1, 124], [40, 5, 80]].map((slices) => {
+      const state = room(16);
+      f32.set([Number.NEGATIVE_INFINITY, 0, 0, 0], state / 4);
+      let done = 0;
+      for (const groups of slices) {
+        kernels.sumExp(from + done * 32, groups, state);
+        done += groups;
+      }
+      return [f32[state / 4], new Float64Array(f32.buffer, state + 8, 1)[0]];
+    });
+    const stored = Array.from(f32.subarray(from / 4, from / 4 + 1000));
+    const largest = Math.max(...stored);
+    const exact = stored.reduce((sum, value) => sum + Math.exp(value - largest), 0);
+    expect(sums[0]![0]).toBe(largest);
+    expect(Math.abs(sums[0]![1]! / exact - 1)).toBeLessThan(1e-6);
+    expect(sums[1]).toEqual(sums[0]);
+    expect(sums[2]).toEqual(sums[0]);
+  });
+
   it("topK: as a sort, the lowest index first among equals", () => {
     const { kernels, f32, u32, put, room } = bench(module);
     const values = uniform(1003).map((value) => Math.round(value * 20));
     const to = room(64 * 8);
-    kernels.topK(put(values), values.length, 64, to);
+    const from = put(values);
+    expect(kernels.topK(from, 40, 64, to, 0, 0)).toBe(40);
+    expect(kernels.topK(from + 40 * 4, 100, 64, to, 40, 40)).toBe(64);
+    expect(kernels.topK(from + 140 * 4, values.length - 140, 64, to, 140, 64)).toBe(64);
     const expected = [...values.keys()]
       .sort((a, b) => (values[b] as number) - (values[a] as number) || a - b)
       .slice(0, 64);

@@ -41,10 +41,11 @@ export function randomNumbers(seed: number): () => number {
 
 /** The nearest half-precision bits of a number whose size is between 2^-14 and 65504, or 0. */
 export function toHalf(value: number): number {
-  if (value === 0) return 0;
+  const sign = value < 0 ? 0x8000 : 0;
+  if (Math.abs(value) < 2 ** -14) return sign + Math.round(Math.abs(value) * 2 ** 24);
   const exponent = Math.floor(Math.log2(Math.abs(value)));
   const fraction = Math.round((Math.abs(value) / 2 ** exponent - 1) * 1024);
-  return (value < 0 ? 0x8000 : 0) + ((exponent + 15) << 10) + fraction;
+  return sign + ((exponent + 15) << 10) + fraction;
 }
 
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");

@@ -1,7 +1,7 @@
 // All that the runner calls. One memory, imported; nothing here allocates.
 export { attend, storeKv } from "./attention";
 export { feedForward } from "./ffn";
-export { finite, topK } from "./logits";
+export { finite, sumExp, topK } from "./logits";
 export { widen } from "./panel";
 export { multiplyQ4 } from "./q4";
 export { embed, multiplyQ8 } from "./q8";
