@@ -20,9 +20,19 @@ export interface Generation {
   onError(error: unknown): void;
 }
 
+export interface Submitted {
+  /** Ends it, at the latest after the step under way. */
+  cancel(): void;
+  /**
+   * Goes on under another plan from the next step on. Resolves with the number of tokens that came before.
+   * @throws EngineError `bad_plan` when the plan cannot go on from the one so far; Error when the generation is over
+   */
+  switchPlan(plan: Plan): Promise<number>;
+}
+
 export interface Batcher {
-  /** Queues a generation; the returned function cancels it, at the latest after the step under way. */
-  submit(generation: Generation): () => void;
+  /** Queues a generation. */
+  submit(generation: Generation): Submitted;
   /** Generations that wait for a place. */
   readonly queued: number;
   /** Generations that hold a sequence. */
@@ -50,9 +60,18 @@ interface Running {
   over: boolean;
 }
 
+/** A plan to go on with, before the next step. */
+interface Switch {
+  readonly generation: Generation;
+  readonly plan: Plan;
+  resolve(tokens: number): void;
+  reject(error: unknown): void;
+}
+
 export function createBatcher({ engine, pace, maxRunning }: BatcherOptions): Batcher {
   const queue: Generation[] = [];
   let running: Running[] = [];
+  let switches: Switch[] = [];
   let looping = false;
   let wake: (() => void) | undefined;
 
@@ -80,6 +99,25 @@ export function createBatcher({ engine, pace, maxRunning }: BatcherOptions): Bat
         if (queue[0] !== generation) continue;
         queue.shift();
         generation.onError(error);
+      }
+    }
+  }
+
+  async function switchPlans(): Promise<void> {
+    const due = switches;
+    switches = [];
+    for (const wanted of due) {
+      const entry = running.find(({ generation, over }) => generation === wanted.generation && !over);
+      if (!entry && queue.includes(wanted.generation)) {
+        switches.push(wanted);
+        continue;
+      }
+      try {
+        if (!entry) throw new Error("the generation is over");
+        await engine.switchPlan(entry.sequence, wanted.plan);
+        wanted.resolve(entry.generated);
+      } catch (error) {
+        wanted.reject(error);
       }
     }
   }
@@ -124,6 +162,7 @@ export function createBatcher({ engine, pace, maxRunning }: BatcherOptions): Bat
       for (const entry of running) if (entry.over) entry.sequence.close();
       running = running.filter((entry) => !entry.over);
       await admit();
+      if (switches.length > 0) await switchPlans();
       if (running.length === 0 && queue.length === 0) return;
       const ready = running.filter((entry) => !entry.over && !entry.paused);
       const prefilling = ready.find((entry) => entry.next === undefined);
@@ -161,7 +200,7 @@ export function createBatcher({ engine, pace, maxRunning }: BatcherOptions): Bat
     looping = true;
     loop().finally(() => {
       looping = false;
-      if (queue.length > 0) start();
+      if (queue.length > 0 || switches.length > 0) start();
     });
   }
 
@@ -169,11 +208,18 @@ export function createBatcher({ engine, pace, maxRunning }: BatcherOptions): Bat
     submit(generation) {
       queue.push(generation);
       start();
-      return () => {
-        const at = queue.indexOf(generation);
-        if (at >= 0) queue.splice(at, 1);
-        const entry = running.find((candidate) => candidate.generation === generation);
-        if (entry) finish(entry);
+      return {
+        cancel() {
+          const at = queue.indexOf(generation);
+          if (at >= 0) queue.splice(at, 1);
+          const entry = running.find((candidate) => candidate.generation === generation);
+          if (entry) finish(entry);
+        },
+        switchPlan: (plan) =>
+          new Promise((resolve, reject) => {
+            switches.push({ generation, plan, resolve, reject });
+            start();
+          }),
       };
     },
     capacityOf: (plan) => engine.capacityOf(plan),

@@ -2,7 +2,7 @@
 // one step advances any number of them, of any variants, at any positions.
 import type { Plan } from "../variants/plan.ts";
 
-/** A sequence being decoded: its plan and its KV cache, one cache per slot that has attention. */
+/** A sequence being decoded: its plan, which may be switched, and its KV cache, one cache per slot that has attention. */
 export interface Sequence {
   readonly plan: Plan;
   /** Tokens in the KV cache, which is the position of the next token. */
@@ -54,6 +54,11 @@ export interface Engine {
    * @throws EngineError `context_overflow` beyond `capacityOf`, `out_of_memory` when the KV cache does not fit now, `bad_plan` when the plan asks for what the weights lack
    */
   open(plan: Plan, capacity: number): Promise<Sequence>;
+  /**
+   * Goes on with a sequence under another plan: what it holds stays, and the next step is the new plan's.
+   * @throws EngineError `bad_plan` when the sequence lacks a KV cache that the plan needs (`sharedKv`), or the engine cannot
+   */
+  switchPlan(sequence: Sequence, plan: Plan): Promise<void>;
   /**
    * Appends tokens to each sequence of the batch and returns one logits array per entry, in order: `[rows, vocab]`, row-major, with
    * rows 0, 1 or the number of tokens by `StepInput.logits`. For `Likelihoods` it is `[tokens, 1 + 2 * top]`: the target's

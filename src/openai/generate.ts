@@ -12,6 +12,8 @@ export type GenerationEvent =
   | { readonly type: "idle" }
   /** Some text, never empty, in whole characters. */
   | { readonly type: "text"; readonly text: string }
+  /** Tokens from `fromToken` on, counted from 0, come from this variant. */
+  | { readonly type: "variant"; readonly id: string; readonly fromToken: number }
   /** The last event. */
   | { readonly type: "end"; readonly finishReason: FinishReason };
 
@@ -39,6 +41,8 @@ export function startGeneration({ replica, request, tokenizer, stop, signal }: G
       if (frame.type === "error") throw replicaError(frame.code, frame.message);
       if (frame.type === "wait") {
         yield { type: "idle" };
+      } else if (frame.type === "variant") {
+        yield frame;
       } else if (frame.type === "token") {
         completionTokens++;
         const text = stops.push(decoding.push(frame.id));

@@ -1,5 +1,5 @@
 // One generation of a replica, from the request to the end of its stream: deadline, cancel, errors and the line in the log.
-import type { Batcher } from "../engine/batch.ts";
+import type { Batcher, Submitted } from "../engine/batch.ts";
 import { createSampler } from "../engine/sampling/index.ts";
 import { EngineError } from "../engine/types.ts";
 import type { Plan } from "../variants/plan.ts";
@@ -15,20 +15,29 @@ export interface GenerationOptions {
   readonly ready: Promise<{ readonly plan: Plan; readonly batcher: Batcher }>;
   /** Receives one entry when the generation is over, and one more when it failed for a reason that only the log should name. */
   readonly log: (entry: object) => void;
+  /** Called once, when nothing more will come. */
+  readonly onOver?: () => void;
 }
 
-/** Starts a generation and gives its frames; cancelling the stream stops it. */
-export function streamGeneration({ request, ready, log }: GenerationOptions): ReadableStream<Uint8Array> {
+export interface StreamedGeneration {
+  /** Its frames; cancelling the stream stops it. */
+  readonly readable: ReadableStream<Uint8Array>;
+  /** Goes on under another plan, which a `variant` frame tells. @throws EngineError, or Error when the generation is over */
+  switchPlan(plan: Plan): Promise<void>;
+}
+
+export function streamGeneration({ request, ready, log, onOver }: GenerationOptions): StreamedGeneration {
   const { requestId, deadlineMs } = request;
   const started = Date.now();
-  let cancel: (() => void) | undefined;
+  let submitted: Submitted | undefined;
   let tokens = 0;
   let over = false;
 
   const conclude = (outcome: string): void => {
     over = true;
     clearTimeout(deadline);
-    cancel?.();
+    submitted?.cancel();
+    onOver?.();
     const { variant, promptIds } = request;
     const ms = Date.now() - started;
     log({ event: "generation", requestId, variant, promptTokens: promptIds.length, tokens, outcome, ms });
@@ -55,7 +64,7 @@ export function streamGeneration({ request, ready, log }: GenerationOptions): Re
       if (over) return;
       if (batcher.queued >= MAX_QUEUED) return fail("overloaded", `${MAX_QUEUED} requests are waiting already`);
       const room = Math.max(1, batcher.capacityOf(plan) - request.promptIds.length);
-      cancel = batcher.submit({
+      submitted = batcher.submit({
         plan,
         promptIds: request.promptIds,
         maxTokens: request.mayShorten ? Math.min(request.maxTokens, room) : request.maxTokens,
@@ -70,5 +79,14 @@ export function streamGeneration({ request, ready, log }: GenerationOptions): Re
       });
     })
     .catch(failWith);
-  return outbox.readable;
+  return {
+    readable: outbox.readable,
+    async switchPlan(plan) {
+      await ready;
+      if (over || !submitted) throw new Error("the generation is over");
+      const fromToken = await submitted.switchPlan(plan);
+      log({ event: "plan_switched", requestId, variant: plan.id, fromToken });
+      void outbox.send({ type: "variant", id: plan.id, fromToken });
+    },
+  };
 }

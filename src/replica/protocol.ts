@@ -22,6 +22,8 @@ export const frameSchema = z.discriminatedUnion("type", [
   /** Still queued or prefilling; written at least every 200 ms, so that a client that left is noticed. */
   z.strictObject({ type: z.literal("wait") }),
   z.strictObject({ type: z.literal("token"), id: z.int().nonnegative() }),
+  /** Tokens from `fromToken` on, counted from 0, come from another variant than the one asked for. */
+  z.strictObject({ type: z.literal("variant"), id: z.string(), fromToken: z.int().nonnegative() }),
   /** `stop`: the model ended its turn (the end token itself is not sent); `length`: `maxTokens` were sent. */
   z.strictObject({ type: z.literal("end"), reason: z.enum(["stop", "length"]) }),
   z.strictObject({
@@ -60,4 +62,9 @@ export interface Replica {
   status(baseId: string): Promise<ReplicaStatus>;
   /** Frames of one generation. Cancelling the stream stops the computation. Loads first if nothing has yet. */
   generate(request: GenerateRequest): Promise<ReadableStream<Uint8Array>>;
+  /**
+   * Goes on with a generation under another variant, whose KV slots must be among those of the one so far. False when the generation is
+   * over or cannot go on that way; it then runs on as it was.
+   */
+  switchVariant(requestId: string, variant: string): Promise<boolean>;
 }

@@ -5,7 +5,7 @@ import type { Engine } from "../engine/types.ts";
 import { compileCatalogue } from "../variants/catalogue.ts";
 import type { CatalogueFile } from "../variants/catalogue-file.ts";
 import { type EngineKind, engineFor, type LoadingEngine, type ReplicaEnv } from "./engine.ts";
-import { streamGeneration } from "./generation.ts";
+import { type StreamedGeneration, streamGeneration } from "./generation.ts";
 import { createPace } from "./pace.ts";
 import type { GenerateRequest, Replica, ReplicaStatus } from "./protocol.ts";
 
@@ -39,6 +39,8 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
     return engineFor(base, kind, env);
   };
   return class extends DurableObject<ReplicaEnv> implements Replica {
+    readonly #running = new Map<string, StreamedGeneration>();
+
     async status(baseId: string): Promise<ReplicaStatus> {
       const { loaded, error, progress } = load(baseId, this.env);
       const batcher = loaded && batchers.get(loaded);
@@ -55,11 +57,25 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
     }
 
     async generate(request: GenerateRequest): Promise<ReadableStream<Uint8Array>> {
-      return streamGeneration({
+      const { requestId } = request;
+      const generation = streamGeneration({
         request,
         ready: this.#ready(request),
         log: (entry) => console.log(JSON.stringify(entry)),
+        onOver: () => this.#running.delete(requestId),
       });
+      this.#running.set(requestId, generation);
+      return generation.readable;
+    }
+
+    async switchVariant(requestId: string, variant: string): Promise<boolean> {
+      const plan = catalogue.get(variant)?.plan;
+      const generation = this.#running.get(requestId);
+      if (!plan || !generation) return false;
+      return generation.switchPlan(plan).then(
+        () => true,
+        () => false,
+      );
     }
 
     async #ready({ variant }: GenerateRequest) {

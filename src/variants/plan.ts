@@ -194,6 +194,29 @@ export function compileOnnxPlan(recipe: OnnxRecipe, base: BaseModel, parts: read
   };
 }
 
+/**
+ * Which of one plan's KV caches each KV cache of another would go on with: slots of the same layer and the same weights of K and V, in
+ * order. Undefined when one of them has no counterpart.
+ */
+export function sharedKv(from: Plan, to: Plan): number[] | undefined {
+  if (from.onnx || to.onnx || from.base.digest !== to.base.digest) return undefined;
+  const caches = from.slots.flatMap(({ attn }) => attn ?? []);
+  const shared: number[] = [];
+  let next = 0;
+  for (const { attn } of to.slots) {
+    if (!attn) continue;
+    while (
+      next < caches.length &&
+      !(caches[next]?.k.offset === attn.k.offset && caches[next]?.v.offset === attn.v.offset)
+    )
+      next++;
+    const found = caches[next++];
+    if (!found) return undefined;
+    shared.push(found.kv);
+  }
+  return shared;
+}
+
 /** The tensors that a sublayer reads. */
 export function tensorsOf(part: AttentionPlan | MlpPlan): Tensor[] {
   return Object.values(part).filter((value): value is Tensor => typeof value === "object");

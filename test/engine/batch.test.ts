@@ -88,6 +88,28 @@ describe("createBatcher", () => {
     expect(short.tokens).toHaveLength(30);
   });
 
+  it("switches a generation's plan before a step, and tells how many tokens came before", async () => {
+    const { engine, switched } = countingEngine();
+    const batcher = createBatcher({ engine, pace, maxRunning: 1 });
+    const lighter = { ...plan, id: "lighter" };
+    const switches: Promise<number>[] = [];
+    const first = collector(1, 9);
+    const submitted = batcher.submit({
+      ...first.generation,
+      onToken(id) {
+        if (first.tokens.length === 2) switches.push(submitted.switchPlan(lighter));
+        return first.generation.onToken(id);
+      },
+    });
+    const queued = collector(1, 2);
+    switches.push(batcher.submit(queued.generation).switchPlan({ ...plan, id: "other" }));
+    await Promise.all([first.done, queued.done]);
+    expect(await Promise.all(switches)).toEqual([0, 3]);
+    expect(switched).toEqual(["lighter", "other"]);
+    expect(first.tokens).toHaveLength(9);
+    await expect(submitted.switchPlan(lighter)).rejects.toThrow("over");
+  });
+
   it("makes more than maxRunning wait, first come first served", async () => {
     const { engine } = countingEngine();
     const batcher = createBatcher({ engine, pace, maxRunning: 2 });
@@ -121,12 +143,12 @@ describe("createBatcher", () => {
     const batcher = createBatcher({ engine, pace, maxRunning: 1 });
     const running = collector(1, 1e9, { endIds: [] });
     const queued = collector(1, 1e9, { endIds: [] });
-    const cancelRunning = batcher.submit(running.generation);
-    const cancelQueued = batcher.submit(queued.generation);
+    const runningOne = batcher.submit(running.generation);
+    const queuedOne = batcher.submit(queued.generation);
     await vi.waitFor(() => expect(running.tokens.length).toBeGreaterThan(3));
     const steps = batches.length;
-    cancelQueued();
-    cancelRunning();
+    queuedOne.cancel();
+    runningOne.cancel();
     await settle();
     expect(batches.length - steps).toBeLessThanOrEqual(1);
     expect(open()).toBe(0);

@@ -23,6 +23,7 @@ const collect = async (replica: Replica, signal = new AbortController().signal):
 
 const streaming = (chunks: readonly (string | Uint8Array)[]): Replica => ({
   status: async () => ready,
+  switchVariant: async () => false,
   async generate() {
     const encoder = new TextEncoder();
     return new ReadableStream({
@@ -60,7 +61,7 @@ test.each([
 });
 
 test("throws ReplicaGoneError when the replica cannot be called", async () => {
-  const replica: Replica = { status: async () => ready, generate: () => Promise.reject(new Error("no such object")) };
+  const replica: Replica = { ...streaming([]), generate: () => Promise.reject(new Error("no such object")) };
   await expect(collect(replica)).rejects.toThrow(ReplicaGoneError);
 });
 
@@ -83,7 +84,7 @@ test("cancels the replica and throws the reason when aborted while a frame is aw
 test("cancels a replica that answers only after the abort", async () => {
   const inner = standIn(["never"]);
   const late: Replica = {
-    status: inner.status,
+    ...inner,
     async generate(generateRequest) {
       await new Promise((resolve) => setTimeout(resolve, 60));
       return inner.generate(generateRequest);

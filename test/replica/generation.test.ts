@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { createBatcher } from "../../src/engine/batch.ts";
 import { type Engine, EngineError } from "../../src/engine/types.ts";
-import { streamGeneration } from "../../src/replica/generation.ts";
+import { type GenerationOptions, streamGeneration } from "../../src/replica/generation.ts";
 import { type Frame, frameSchema, type GenerateRequest } from "../../src/replica/protocol.ts";
 import { compilePlan } from "../../src/variants/plan.ts";
 import { tinyBase, tinyRecipe } from "../support/base.ts";
@@ -22,6 +22,8 @@ const request: GenerateRequest = {
 const readyOn = (engine: Engine) =>
   Promise.resolve({ plan, batcher: createBatcher({ engine, pace: () => undefined, maxRunning: 2 }) });
 
+const generate = (options: GenerationOptions) => streamGeneration(options).readable;
+
 async function framesOf(stream: ReadableStream<Uint8Array>): Promise<Frame[]> {
   const lines = (await new Response(stream).text()).trim().split("\n");
   return lines.map((line) => frameSchema.parse(JSON.parse(line)));
@@ -30,7 +32,7 @@ async function framesOf(stream: ReadableStream<Uint8Array>): Promise<Frame[]> {
 describe("streamGeneration", () => {
   it("gives a frame a token, then the end, and logs one entry", async () => {
     const log = vi.fn();
-    const frames = await framesOf(streamGeneration({ request, ready: readyOn(countingEngine().engine), log }));
+    const frames = await framesOf(generate({ request, ready: readyOn(countingEngine().engine), log }));
     expect(frames).toEqual([
       { type: "token", id: 3 },
       { type: "token", id: 4 },
@@ -50,11 +52,25 @@ describe("streamGeneration", () => {
     ]);
   });
 
+  it("tells from which token on another plan goes on", async () => {
+    const log = vi.fn();
+    const { engine } = countingEngine({ stepMs: 5 });
+    const generation = streamGeneration({ request: { ...request, maxTokens: 20 }, ready: readyOn(engine), log });
+    const frames = framesOf(generation.readable);
+    await scheduler.wait(30);
+    await generation.switchPlan({ ...plan, id: "lighter" });
+    const all = await frames;
+    const at = all.findIndex((frame) => frame.type === "variant");
+    expect(all[at]).toEqual({ type: "variant", id: "lighter", fromToken: at });
+    expect(all).toHaveLength(22);
+    await expect(generation.switchPlan(plan)).rejects.toThrow("over");
+  });
+
   it("ends at the deadline, also while nothing is loaded yet, and computes no further", async () => {
     const log = vi.fn();
     const { engine, batches } = countingEngine({ stepMs: 20 });
     const frames = await framesOf(
-      streamGeneration({ request: { ...request, maxTokens: 1e9, deadlineMs: 300 }, ready: readyOn(engine), log }),
+      generate({ request: { ...request, maxTokens: 1e9, deadlineMs: 300 }, ready: readyOn(engine), log }),
     );
     expect(frames.at(-1)).toEqual({
       type: "error",
@@ -66,7 +82,7 @@ describe("streamGeneration", () => {
     expect(batches.length - steps).toBeLessThanOrEqual(1);
 
     const never = await framesOf(
-      streamGeneration({ request: { ...request, deadlineMs: 50 }, ready: new Promise(() => {}), log }),
+      generate({ request: { ...request, deadlineMs: 50 }, ready: new Promise(() => {}), log }),
     );
     expect(never.at(-1)).toMatchObject({ code: "deadline_exceeded" });
   });
@@ -74,7 +90,7 @@ describe("streamGeneration", () => {
   it("stops within five steps when its reader leaves", async () => {
     const log = vi.fn();
     const { engine, batches } = countingEngine({ stepMs: 10 });
-    const stream = streamGeneration({ request: { ...request, maxTokens: 1e9 }, ready: readyOn(engine), log });
+    const stream = generate({ request: { ...request, maxTokens: 1e9 }, ready: readyOn(engine), log });
     const reader = stream.getReader();
     for (let i = 0; i < 3; i++) await reader.read();
     const steps = batches.length;
@@ -87,7 +103,7 @@ describe("streamGeneration", () => {
   it("lowers a default of maxTokens to what the engine has room for", async () => {
     const { engine } = countingEngine({ capacity: 5 });
     const frames = await framesOf(
-      streamGeneration({
+      generate({
         request: { ...request, maxTokens: 100, mayShorten: true },
         ready: readyOn(engine),
         log: () => {},
@@ -99,7 +115,7 @@ describe("streamGeneration", () => {
 
   it("pauses while its reader does not read, so that a slow client costs no more than a few steps ahead", async () => {
     const { engine, batches } = countingEngine();
-    const stream = streamGeneration({ request: { ...request, maxTokens: 1e9 }, ready: readyOn(engine), log: () => {} });
+    const stream = generate({ request: { ...request, maxTokens: 1e9 }, ready: readyOn(engine), log: () => {} });
     await scheduler.wait(100);
     expect(batches.length).toBeLessThanOrEqual(5);
     await stream.cancel();
@@ -108,11 +124,11 @@ describe("streamGeneration", () => {
   it("names damaged weights, and keeps what is nobody's business in the log", async () => {
     const log = vi.fn();
     const damaged = Promise.reject(new EngineError("damaged_weights", "weight part x is missing"));
-    expect(await framesOf(streamGeneration({ request, ready: damaged, log }))).toEqual([
+    expect(await framesOf(generate({ request, ready: damaged, log }))).toEqual([
       { type: "error", code: "damaged_weights", message: "weight part x is missing" },
     ]);
     const broken = Promise.reject(new Error("secret detail"));
-    const frames = await framesOf(streamGeneration({ request, ready: broken, log }));
+    const frames = await framesOf(generate({ request, ready: broken, log }));
     expect(JSON.stringify(frames)).not.toContain("secret");
     expect(log).toHaveBeenCalledWith({ event: "replica_error", requestId: "req_1", message: "secret detail" });
   });

@@ -35,6 +35,7 @@ export function standIn(script: Script | ((request: GenerateRequest) => Script),
     requests: [],
     cancelled: 0,
     status: async () => status(),
+    switchVariant: async () => false,
     async generate(request) {
       self.requests.push(request);
       const steps = [...(typeof script === "function" ? script(request) : script)];

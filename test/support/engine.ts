@@ -1,9 +1,12 @@
 // An engine that computes nothing, for tests of what runs generations on an engine.
+
 import { type Engine, EngineError, type Sequence, type StepInput } from "../../src/engine/types.ts";
+import type { Plan } from "../../src/variants/plan.ts";
 
 /** An engine whose next token is the number of tokens so far, and that records its batches. */
 export function countingEngine({ places = 100, maxChunk = 4, stepMs = 0, capacity = 1e9 } = {}) {
   const batches: StepInput[][] = [];
+  const switched: string[] = [];
   let open = 0;
   const engine: Engine = {
     name: "wasm",
@@ -28,6 +31,10 @@ export function countingEngine({ places = 100, maxChunk = 4, stepMs = 0, capacit
       };
       return sequence;
     },
+    async switchPlan(sequence, plan) {
+      switched.push(plan.id);
+      (sequence as { plan: Plan }).plan = plan;
+    },
     async step(batch) {
       batches.push([...batch]);
       await scheduler.wait(stepMs);
@@ -39,5 +46,5 @@ export function countingEngine({ places = 100, maxChunk = 4, stepMs = 0, capacit
       });
     },
   };
-  return { engine, batches, open: () => open };
+  return { engine, batches, switched, open: () => open };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { compileCatalogue } from "../../src/variants/catalogue.ts";
-import { compilePlan, PlanError } from "../../src/variants/plan.ts";
+import { compilePlan, PlanError, sharedKv } from "../../src/variants/plan.ts";
 import { tinyBase, tinyConfig, tinyRecipe } from "../support/base.ts";
 
 const attention = (2 * 32 + 2 * 32 + 64) * 64;
@@ -18,6 +18,21 @@ describe("compilePlan", () => {
     expect(plan.kvSlots).toBe(2);
     expect(plan.costs.kvValues).toBe(2 * 2 * 32);
     expect(plan.costs.kvBytes).toBe(2 * 2 * 32 * 2);
+  });
+
+  it("finds for each KV cache of a plan the one that it goes on with", () => {
+    const base = tinyBase();
+    const compile = (slots: Parameters<typeof tinyRecipe>[0]) => compilePlan(tinyRecipe(slots), base);
+    const whole = compile([{ layer: 0 }, { layer: 1 }, { layer: 2 }]);
+    expect(sharedKv(whole, compile([{ layer: 0 }, { layer: 1, attn: false }, { layer: 2, mlp: false }]))).toEqual([
+      0, 2,
+    ]);
+    expect(
+      sharedKv(compile([{ layer: 1 }, { layer: 0 }, { layer: 1 }]), compile([{ layer: 1 }, { layer: 1 }])),
+    ).toEqual([0, 2]);
+    expect(sharedKv(whole, compile([{ layer: 0 }, { layer: 0 }]))).toBeUndefined();
+    expect(sharedKv(whole, compile([{ layer: 2 }, { layer: 0 }]))).toBeUndefined();
+    expect(sharedKv(whole, { ...whole, base: { ...base, digest: "other" } })).toBeUndefined();
   });
 
   it("gives each repeat of a layer its own KV cache and the same tensors", () => {

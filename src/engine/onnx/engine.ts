@@ -144,6 +144,10 @@ export async function createOnnxEngine(options: OnnxEngineOptions): Promise<Engi
       return sequence;
     },
 
+    async switchPlan(sequence, plan) {
+      throw new EngineError("bad_plan", `the onnx engine cannot go on from ${sequence.plan.id} with ${plan.id}`);
+    },
+
     async step(batch, pace) {
       check(batch);
       const entries = batch.map((entry) => ({ ...entry, state: stateOf(entry.sequence) }));

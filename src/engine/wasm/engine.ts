@@ -1,6 +1,7 @@
 // The fast engine: weights, KV caches and every intermediate value in one WebAssembly memory, stepped by SIMD kernels.
+import type { Adapter } from "../../variants/adapter.ts";
 import type { BaseModel, Tensor } from "../../variants/base.ts";
-import { type Plan, tensorsOf } from "../../variants/plan.ts";
+import { type Plan, sharedKv, tensorsOf } from "../../variants/plan.ts";
 import { checkLikelihoods } from "../likelihoods.ts";
 import { exp, log } from "../sampling/exp.ts";
 import type { TokenLogprob } from "../sampling/index.ts";
@@ -123,6 +124,23 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
       }
     },
 
+    async switchPlan(sequence, plan) {
+      const own = mine(sequence);
+      if (!checked.has(plan)) checkPlan(plan, base);
+      checked.add(plan);
+      const loaded = plan.adapter && (await withRoom(() => adapters.acquire(plan.adapter as Adapter)));
+      // Only now: while the adapter loaded, the sequence may have been closed or switched.
+      const kv = own.closed ? undefined : sharedKv(own.plan, plan);
+      if (!kv) {
+        loaded?.release();
+        throw new EngineError(
+          "bad_plan",
+          `${plan.id} cannot go on from ${own.plan.id}: not all of its KV caches are there`,
+        );
+      }
+      own.adopt(plan, kv, loaded);
+    },
+
     async step(batch, pace) {
       if (stepping) throw new Error("one step at a time: the step before has not ended");
       const own = batch.map(check);
@@ -164,9 +182,13 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
     },
   };
 
-  function check({ sequence, tokens, logits }: StepInput): WasmSequence {
+  function mine(sequence: Sequence): WasmSequence {
     if (!sequences.has(sequence)) throw new Error("the sequence is of another engine");
-    const own = sequence as WasmSequence;
+    return sequence as WasmSequence;
+  }
+
+  function check({ sequence, tokens, logits }: StepInput): WasmSequence {
+    const own = mine(sequence);
     if (own.closed) throw new Error("the sequence is closed");
     if (tokens.length === 0 || tokens.length > MAX_CHUNK) {
       throw new Error(`a step takes 1 to ${MAX_CHUNK} tokens of a sequence, not ${tokens.length}`);

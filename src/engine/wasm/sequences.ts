@@ -15,6 +15,12 @@ export interface WasmSequence extends Sequence {
   pages(kv: number): Uint32Array;
   /** Makes room for tokens and counts them as held. */
   append(tokens: number): void;
+  /**
+   * Goes on under another plan.
+   * @param kv for each of its KV slots the one, of the plan so far, that it goes on with
+   * @param adapter takes the place of the one so far, which is released
+   */
+  adopt(plan: Plan, kv: readonly number[], adapter: LoadedAdapter | undefined): void;
   /** Until `release`, closing leaves the pages in place: a step is reading them. */
   retain(): void;
   release(): void;
@@ -53,6 +59,7 @@ export function openSequence({ memory, plan, capacity, headDim, adapter }: Seque
     head = next;
   }
 
+  let current = { plan, adapter, tables };
   let length = 0;
   let held = 0;
   let closed = false;
@@ -65,12 +72,16 @@ export function openSequence({ memory, plan, capacity, headDim, adapter }: Seque
       for (let page = 0; page < held; page++) memory.give(table[head * pagesPerHead + page] as number);
     }
     memory.forgo(table.length);
-    adapter?.release();
+    current.adapter?.release();
   };
   return {
-    plan,
+    get plan() {
+      return current.plan;
+    },
     capacity,
-    adapter,
+    get adapter() {
+      return current.adapter;
+    },
     pagesPerHead,
     get length() {
       return length;
@@ -78,7 +89,11 @@ export function openSequence({ memory, plan, capacity, headDim, adapter }: Seque
     get closed() {
       return closed;
     },
-    pages: (kv) => tables[kv] as Uint32Array,
+    pages: (kv) => current.tables[kv] as Uint32Array,
+    adopt(to, kv, own) {
+      current.adapter?.release();
+      current = { plan: to, adapter: own, tables: kv.map((slot) => current.tables[slot] as Uint32Array) };
+    },
     append(tokens) {
       if (length + tokens > capacity) {
         throw new EngineError("context_overflow", `${length + tokens} tokens do not fit a sequence of ${capacity}`);

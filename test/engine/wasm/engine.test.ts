@@ -200,6 +200,27 @@ describe("a batch", () => {
     expect(sequence.length).toBe(0);
   });
 
+  it("goes on under another plan with the KV caches that both have", async () => {
+    const engine = await load();
+    const lastOf = async (sequence: Sequence, ids: readonly number[]) =>
+      bits((await engine.step([{ sequence, tokens: ids, logits: "last" }], noPace))[0]!);
+    // K and V of the first layers don't depend on what the last one lacks.
+    const lighter = tinyPlan(tiny.base, [{ layer: 0 }, { layer: 1 }, { layer: 2, attn: false }]);
+    const fresh = await engine.open(lighter, 40);
+    const switched = await engine.open(whole, 40);
+    await lastOf(fresh, tokens.slice(0, 35));
+    await lastOf(switched, tokens.slice(0, 35));
+    await engine.switchPlan(switched, lighter);
+    expect(switched.plan).toBe(lighter);
+    expect(await lastOf(switched, tokens.slice(35, 38))).toBe(await lastOf(fresh, tokens.slice(35, 38)));
+    await expect(engine.switchPlan(switched, whole)).rejects.toThrow(/cannot go on/);
+    expect(await lastOf(switched, tokens.slice(38, 40))).toBe(await lastOf(fresh, tokens.slice(38, 40)));
+    const before = engine.residentBytes();
+    for (const sequence of [fresh, switched]) sequence.close();
+    for (let i = 0; i < 20; i++) (await engine.open(whole, 40)).close();
+    expect(engine.residentBytes()).toBe(before);
+  });
+
   it("goes on from where a sequence was cut as if nothing had been there", async () => {
     const engine = await load();
     const sequence = await engine.open(whole, 100);
