@@ -1,7 +1,7 @@
 // Likelihoods from whole rows of logits, for engines that have no kernel for them, and how a step's answer is read.
 
 import { exp, log } from "./sampling/exp.ts";
-import type { TokenLogprob } from "./sampling/index.ts";
+import { type TokenLogprob, topLogprobs } from "./sampling/index.ts";
 import { type Likelihoods, type LogitsWanted, MAX_LIKELIEST } from "./types.ts";
 
 export interface TokenLikelihood {
@@ -38,11 +38,9 @@ export function likelihoodsOf(logits: Float32Array, vocab: number, { targets, to
     }
     const denominator = largest + log(sum);
     out[at] = (row[target] as number) - denominator;
-    const ids = Array.from(row.keys()).sort((a, b) => (row[b] as number) - (row[a] as number) || a - b);
-    for (let n = 0; n < top; n++) {
-      const id = ids[n] as number;
+    for (const [n, { id, logprob }] of topLogprobs(row, top, denominator).entries()) {
       out[at + 1 + 2 * n] = id;
-      out[at + 2 + 2 * n] = (row[id] as number) - denominator;
+      out[at + 2 + 2 * n] = logprob;
     }
   }
   return out;
