@@ -1,0 +1,78 @@
+// A task turns documents into requests to a scorer, and the answers into a result per item. It needs text in and out, so it runs where
+// the tokenizer is: offline, or in the gateway.
+import type { ItemResult, MetricRule } from "./metrics.ts";
+import type { AnswerTo, ScoreAnswer, ScoreRequest } from "./scorer.ts";
+import type { SourceId } from "./sources.ts";
+
+export interface TaskTools {
+  /** Encodes text; no special tokens are added, one that the text spells becomes that token. */
+  encode(text: string): Promise<readonly number[]>;
+  /** The text of these tokens; special tokens have none. */
+  decode(ids: readonly number[]): string;
+  /** Stands where a text begins: the checkpoint's bos token. */
+  readonly prefixId: number;
+  /** Tokens that end the model's turn. */
+  readonly endIds: readonly number[];
+  /** All tokens whose text holds one of these strings. */
+  idsWith(strings: readonly string[]): readonly number[];
+}
+
+/** One item, ready to be asked. */
+export interface Item {
+  readonly requests: readonly ScoreRequest[];
+  /** @param answers one per request, in order */
+  read(answers: readonly ScoreAnswer[]): ItemResult;
+}
+
+/** What a file of tasks/ says of one task. */
+export interface TaskDefinition<Document> {
+  readonly id: string;
+  readonly title: string;
+  readonly source: SourceId;
+  readonly metrics: readonly MetricRule[];
+  /** The source's text as documents; an item's number is its document's place. */
+  documents(text: string, tools: TaskTools): readonly Document[] | Promise<readonly Document[]>;
+  item(document: Document, tools: TaskTools): Item | Promise<Item>;
+}
+
+export interface Task extends Pick<TaskDefinition<never>, "id" | "title" | "source" | "metrics"> {
+  /** @returns one function per item that makes it ready: encoding all items at once would hold up the event loop */
+  load(text: string, tools: TaskTools): Promise<readonly (() => Promise<Item>)[]>;
+}
+
+export function defineTask<Document>(definition: TaskDefinition<Document>): Task {
+  const { id, title, source, metrics } = definition;
+  return {
+    id,
+    title,
+    source,
+    metrics,
+    async load(text, tools) {
+      const documents = await definition.documents(text, tools);
+      return documents.map((document) => async () => definition.item(document, tools));
+    },
+  };
+}
+
+/** Documents of a JSON lines text. */
+export const jsonLines = <T>(text: string): T[] =>
+  text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as T);
+
+/** @throws Error when the answer is to another kind of request */
+export function likelihoodsOf(answer: ScoreAnswer | undefined): readonly number[] {
+  if (answer?.type !== "likelihood") throw new Error("the scorer gave no likelihoods");
+  return answer.logLikelihoods;
+}
+
+/** @throws Error when the answer is to another kind of request */
+export function generatedBy(answer: ScoreAnswer | undefined): AnswerTo<Extract<ScoreRequest, { type: "greedy" }>> {
+  if (answer?.type !== "greedy") throw new Error("the scorer gave no generated tokens");
+  return answer;
+}
+
+/** Item numbers of *the sample*: every tenth from position 3, at most 1,000 of them. The head of a file need not be like the rest. */
+export const sampleOf = (items: number): number[] =>
+  Array.from({ length: Math.min(1000, Math.ceil((items - 3) / 10)) }, (_, i) => 3 + 10 * i);

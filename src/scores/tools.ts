@@ -1,0 +1,32 @@
+// What tasks need of text, made of a base model's tokenizer.
+import type { Tokenizer } from "../tokenizer/index.ts";
+import type { ModelConfig } from "../variants/base.ts";
+import type { TaskTools } from "./task.ts";
+
+export function createTaskTools(tokenizer: Tokenizer, config: ModelConfig): TaskTools {
+  const found = new Map<string, readonly number[]>();
+  return {
+    encode: async (text) => (await tokenizer.encode(text)).ids,
+    decode(ids) {
+      const decoding = tokenizer.createDecoding();
+      return ids.map((id) => decoding.push(id)).join("") + decoding.end();
+    },
+    prefixId: config.bosTokenId,
+    endIds: config.eosTokenIds,
+    idsWith(strings) {
+      const key = JSON.stringify(strings);
+      const ids = found.get(key) ?? idsWith(tokenizer, config.vocab, strings);
+      found.set(key, ids);
+      return ids;
+    },
+  };
+}
+
+function idsWith(tokenizer: Tokenizer, vocab: number, strings: readonly string[]): number[] {
+  const ids: number[] = [];
+  for (let id = 0; id < vocab; id++) {
+    const text = tokenizer.decode([id]);
+    if (strings.some((string) => text.includes(string))) ids.push(id);
+  }
+  return ids;
+}
