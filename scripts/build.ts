@@ -4,7 +4,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { catalogueFile, kernelsDir, root, tokenizersFile, weightsDir, workersDir } from "./build/paths.ts";
+import { catalogueFile, evalFile, kernelsDir, root, tokenizersFile, weightsDir, workersDir } from "./build/paths.ts";
 import { bundleWorker, workersFor } from "./build/workers.ts";
 
 interface Step {
@@ -41,6 +41,28 @@ const STEPS: readonly Step[] = [
     },
   },
 ];
+
+/** `npm run eval`, in one file. */
+const evalStep: Step = {
+  name: "eval",
+  inputs: ["src", "scripts/eval", "scripts/build/paths.ts", "package-lock.json"],
+  outputs: [evalFile],
+  async run() {
+    const { build: bundle } = await import("esbuild");
+    await bundle({
+      entryPoints: [join(root, "scripts/eval/main.ts")],
+      outfile: evalFile,
+      bundle: true,
+      platform: "node",
+      format: "esm",
+      target: "node20",
+      // Only `--engine onnx` needs it, and finds its WebAssembly beside it.
+      external: ["onnxruntime-web"],
+      logLevel: "error",
+    });
+    return `${(await stat(evalFile)).size} bytes`;
+  },
+};
 
 /** One step a Worker: with another ENGINE, only its replica is bundled anew. */
 const bundleSteps = (): Step[] =>
@@ -80,7 +102,7 @@ async function digestOf(inputs: readonly string[]): Promise<string> {
 }
 
 async function build(): Promise<void> {
-  for (const step of [...STEPS, ...bundleSteps()]) {
+  for (const step of [...STEPS, evalStep, ...bundleSteps()]) {
     const stamp = join(root, "dist/.stamps", step.name);
     const digest = await digestOf(step.inputs);
     const fresh = step.outputs.every((path) => existsSync(path));

@@ -13,5 +13,7 @@ export const tokenizersFile = join(root, "dist/tokenizers.json");
 export const kernelsDir = join(root, "dist/kernels");
 /** Base models and recipes, validated; both Workers import it. */
 export const catalogueFile = join(root, "dist/catalogue.json");
+/** `npm run eval`; as deep as this file, so that the root is found from both. */
+export const evalFile = join(root, "dist/eval/main.mjs");
 /** The two Workers, bundled as they deploy. */
 export const workersDir = join(root, "dist/workers");

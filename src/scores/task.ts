@@ -28,6 +28,8 @@ export interface Item {
 export interface TaskDefinition<Document> {
   readonly id: string;
   readonly title: string;
+  /** Raise it with any change to how items are prepared or read: results of another version are other results. */
+  readonly version: number;
   readonly source: SourceId;
   readonly metrics: readonly MetricRule[];
   /** The source's text as documents; an item's number is its document's place. */
@@ -35,16 +37,17 @@ export interface TaskDefinition<Document> {
   item(document: Document, tools: TaskTools): Item | Promise<Item>;
 }
 
-export interface Task extends Pick<TaskDefinition<never>, "id" | "title" | "source" | "metrics"> {
+export interface Task extends Pick<TaskDefinition<never>, "id" | "title" | "version" | "source" | "metrics"> {
   /** @returns one function per item that makes it ready: encoding all items at once would hold up the event loop */
   load(text: string, tools: TaskTools): Promise<readonly (() => Promise<Item>)[]>;
 }
 
 export function defineTask<Document>(definition: TaskDefinition<Document>): Task {
-  const { id, title, source, metrics } = definition;
+  const { id, title, version, source, metrics } = definition;
   return {
     id,
     title,
+    version,
     source,
     metrics,
     async load(text, tools) {
@@ -72,7 +75,3 @@ export function generatedBy(answer: ScoreAnswer | undefined): AnswerTo<Extract<S
   if (answer?.type !== "greedy") throw new Error("the scorer gave no generated tokens");
   return answer;
 }
-
-/** Item numbers of *the sample*: every tenth from position 3, at most 1,000 of them. The head of a file need not be like the rest. */
-export const sampleOf = (items: number): number[] =>
-  Array.from({ length: Math.min(1000, Math.ceil((items - 3) / 10)) }, (_, i) => 3 + 10 * i);

@@ -15,6 +15,7 @@ interface HellaswagDocument {
 export const hellaswag = defineTask<HellaswagDocument>({
   id: "hellaswag",
   title: "HellaSwag validation: acc of the likeliest ending, acc_norm of the likeliest per character",
+  version: 1,
   source: "hellaswag",
   metrics: [
     { name: "acc", kind: "mean", of: "acc", higherIsBetter: true },

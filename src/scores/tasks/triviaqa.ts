@@ -18,6 +18,7 @@ const PUNCTUATION = /[!-/:-@[-`{-~]/g;
 export const triviaqa = defineTask<TriviaqaDocument>({
   id: "triviaqa",
   title: "TriviaQA closed-book: the generated answer is exactly one of the aliases",
+  version: 1,
   source: "triviaqa",
   metrics: [{ name: "exact_match", kind: "mean", of: "exact_match", higherIsBetter: true }],
   documents: jsonLines,

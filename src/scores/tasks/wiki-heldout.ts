@@ -6,6 +6,7 @@ import { perTextMetrics, textItem, WINDOW } from "./text.ts";
 export const wikiHeldout = defineTask<{ readonly text: string }>({
   id: "wiki-heldout",
   title: `held-out Wikipedia articles: word and byte perplexity, windows of ${WINDOW}`,
+  version: 1,
   source: "wiki-heldout",
   metrics: perTextMetrics,
   documents: jsonLines,

@@ -7,6 +7,7 @@ const WINDOW = 512;
 export const wikitext512 = defineTask<readonly number[]>({
   id: "wikitext-512",
   title: `WikiText-2 test: token perplexity of the raw text in disjoint windows of ${WINDOW}`,
+  version: 1,
   source: "wikitext2",
   metrics: [
     { name: "token_perplexity", kind: "perplexity", of: "logLikelihood", over: "tokens", higherIsBetter: false },

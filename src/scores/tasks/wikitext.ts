@@ -7,6 +7,7 @@ import { perTextMetrics, textItem, WINDOW } from "./text.ts";
 export const wikitext = defineTask<string>({
   id: "wikitext",
   title: `WikiText-2 test by page: word and byte perplexity, windows of ${WINDOW}`,
+  version: 1,
   source: "wikitext2",
   metrics: perTextMetrics,
   documents: pagesOf,

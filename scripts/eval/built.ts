@@ -1,0 +1,53 @@
+// What the build left under dist/, as engines and tasks need it in Node.
+import { createReadStream } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import type { Engine } from "../../src/engine/types.ts";
+import { createWasmEngine } from "../../src/engine/wasm/index.ts";
+import type { OpenFile } from "../../src/engine/weights.ts";
+import type { TaskTools } from "../../src/scores/task.ts";
+import { createTaskTools } from "../../src/scores/tools.ts";
+import { createTokenizer, type TokenizerJson } from "../../src/tokenizer/index.ts";
+import type { BaseModel } from "../../src/variants/base.ts";
+import { type Catalogue, compileCatalogue } from "../../src/variants/catalogue.ts";
+import type { CatalogueFile } from "../../src/variants/catalogue-file.ts";
+import { catalogueFile, kernelsDir, root, tokenizersFile, weightsDir } from "../build/paths.ts";
+import type { EngineName } from "./options.ts";
+
+/** Room for long windows under plans with many slots: this is no isolate of 128 MB. */
+const CEILING_BYTES = 512 * 2 ** 20;
+
+const readJson = async (file: string): Promise<unknown> => JSON.parse(await readFile(file, "utf8"));
+
+export const readCatalogue = async (): Promise<Catalogue> =>
+  compileCatalogue((await readJson(catalogueFile)) as CatalogueFile);
+
+export async function readTools(base: BaseModel): Promise<TaskTools> {
+  const tokenizers = (await readJson(tokenizersFile)) as Record<string, TokenizerJson>;
+  return createTaskTools(createTokenizer(tokenizers[base.id] as TokenizerJson), base.config);
+}
+
+const openBuilt: OpenFile = async ({ file }) =>
+  Readable.toWeb(createReadStream(join(weightsDir, file))) as ReadableStream<Uint8Array>;
+
+/** Node's; the project's types are those of workerd, which compiles nothing at run time. */
+const { compile } = WebAssembly as unknown as { compile(bytes: Uint8Array): Promise<WebAssembly.Module> };
+
+const ENGINES: Record<EngineName, (base: BaseModel) => Promise<Engine>> = {
+  async wasm(base) {
+    const kernels = async (name: string) => compile(await readFile(join(kernelsDir, `${name}.wasm`)));
+    const plain = await kernels("plain");
+    // Node knows relaxed SIMD only behind a flag; without it the plain build gives the same bits, slower.
+    const relaxed = await kernels("relaxed").catch(() => undefined);
+    return createWasmEngine({ base, open: openBuilt, modules: { relaxed, plain }, ceilingBytes: CEILING_BYTES });
+  },
+  async onnx(base) {
+    const { createOnnxEngine } = await import("../../src/engine/onnx/index.ts");
+    const file = createRequire(join(root, "package.json")).resolve("onnxruntime-web/ort-wasm-simd-threaded.wasm");
+    return createOnnxEngine({ base, open: openBuilt, mode: "fp32", module: await compile(await readFile(file)) });
+  },
+};
+
+export const loadEngine = (name: EngineName, base: BaseModel): Promise<Engine> => ENGINES[name](base);

@@ -1,0 +1,73 @@
+// One worker thread of an evaluation: an engine of its own that answers one item at a time.
+import { parentPort, workerData } from "node:worker_threads";
+import type { Engine } from "../../src/engine/types.ts";
+import { createEngineScorer } from "../../src/scores/engine-scorer.ts";
+import type { ItemResult } from "../../src/scores/metrics.ts";
+import type { ScoreAnswer } from "../../src/scores/scorer.ts";
+import type { SourceId } from "../../src/scores/sources.ts";
+import type { Item } from "../../src/scores/task.ts";
+import { TASKS } from "../../src/scores/tasks/index.ts";
+import { loadEngine, readCatalogue, readTools } from "./built.ts";
+import type { EngineName } from "./options.ts";
+
+export interface WorkerData {
+  readonly engine: EngineName;
+  readonly tasks: readonly string[];
+  /** The texts that these tasks are made of. */
+  readonly texts: Readonly<Partial<Record<SourceId, string>>>;
+}
+
+/** One item of one variant and task. */
+export interface Order {
+  readonly variant: string;
+  readonly task: string;
+  readonly item: number;
+}
+
+export type Report =
+  | { readonly type: "ready"; readonly engineDigest: string; readonly counts: Readonly<Record<string, number>> }
+  | { readonly type: "result"; readonly result: ItemResult; readonly seconds: number }
+  | { readonly type: "failed"; readonly message: string };
+
+/**
+ * Answers orders until it is terminated. The first thing it says is the engine's digest and how many items each task has.
+ */
+export async function runWorker(): Promise<void> {
+  const port = parentPort;
+  if (!port) throw new Error("this runs in a worker thread");
+  const say = (report: Report): void => port.postMessage(report);
+  const { engine: engineName, tasks: wanted, texts } = workerData as WorkerData;
+  const catalogue = await readCatalogue();
+  const base = [...catalogue.values()][0]?.plan.base;
+  if (!base) throw new Error("the catalogue is empty");
+  const tools = await readTools(base);
+  const tasks = new Map<string, readonly (() => Promise<Item>)[]>();
+  for (const id of wanted) {
+    const task = TASKS.get(id);
+    const text = task && texts[task.source];
+    if (task && text !== undefined) tasks.set(id, await task.load(text, tools));
+  }
+  const engine = await loadEngine(engineName, base);
+
+  port.on("message", async ({ variant, task, item }: Order) => {
+    const started = performance.now();
+    try {
+      const prepare = tasks.get(task)?.[item];
+      const plan = catalogue.get(variant)?.plan;
+      if (!prepare || !plan) throw new Error("there is no such item");
+      const result = await answer(engine, plan, await prepare());
+      say({ type: "result", result, seconds: (performance.now() - started) / 1000 });
+    } catch (error) {
+      say({ type: "failed", message: (error as Error).message });
+    }
+  });
+  const counts = Object.fromEntries([...tasks].map(([id, items]) => [id, items.length]));
+  say({ type: "ready", engineDigest: engine.digest, counts });
+}
+
+async function answer(engine: Engine, plan: Parameters<Engine["open"]>[0], item: Item): Promise<ItemResult> {
+  const scorer = createEngineScorer({ engine, plan });
+  const answers: ScoreAnswer[] = [];
+  for (const request of item.requests) answers.push(await scorer.answer(request));
+  return item.read(answers);
+}
