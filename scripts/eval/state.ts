@@ -50,7 +50,7 @@ export function openState(folder: string, { variant, task, digests }: StateKey):
 function parse(line: string): ({ item: number } & Kept) | undefined {
   try {
     const entry = JSON.parse(line);
-    return typeof entry.item === "number" && typeof entry.result === "object" ? entry : undefined;
+    return typeof entry?.item === "number" && typeof entry.result === "object" ? entry : undefined;
   } catch {
     return undefined;
   }

@@ -1,0 +1,119 @@
+import { describe, expect, it } from "vitest";
+import { compare } from "../../src/scores/compare.ts";
+import { aggregate, type ItemResult, type MetricRule } from "../../src/scores/metrics.ts";
+import { mcnemar, quantile } from "../../src/scores/statistics.ts";
+import { hellaswag } from "../../src/scores/tasks/hellaswag.ts";
+import { perTextMetrics } from "../../src/scores/tasks/text.ts";
+
+const accuracy: MetricRule = { name: "acc", kind: "mean", of: "acc", higherIsBetter: true };
+const [wordPerplexity] = perTextMetrics as [MetricRule];
+const pages = [
+  { logLikelihood: -30, words: 10, bytes: 50 },
+  { logLikelihood: -50, words: 12, bytes: 70 },
+  { logLikelihood: -12, words: 5, bytes: 20 },
+];
+
+describe("metrics", () => {
+  it("of zeros and ones are means with the sample's standard error", () => {
+    const results = [1, 0, 0, 1, 1].map((acc) => ({ acc, acc_norm: 0 }));
+    const { acc, acc_norm } = aggregate(results, hellaswag.metrics);
+    expect(acc?.value).toBe(0.6);
+    // Variance 0.3 with n - 1, over 5 items.
+    expect(acc?.stderr).toBeCloseTo(Math.sqrt(0.3 / 5), 12);
+    expect(acc_norm).toEqual({ value: 0, stderr: 0 });
+  });
+
+  it("of texts weigh each text by its words or bytes", () => {
+    const metrics = aggregate(pages, perTextMetrics);
+    expect(metrics.word_perplexity?.value).toBeCloseTo(Math.exp(92 / 27), 10);
+    expect(metrics.byte_perplexity?.value).toBeCloseTo(Math.exp(92 / 140), 10);
+    expect(metrics.bits_per_byte?.value).toBeCloseTo(92 / 140 / Math.LN2, 10);
+  });
+
+  it("have the bootstrap's error where no formula gives one: near that of the delta method, and each time the same", () => {
+    const texts = Array.from({ length: 200 }, (_, i) => ({
+      logLikelihood: -100 - ((i * 37) % 41),
+      words: 40,
+      bytes: 1,
+    }));
+    const { value, stderr } = aggregate(texts, [wordPerplexity]).word_perplexity!;
+    // All texts have 40 words, so the exponent is a mean: its error times the derivative, which is the value itself.
+    const exponents = texts.map(({ logLikelihood }) => -logLikelihood / 40);
+    const mean = exponents.reduce((sum, x) => sum + x) / 200;
+    const deviation = Math.sqrt(exponents.reduce((sum, x) => sum + (x - mean) ** 2, 0) / 199);
+    expect(stderr! / ((value * deviation) / Math.sqrt(200))).toBeGreaterThan(0.9);
+    expect(stderr! / ((value * deviation) / Math.sqrt(200))).toBeLessThan(1.1);
+    expect(aggregate(texts, [wordPerplexity]).word_perplexity).toEqual({ value, stderr });
+  });
+
+  it("of a single item have no error", () => {
+    expect(aggregate([{ acc: 1 }], [accuracy])).toEqual({ acc: { value: 1 } });
+  });
+
+  it("name the number that a result lacks", () => {
+    expect(() => aggregate([{ other: 1 }], [accuracy])).toThrow("lacks the number acc");
+  });
+});
+
+describe("McNemar's exact test", () => {
+  it.each([
+    [0, 0, 1],
+    [5, 1, 0.21875],
+    [2, 10, 0.03857421875],
+    [3, 3, 1],
+    [0, 8, 0.0078125],
+    [400, 300, 0.000178476],
+  ])("of %i against %i gives %f", (onlyFirst, onlySecond, p) => {
+    expect(mcnemar(onlyFirst, onlySecond)).toBeCloseTo(p, 6);
+  });
+});
+
+describe("a comparison", () => {
+  const results = (values: readonly number[], from = 0): Map<number, ItemResult> =>
+    new Map(values.map((acc, i) => [from + i, { acc }]));
+
+  it("pairs the items that both have", () => {
+    const comparison = compare(results([1, 1, 0, 0, 1, 1]), results([1, 0, 1, 0, 0, 1, 1], 1), accuracy);
+    // Items 1 to 5: first 1 0 0 1 1, second 1 0 1 0 0.
+    expect(comparison).toMatchObject({
+      items: 5,
+      first: 0.6,
+      second: 0.4,
+      mcnemar: { onlyFirst: 2, onlySecond: 1, p: 1 },
+    });
+    expect(comparison.difference).toBeCloseTo(-0.2, 12);
+  });
+
+  it("knows a difference better than two scores apart do", () => {
+    const hard = Array.from({ length: 300 }, (_, i) => Number((i * 7919) % 10 < 4));
+    const flipped = hard.map((value, i) => (i % 30 === 0 ? 1 - value : value));
+    const { stderr, interval, difference } = compare(results(hard), results(flipped), accuracy);
+    const differences = hard.map((value, i) => flipped[i]! - value);
+    const mean = differences.reduce((a, b) => a + b) / 300;
+    const exact = Math.sqrt(differences.reduce((sum, d) => sum + (d - mean) ** 2, 0) / 299 / 300);
+    expect(stderr / exact).toBeGreaterThan(0.9);
+    expect(stderr / exact).toBeLessThan(1.1);
+    expect(interval.low).toBeLessThan(difference);
+    expect(interval.high).toBeGreaterThan(difference);
+    expect(stderr).toBeLessThan(0.5 * Math.sqrt((2 * 0.24) / 300));
+  });
+
+  it("of perplexities has no McNemar", () => {
+    const first = new Map(pages.map((page, i) => [i, page]));
+    const second = new Map(pages.map((page, i) => [i, { ...page, logLikelihood: page.logLikelihood - 1 }]));
+    const comparison = compare(first, second, wordPerplexity);
+    expect(comparison.mcnemar).toBeUndefined();
+    expect(comparison.difference).toBeCloseTo(Math.exp(95 / 27) - Math.exp(92 / 27), 10);
+    expect(comparison.interval.low).toBeGreaterThan(0);
+  });
+
+  it("needs items", () => {
+    expect(() => compare(results([1]), results([1], 5), accuracy)).toThrow("0 items");
+  });
+});
+
+it("a quantile lies between two values by straight line", () => {
+  expect(quantile([4, 1, 3, 2], 0.5)).toBe(2.5);
+  expect(quantile([4, 1, 3, 2], 0)).toBe(1);
+  expect(quantile([4, 1, 3, 2], 0.9)).toBeCloseTo(3.7, 12);
+});
