@@ -46,15 +46,29 @@ export async function loadCustom({ runtime, plan, open }: LoadCustomOptions): Pr
   function decoder(): Decoder {
     const empty = () =>
       caches.map(({ heads, width }) => new ort.Tensor("float32", new Float32Array(0), [1, heads, 0, width]) as Tensor);
-    /** K and V after each length that a next run may start from: the last one, and the one before in case a step is given up. */
+    /** K and V after a length: the last one, and the one before in case a step is given up. */
     let kept: { length: number; tensors: Tensor[] }[] = [{ length: 0, tensors: empty() }];
+    /** What a sequence that was cut back goes on from. */
+    const cutTo = (length: number) => {
+      const longer = kept.find((entry) => entry.length > length);
+      if (!longer) throw new Error(`${plan.id}: no KV cache of ${length} tokens`);
+      const tensors = caches.map(({ heads, width }, i) => {
+        const all = longer.tensors[i]?.data as Float32Array;
+        const first = new Float32Array(heads * length * width);
+        for (let head = 0; head < heads; head++) {
+          const from = head * longer.length * width;
+          first.set(all.subarray(from, from + length * width), head * length * width);
+        }
+        return new ort.Tensor("float32", first, [1, heads, length, width]) as Tensor;
+      });
+      return { length, tensors };
+    };
     return {
       get kvBytes() {
         return kept.flatMap(({ tensors }) => tensors).reduce((sum, tensor) => sum + tensor.size * 4, 0);
       },
       async run(tokens, position, logits, pace) {
-        const past = kept.find(({ length }) => length === position);
-        if (!past) throw new Error(`${plan.id}: no KV cache of ${position} tokens`);
+        const past = kept.find(({ length }) => length === position) ?? cutTo(position);
         const rows = tokens.length;
         const length = position + rows;
         const feeds: Record<string, Tensor> = { input_ids: integers(tokens, [1, rows]) };

@@ -127,6 +127,21 @@ beforeAll(async () => {
 });
 
 describe("a user's ONNX decoder", () => {
+  it("goes on from where its sequence was cut to, at any length", async () => {
+    const expected = referenceLogits(whole, image, [...prompt.slice(0, 4), 77, 12]);
+    const sequence = await engine.open(own.plan, 20);
+    await engine.step([{ sequence, tokens: prompt.slice(0, 7), logits: "none" }], noPace);
+    await engine.step([{ sequence, tokens: prompt.slice(7), logits: "none" }], noPace);
+    for (const tokens of [[77, 12], [77]]) {
+      sequence.truncate(4);
+      const [logits] = await engine.step([{ sequence, tokens, logits: "all" }], noPace);
+      const rows = expected.slice(4, 4 + tokens.length).flat();
+      for (const [i, value] of rows.entries())
+        expect(Math.abs((logits as Float32Array)[i]! - value)).toBeLessThan(1e-3);
+    }
+    sequence.close();
+  });
+
   it("gives the logits that its weights give as slots, whatever the chunks and with others in the batch", async () => {
     const [mine, slots] = [await engine.open(own.plan, 20), await engine.open(whole, 20)];
     const expected = referenceLogits(whole, image, prompt);
