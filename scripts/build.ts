@@ -32,7 +32,7 @@ const STEPS: readonly Step[] = [
   },
   {
     name: "kernels",
-    inputs: ["src/engine/wasm/assembly", "scripts/build/kernels.ts", "package-lock.json"],
+    inputs: ["src/engine/wasm/assembly", "scripts/build/kernels.ts", "scripts/build/asc.mjs", "package-lock.json"],
     outputs: [kernelsDir],
     async run() {
       const { buildKernels } = await import("./build/kernels.ts");
