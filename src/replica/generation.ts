@@ -50,6 +50,9 @@ export function streamGeneration({ request, ready, log, onOver }: GenerationOpti
   };
   const fail = (code: ReplicaErrorCode, message: string): void => end({ type: "error", code, message });
   const failWith = (error: unknown): void => {
+    if (error instanceof EngineError && error.code === "not_finite") {
+      log({ event: "not_finite", requestId, variant: request.variant, position: request.promptIds.length + tokens });
+    }
     if (error instanceof EngineError && error.code !== "bad_plan") return fail(error.code, error.message);
     log({ event: "replica_error", requestId, message: error instanceof Error ? error.message : String(error) });
     fail("internal", "the replica failed; its log has the reason under this request's id");
