@@ -137,7 +137,7 @@ export function createBatcher({ engine, pace, maxRunning }: BatcherOptions): Bat
     if (Number.isNaN(logits[0])) {
       throw new EngineError(
         "not_finite",
-        `${generation.plan.id} computed NaN or infinity at position ${sequence.length}: ask another variant`,
+        `${sequence.plan.id} computed NaN or infinity at position ${sequence.length}: ask another variant`,
       );
     }
     const { id } = generation.sampler.next(logits, sequence.length);

@@ -38,7 +38,8 @@ function replicaOf(batcher: Batcher, plans: Record<string, Plan>) {
         request,
         ready: Promise.resolve({ plan: plans[request.variant] as Plan, batcher }),
         log: (entry) => log.push(entry as Record<string, unknown>),
-      }),
+      }).readable,
+    switchVariant: async () => false,
   };
   return { replica, log };
 }
