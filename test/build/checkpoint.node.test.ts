@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { buildCatalogue, readRecipes } from "../../scripts/build/catalogue.ts";
 import { readCheckpoint } from "../../scripts/build/checkpoint.ts";
 import { modelsDir } from "../../scripts/build/paths.ts";
+import { buildBase } from "../../scripts/build/weights.ts";
 import type { SlotRecipe } from "../../src/variants/recipe.ts";
 
 const id = "smollm2-135m-instruct";
@@ -48,6 +49,19 @@ describe("readCheckpoint", () => {
     await file.write(byte, 0, 1, 12_345_678);
     await file.close();
     await expect(readCheckpoint(id, dir)).rejects.toThrow(`${part(3)} is damaged: it does not have the sha256`);
+  });
+});
+
+describe("buildBase", () => {
+  it.each([
+    "rope_freqs.weight",
+    "blk.0.attn_q.bias",
+  ])("refuses a checkpoint with %s, which no engine reads", async (name) => {
+    const checkpoint = await readCheckpoint(id);
+    const extra = { name, type: "f32" as const, rows: 1, cols: 32, data: new Uint8Array(128) };
+    expect(() => buildBase({ ...checkpoint, tensors: [...checkpoint.tensors, extra] })).toThrow(
+      `SmolLM2-135M-Instruct.Q4_1.gguf: tensor ${name} is none that the engines compute with`,
+    );
   });
 });
 

@@ -188,6 +188,21 @@ describe("a bad adapter is refused at the build, by name:", () => {
     );
   });
 
+  it("a layer that the base lacks", () => {
+    expect(() => build(safetensors(randomPairs([3], ["q"], 4, 1)))).toThrow("layer 3 q_proj is not in the recipe");
+  });
+
+  it("a sublayer that the recipe drops, when its numbers count slots", () => {
+    const recipe = recipeOf("slots", [{ layer: 0 }, { layer: 1, mlp: false }]);
+    expect(() => build(safetensors(randomPairs([1], ["up"], 4, 1)), recipe)).toThrow(
+      "slot 1 up_proj is not in the recipe",
+    );
+  });
+
+  it("one that changes nothing in the recipe", () => {
+    expect(() => build(safetensors(randomPairs([1], ["q"], 4, 1)))).toThrow("it changes nothing in the recipe");
+  });
+
   it("a file that is cut short", () => {
     const bytes = safetensors(randomPairs([0], ["q"], 4, 1));
     expect(() => build(bytes.subarray(0, bytes.length - 4))).toThrow("does not fill bytes");
