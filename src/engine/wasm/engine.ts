@@ -221,11 +221,11 @@ function checkPlan(plan: Plan, base: BaseModel): void {
   typed(plan.head, "q8_0");
   typed(plan.outputNorm, "f32");
   for (const [index, slot] of plan.slots.entries()) {
-    const problem = slotProblem(slot, shapesOf(base.config));
-    if (problem) throw bad(`slot ${index} has ${problem}`);
     for (const part of [slot.attn, slot.mlp]) {
       if (part) for (const tensor of tensorsOf(part)) typed(tensor, tensor === part.norm ? "f32" : "q4_1");
     }
+    const problem = slotProblem(slot, shapesOf(base.config));
+    if (problem) throw bad(`slot ${index} has ${problem}`);
   }
   for (const { slot, linear } of plan.adapter?.linears ?? []) {
     const { attn, mlp } = plan.slots[slot] ?? {};

@@ -307,10 +307,6 @@ describe("memory", () => {
     expect(engine.residentBytes()).toBe(resident);
   });
 
-  it("refuses weights that do not fit", async () => {
-    await expect(load({ ceilingBytes: 65_536 })).rejects.toMatchObject({ code: "out_of_memory" });
-  });
-
   it("grows for tokens, not for capacity", async () => {
     const engine = await load();
     const before = engine.residentBytes();
@@ -383,12 +379,7 @@ describe("loading", () => {
     });
   });
 
-  it("refuses shapes and tensor types that the kernels do not take, naming them", async () => {
-    const wide = { ...tiny.base, config: { ...config, headDim: 20 } };
-    await expect(load({ base: wide })).rejects.toMatchObject({
-      code: "bad_plan",
-      message: expect.stringContaining("20"),
-    });
+  it("refuses tensor types that the kernels do not take, naming the tensor", async () => {
     const engine = await load();
     const attn = { ...whole.slots[0]!.attn!, q: whole.embedding };
     const plan = { ...whole, slots: [{ ...whole.slots[0]!, attn }] };
