@@ -37,7 +37,7 @@ export interface WasmEngine extends Engine {
   topLogits(logits: Float32Array, count: number): TokenLogprob[];
 }
 
-/** Raised with every change that can change a bit of a logit. A test holds it against a digest of logits. */
+/** Raised with every change that changes a bit of a logit or a likelihood: test/engine/wasm/digest.test.ts notices. */
 const NUMERICS = 1;
 const DEFAULT_CEILING = 118 * 2 ** 20;
 const MAX_CHUNK = 64;
