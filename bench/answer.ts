@@ -13,7 +13,7 @@ export type ChildMessage =
 export interface Rates {
   /** Bytes a second read in order from memory far larger than the caches. */
   readonly readBytes: number;
-  /** Operations a second of int8 products summed into int32; a multiply-add is two. */
+  /** Operations a second of products of 8-bit integers and their sums; a multiply-add is two. */
   readonly dotOperations: number;
 }
 

@@ -142,7 +142,7 @@ export function printReport(report: Report): string {
     ...Object.entries(leftOut).map(([id, reason]) => `${id}: left out, ${reason}`),
     ...(read && dot
       ? [
-          `one core from WebAssembly: reads ${digits(read.median / 1e9)} GB/s (${digits(read.min / 1e9)}-${digits(read.max / 1e9)}), int8 dot products ${digits(dot.median / 1e9)} GFLOP/s (${digits(dot.min / 1e9)}-${digits(dot.max / 1e9)})`,
+          `one core from WebAssembly: reads ${digits(read.median / 1e9)} GB/s (${digits(read.min / 1e9)}-${digits(read.max / 1e9)}), 8-bit dot products ${digits(dot.median / 1e9)} G operations/s (${digits(dot.min / 1e9)}-${digits(dot.max / 1e9)})`,
         ]
       : []),
     ...tables.map((text) => `\n${text}`),

@@ -32,7 +32,7 @@ const STEPS: readonly Step[] = [
   },
   {
     name: "kernels",
-    inputs: ["src/engine/wasm/assembly", "scripts/build/kernels.ts", "package-lock.json"],
+    inputs: ["src/engine/wasm/assembly", "scripts/build/kernels.ts", "scripts/build/asc.mjs", "package-lock.json"],
     outputs: [kernelsDir],
     async run() {
       const { buildKernels } = await import("./build/kernels.ts");
@@ -101,19 +101,24 @@ async function digestOf(inputs: readonly string[]): Promise<string> {
   return sha256(lines.join("\n"));
 }
 
+/** Runs a step unless what it made is still fresh. */
+async function refresh(step: Step): Promise<void> {
+  const stamp = join(root, "dist/.stamps", step.name);
+  const digest = await digestOf(step.inputs);
+  const fresh = step.outputs.every((path) => existsSync(path));
+  if (fresh && (await readFile(stamp, "utf8").catch(() => "")) === digest) return;
+  const started = performance.now();
+  process.stderr.write(`building ${step.name} …\n`);
+  await mkdir(dirname(stamp), { recursive: true });
+  const result = await step.run();
+  await writeFile(stamp, digest);
+  process.stderr.write(`built ${step.name}: ${result} (${((performance.now() - started) / 1000).toFixed(1)} s)\n`);
+}
+
+/** Side by side, because compiler and bundler are processes of their own; bundles hold what the steps before them make. */
 async function build(): Promise<void> {
-  for (const step of [...STEPS, evalStep, ...bundleSteps()]) {
-    const stamp = join(root, "dist/.stamps", step.name);
-    const digest = await digestOf(step.inputs);
-    const fresh = step.outputs.every((path) => existsSync(path));
-    if (fresh && (await readFile(stamp, "utf8").catch(() => "")) === digest) continue;
-    const started = performance.now();
-    process.stderr.write(`building ${step.name} … `);
-    await mkdir(dirname(stamp), { recursive: true });
-    const result = await step.run();
-    await writeFile(stamp, digest);
-    process.stderr.write(`${result} (${((performance.now() - started) / 1000).toFixed(1)} s)\n`);
-  }
+  await Promise.all([...STEPS, evalStep].map(refresh));
+  await Promise.all(bundleSteps().map(refresh));
 }
 
 /** The local key, made once; wrangler and `npm start` both read it from here. */

@@ -1,72 +1,38 @@
-// Child process that says what one core can do at most through WebAssembly: reading memory in order, and int8 products summed into
-// int32. Compiled from the text below each time; needs relaxed SIMD.
-import asc from "assemblyscript/asc";
+// Child process that says what one core can do at most through WebAssembly: reading memory in order, and products of 8-bit integers.
+// Compiled anew each time; needs relaxed SIMD.
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { compile } from "../../scripts/build/kernels.ts";
 import { answer, type Rates, send } from "../answer.ts";
 import { compileModule } from "../compile.ts";
+import { benchDir } from "../gguf.ts";
 
 const READ_BYTES = 256 * 2 ** 20;
 const PASSES = 4;
-/** Operations of one relaxed dot instruction: 16 products and 16 sums. */
-const OPERATIONS = 32;
-const CHAINS = 8;
-const DOT_LOOPS = 20_000_000;
+const DOT_LOOPS = 8e6;
+/** Operations of a loop: eight products of 16 lanes, and their sums. */
+const LOOP_OPERATIONS = 256;
 
-const lines = (count: number, line: (index: number) => string): string =>
-  Array.from({ length: count }, (_, i) => line(i)).join("\n");
-
-/** Eight independent chains each, so that latency hides; sums are returned, so that nothing is left out. */
-const SOURCE = `
-export function read(bytes: i32): i32 {
-  ${lines(CHAINS, (i) => `let s${i} = i32x4.splat(0);`)}
-  const end = 65536 + bytes;
-  for (let at = 65536; at < end; at += ${16 * CHAINS}) {
-    ${lines(CHAINS, (i) => `s${i} = v128.xor(s${i}, v128.load(at, ${16 * i}));`)}
-  }
-  ${lines(CHAINS - 1, (i) => `s0 = v128.xor(s0, s${i + 1});`)}
-  return i32x4.extract_lane(s0, 0);
-}
-export function dot(loops: i32): i32 {
-  const a = i8x16.splat(<i8>loops);
-  const b = i8x16.splat(<i8>(loops & 63));
-  ${lines(CHAINS, (i) => `let s${i} = i32x4.splat(${i});`)}
-  for (let n = 0; n < loops; n++) {
-    ${lines(CHAINS, (i) => `s${i} = i32x4.relaxed_dot_i8x16_i7x16_add_s(a, b, s${i});`)}
-  }
-  ${lines(CHAINS - 1, (i) => `s0 = i32x4.add(s0, s${i + 1});`)}
-  return i32x4.extract_lane(s0, 0);
-}
-`;
-
-interface Kernels {
-  read(bytes: number): number;
-  dot(loops: number): number;
+interface Peaks {
+  read(from: number, bytes: number): bigint;
+  dots16(loops: number): number;
+  dots32(loops: number): number;
 }
 
-async function compile(): Promise<Kernels> {
-  let binary: Uint8Array | undefined;
-  const { error, stderr } = await asc.main(
-    [
-      ...["roofline.ts", "--outFile", "roofline.wasm", "--optimizeLevel", "3", "--noAssert", "--runtime", "stub"],
-      ...["--enable", "simd", "--enable", "relaxed-simd", "--initialMemory", String(READ_BYTES / 65536 + 2)],
-    ],
-    {
-      readFile: (name: string) => (name === "roofline.ts" ? SOURCE : null),
-      writeFile: (_name: string, content: Uint8Array | string) => {
-        if (typeof content !== "string") binary = content;
-      },
-    },
-  );
-  if (error || !binary) throw new Error(`compiling the roofline kernels failed:\n${stderr.toString()}`);
-  const { exports } = new WebAssembly.Instance(await compileModule(binary));
-  const kernels = exports as unknown as Kernels & { memory: WebAssembly.Memory };
+async function load(): Promise<Peaks> {
+  const file = join(benchDir, "peaks.wasm");
+  await mkdir(benchDir, { recursive: true });
+  await compile([{ build: "relaxed", source: "src/engine/wasm/assembly/peaks.ts", file }]);
+  const memory = new WebAssembly.Memory({ initial: READ_BYTES / 65_536 });
   // Pages that were never written all map to one, which stays in the cache.
-  new Uint8Array(kernels.memory.buffer).fill(1);
-  return kernels;
+  new Uint8Array(memory.buffer).fill(1);
+  const module = await compileModule(await readFile(file));
+  return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Peaks;
 }
 
 /** The best of several passes: what the core can do, not what it does while others use the memory. */
-function measure({ read, dot }: Kernels): Rates {
-  const best = (work: () => void): number => {
+function measure({ read, dots16, dots32 }: Peaks): Rates {
+  const best = (work: () => unknown): number => {
     let seconds = Number.POSITIVE_INFINITY;
     for (let pass = 0; pass < PASSES; pass++) {
       const started = performance.now();
@@ -75,17 +41,20 @@ function measure({ read, dot }: Kernels): Rates {
     }
     return seconds;
   };
+  const dots = Math.min(
+    best(() => dots16(DOT_LOOPS)),
+    best(() => dots32(DOT_LOOPS)),
+  );
   return {
-    readBytes: READ_BYTES / best(() => read(READ_BYTES)),
-    dotOperations: (DOT_LOOPS * CHAINS * OPERATIONS) / best(() => dot(DOT_LOOPS)),
+    readBytes: READ_BYTES / best(() => read(0, READ_BYTES)),
+    dotOperations: (DOT_LOOPS * LOOP_OPERATIONS) / dots,
   };
 }
 
 try {
-  const kernels = await compile();
-  kernels.read(READ_BYTES);
-  kernels.dot(DOT_LOOPS / 100);
-  answer("AssemblyScript with relaxed SIMD, in Node", async () => ({ rates: measure(kernels) }));
+  const peaks = await load();
+  measure(peaks);
+  answer("AssemblyScript with relaxed SIMD, in Node", async () => ({ rates: measure(peaks) }));
 } catch (error) {
   send({ unavailable: (error as Error).message });
 }

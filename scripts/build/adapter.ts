@@ -105,13 +105,15 @@ export function packAdapter({ file, bytes, scale }: AdapterSource, recipe: SlotR
     if (!target) throw fail(`${where} needs tensor ${name}, which ${base.id} does not have`);
     const rank = a.shape[0] ?? 0;
     if (rank < 1 || rank > MAX_RANK) throw fail(`${where} has rank ${rank}; the engine takes 1 to ${MAX_RANK}`);
-    const expect = (side: string, shape: readonly number[], rows: number, cols: number): void => {
+    const expect = (side: string, { shape, values }: NamedTensor, rows: number, cols: number): void => {
       if (shape.length !== 2 || shape[0] !== rows || shape[1] !== cols) {
         throw fail(`${where}: lora_${side} is [${shape}], it must be [${rows}, ${cols}]`);
       }
+      const at = values.findIndex((value) => !Number.isFinite(value));
+      if (at >= 0) throw fail(`${where}: lora_${side} is ${values[at]} at [${Math.floor(at / cols)}, ${at % cols}]`);
     };
-    expect("A", a.shape, rank, target.cols);
-    expect("B", b.shape, target.rows, rank);
+    expect("A", a, rank, target.cols);
+    expect("B", b, target.rows, rank);
     const wide = Math.ceil(rank / 32) * 32;
     const packedA = quantizeQ8(a.values, rank, target.cols, target.cols);
     const packedB = quantizeQ8(b.values, target.rows, rank, wide);

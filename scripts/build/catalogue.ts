@@ -6,7 +6,7 @@ import type { Adapter } from "../../src/variants/adapter.ts";
 import type { BuiltFile } from "../../src/variants/base.ts";
 import { compileCatalogue } from "../../src/variants/catalogue.ts";
 import type { CatalogueFile } from "../../src/variants/catalogue-file.ts";
-import { type Recipe, recipeSchema } from "../../src/variants/recipe.ts";
+import { onnxRecipeSchema, type Recipe, slotRecipeSchema } from "../../src/variants/recipe.ts";
 import { packAdapter, readAdapter } from "./adapter.ts";
 import { readCheckpoint } from "./checkpoint.ts";
 import { recipesDir, root } from "./paths.ts";
@@ -41,7 +41,9 @@ function parseRecipe(text: string, name: string): Recipe {
   } catch (error) {
     throw new Error(`recipes/${name} is not JSON: ${(error as Error).message}`);
   }
-  const parsed = recipeSchema.safeParse(json);
+  // Not by the union of both kinds, which would not say what is wrong with either.
+  const schema = typeof json === "object" && json && "onnx" in json ? onnxRecipeSchema : slotRecipeSchema;
+  const parsed = schema.safeParse(json);
   if (!parsed.success) throw new Error(`recipes/${name} is not a recipe:\n${z.prettifyError(parsed.error)}`);
   return parsed.data;
 }

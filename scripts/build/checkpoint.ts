@@ -50,7 +50,10 @@ export const sha256 = (bytes: Uint8Array | string): string => createHash("sha256
  */
 export async function readCheckpoint(id: string, dir = join(modelsDir, id)): Promise<Checkpoint> {
   const mend = `Get it back with: git checkout -- models/${id}`;
-  const manifest = manifestSchema.parse(JSON.parse(await readFile(join(dir, "manifest.json"), "utf8")));
+  const text = await readFile(join(dir, "manifest.json"), "utf8").catch(() => {
+    throw new Error(`base ${id}: models/${id}/manifest.json is missing`);
+  });
+  const manifest = manifestSchema.parse(JSON.parse(text));
   const parts: Uint8Array[] = [];
   for (const part of manifest.parts) {
     const bytes = await readFile(join(dir, part.file)).catch(() => undefined);

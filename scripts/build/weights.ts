@@ -2,6 +2,7 @@
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { BaseModel, BuiltFile, ModelConfig, Tensor } from "../../src/variants/base.ts";
+import { isDecoderTensor } from "../../src/variants/plan.ts";
 import { type Checkpoint, type CheckpointTensor, sha256 } from "./checkpoint.ts";
 import { packQ4, packQ8 } from "./pack.ts";
 import { buildTokenizer, type TokenizerFile } from "./tokenizer.ts";
@@ -19,9 +20,14 @@ export interface BuiltBase {
   readonly tokenizer: TokenizerFile;
 }
 
-/** Pure: the same checkpoint gives the same bytes. */
+/**
+ * Pure: the same checkpoint gives the same bytes.
+ * @throws Error that names the metadata or the tensor that the engines do not know
+ */
 export function buildBase(checkpoint: Checkpoint): BuiltBase {
   const { manifest } = checkpoint;
+  const unknown = checkpoint.tensors.find(({ name }) => !isDecoderTensor(name));
+  if (unknown) throw new Error(`${manifest.file}: tensor ${unknown.name} is none that the engines compute with`);
   const config = modelConfig(checkpoint);
   let end = 0;
   const laid = checkpoint.tensors.map((source) => {

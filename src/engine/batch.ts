@@ -133,8 +133,14 @@ export function createBatcher({ engine, pace, maxRunning }: BatcherOptions): Bat
   function take(entry: Running, input: StepInput, logits: Float32Array): void {
     if (entry.next === undefined) entry.prefilled += input.tokens.length;
     if (input.logits === "none" || entry.over) return;
-    const { generation } = entry;
-    const { id } = generation.sampler.next(logits, entry.sequence.length);
+    const { generation, sequence } = entry;
+    if (Number.isNaN(logits[0])) {
+      throw new EngineError(
+        "not_finite",
+        `${sequence.plan.id} computed NaN or infinity at position ${sequence.length}: ask another variant`,
+      );
+    }
+    const { id } = generation.sampler.next(logits, sequence.length);
     if (generation.endIds.includes(id)) {
       generation.onEnd("stop");
       return finish(entry);

@@ -72,7 +72,8 @@ export interface Engine {
 
 export type EngineName = "onnx" | "wasm";
 
-export type EngineErrorCode = "out_of_memory" | "bad_plan" | "context_overflow" | "damaged_weights";
+/** `not_finite`: NaN or infinity in the logits of one sequence. */
+export type EngineErrorCode = "out_of_memory" | "bad_plan" | "context_overflow" | "damaged_weights" | "not_finite";
 
 export class EngineError extends Error {
   constructor(

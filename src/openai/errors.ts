@@ -25,6 +25,7 @@ const ERRORS = {
   request_too_large: { status: 413, type: "invalid_request_error" },
   unsupported_media_type: { status: 415, type: "invalid_request_error" },
   internal_error: { status: 500, type: "server_error", retry: false },
+  numerical_error: { status: 500, type: "server_error", retry: false },
   misconfigured: { status: 500, type: "server_error", retry: false },
   overloaded: { status: 503, type: "server_error", retry: true },
   out_of_memory: { status: 503, type: "server_error", retry: true },
@@ -41,6 +42,7 @@ const REPLICA_ERRORS: Record<ReplicaErrorCode, ErrorCode> = {
   out_of_memory: "out_of_memory",
   context_overflow: "context_length_exceeded",
   damaged_weights: "model_damaged",
+  not_finite: "numerical_error",
   internal: "internal_error",
 };
 

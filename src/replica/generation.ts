@@ -30,6 +30,8 @@ export function streamGeneration({ request, ready, log, onOver }: GenerationOpti
   const { requestId, deadlineMs } = request;
   const started = Date.now();
   let submitted: Submitted | undefined;
+  /** Of the plan at work, which may be another than the one asked for. */
+  let variant = request.variant;
   let tokens = 0;
   let over = false;
 
@@ -38,9 +40,9 @@ export function streamGeneration({ request, ready, log, onOver }: GenerationOpti
     clearTimeout(deadline);
     submitted?.cancel();
     onOver?.();
-    const { variant, promptIds } = request;
+    const promptTokens = request.promptIds.length;
     const ms = Date.now() - started;
-    log({ event: "generation", requestId, variant, promptTokens: promptIds.length, tokens, outcome, ms });
+    log({ event: "generation", requestId, variant: request.variant, promptTokens, tokens, outcome, ms });
   };
   const outbox = createOutbox(() => conclude("client_gone"));
   const end = (frame: Extract<Frame, { type: "end" | "error" }>): void => {
@@ -50,6 +52,9 @@ export function streamGeneration({ request, ready, log, onOver }: GenerationOpti
   };
   const fail = (code: ReplicaErrorCode, message: string): void => end({ type: "error", code, message });
   const failWith = (error: unknown): void => {
+    if (error instanceof EngineError && error.code === "not_finite") {
+      log({ event: "not_finite", requestId, variant, position: request.promptIds.length + tokens });
+    }
     if (error instanceof EngineError && error.code !== "bad_plan") return fail(error.code, error.message);
     log({ event: "replica_error", requestId, message: error instanceof Error ? error.message : String(error) });
     fail("internal", "the replica failed; its log has the reason under this request's id");
@@ -85,6 +90,7 @@ export function streamGeneration({ request, ready, log, onOver }: GenerationOpti
       await ready;
       if (over || !submitted) throw new Error("the generation is over");
       const fromToken = await submitted.switchPlan(plan);
+      variant = plan.id;
       log({ event: "plan_switched", requestId, variant: plan.id, fromToken });
       void outbox.send({ type: "variant", id: plan.id, fromToken });
     },

@@ -34,6 +34,7 @@ export const frameSchema = z.discriminatedUnion("type", [
       "out_of_memory",
       "context_overflow",
       "damaged_weights",
+      "not_finite",
       "internal",
     ]),
     message: z.string(),

@@ -47,6 +47,7 @@ const chatRoute = createRoute({
       "request_too_large",
       "unsupported_media_type",
       "internal_error",
+      "numerical_error",
       "misconfigured",
       "overloaded",
       "out_of_memory",

@@ -82,6 +82,13 @@ const LAYER_TENSORS = {
   ffn_down: (c) => [c.hidden, c.ffn],
 } satisfies Record<string, Shape>;
 
+const TENSOR = new RegExp(
+  `^(?:token_embd|output_norm|output|blk\\.\\d+\\.(?:${Object.keys(LAYER_TENSORS).join("|")}))\\.weight$`,
+);
+
+/** Whether a plan may read a tensor of this name. What a checkpoint has beside those, as biases, changes what the model computes. */
+export const isDecoderTensor = (name: string): boolean => TENSOR.test(name);
+
 /**
  * @param adapter the recipe's adapter as built
  * @throws PlanError naming the recipe, the slot and the layer or tensor that is not there or has another shape

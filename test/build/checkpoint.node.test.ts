@@ -5,6 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { buildCatalogue, readRecipes } from "../../scripts/build/catalogue.ts";
 import { readCheckpoint } from "../../scripts/build/checkpoint.ts";
 import { modelsDir } from "../../scripts/build/paths.ts";
+import { buildBase } from "../../scripts/build/weights.ts";
+import type { SlotRecipe } from "../../src/variants/recipe.ts";
 
 const id = "smollm2-135m-instruct";
 const part = (n: number) => `SmolLM2-135M-Instruct.Q4_1.gguf-part-${n}`;
@@ -50,6 +52,19 @@ describe("readCheckpoint", () => {
   });
 });
 
+describe("buildBase", () => {
+  it.each([
+    "rope_freqs.weight",
+    "blk.0.attn_q.bias",
+  ])("refuses a checkpoint with %s, which no engine reads", async (name) => {
+    const checkpoint = await readCheckpoint(id);
+    const extra = { name, type: "f32" as const, rows: 1, cols: 32, data: new Uint8Array(128) };
+    expect(() => buildBase({ ...checkpoint, tensors: [...checkpoint.tensors, extra] })).toThrow(
+      `SmolLM2-135M-Instruct.Q4_1.gguf: tensor ${name} is none that the engines compute with`,
+    );
+  });
+});
+
 describe("buildCatalogue", () => {
   it("gives the same bytes twice, under names that are their digests, in parts that fit a static asset", async () => {
     const recipes = await readRecipes();
@@ -66,12 +81,47 @@ describe("buildCatalogue", () => {
     await expect(buildCatalogue([wrong])).rejects.toThrow("slot 0 names layer 30");
   });
 
-  it("names a recipe file that is not one", async () => {
-    const dir = await mkdtemp(join(tmpdir(), "recipes-"));
-    await writeFile(join(dir, "broken.json"), "{");
-    await expect(readRecipes(dir)).rejects.toThrow("recipes/broken.json is not JSON");
-    await writeFile(join(dir, "broken.json"), '{"id":"broken"}');
-    await expect(readRecipes(dir)).rejects.toThrow("recipes/broken.json is not a recipe");
-    await rm(dir, { recursive: true });
+  it("refuses a recipe whose base or adapter is not there", async () => {
+    const [recipe] = (await readRecipes()) as [SlotRecipe];
+    await expect(buildCatalogue([{ ...recipe, base: "gpt-9" }])).rejects.toThrow(
+      "base gpt-9: models/gpt-9/manifest.json is missing",
+    );
+    const adapter = { file: "models/none.safetensors", numbering: "layers" as const };
+    await expect(buildCatalogue([{ ...recipe, adapter }])).rejects.toThrow(
+      "smollm2-135m: models/none.safetensors is missing",
+    );
+  });
+});
+
+describe("readRecipes", () => {
+  let dir: string;
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), "recipes-"));
+  });
+  afterEach(() => rm(dir, { recursive: true }));
+  const recipe = {
+    id: "mine",
+    base: "b",
+    title: "t",
+    origin: { source: "s", section: "s" },
+    status: "stable",
+    slots: [{ layer: 0 }],
+  };
+
+  it.each([
+    ["{", "is not JSON"],
+    ["[]", "is not a recipe"],
+    [JSON.stringify({ ...recipe, title: undefined }), "→ at title"],
+    [JSON.stringify({ ...recipe, slots: undefined }), "→ at slots"],
+    [JSON.stringify({ ...recipe, title: "", slots: [{ layer: 1 }, { layer: "2" }] }), "→ at slots[1].layer"],
+    [JSON.stringify({ ...recipe, slots: [{ layer: 0, attn: false, mlp: false }] }), "leave it out"],
+    [JSON.stringify({ ...recipe, onnx: { file: "a.onnx", contextLength: 8 } }), 'Unrecognized key: "slots"'],
+    [JSON.stringify({ ...recipe, adapter: { file: "models/a.bin" } }), "→ at adapter.file"],
+    [JSON.stringify({ ...recipe, id: "other" }), "name the file other.json"],
+  ])("names the file and the field at fault: %s", async (text, problem) => {
+    await writeFile(join(dir, "mine.json"), text);
+    const error = await readRecipes(dir).catch((error: Error) => error.message);
+    expect(error).toContain("recipes/mine.json");
+    expect(error).toContain(problem);
   });
 });

@@ -225,6 +225,7 @@ describe("an error of the replica", () => {
     ["out_of_memory", 503, "out_of_memory", "true"],
     ["context_overflow", 400, "context_length_exceeded", null],
     ["damaged_weights", 503, "model_damaged", "false"],
+    ["not_finite", 500, "numerical_error", "false"],
     ["internal", 500, "internal_error", "false"],
   ] as const)("%s gets %i %s, streamed or not", async (code, status, shown, retry) => {
     for (const stream of [false, true]) {

@@ -113,6 +113,7 @@ export async function createOnnxEngine(options: OnnxEngineOptions): Promise<Engi
       if (plan.base.digest !== base.digest) {
         throw new EngineError("bad_plan", `${plan.id} is of other weights than the ${base.id} that is loaded`);
       }
+      if (plan.adapter) throw new EngineError("bad_plan", `${plan.id}: only the wasm engine runs adapters`);
       const own = plan.onnx ? await customModel(plan) : undefined;
       const bytes = capacity * (own ? own.kvBytesPerToken : plan.costs.kvValues * Float32Array.BYTES_PER_ELEMENT);
       if (reserved + bytes > kvBytes) {
@@ -153,18 +154,24 @@ export async function createOnnxEngine(options: OnnxEngineOptions): Promise<Engi
       const entries = batch.map((entry) => ({ ...entry, state: stateOf(entry.sequence) }));
       const results: Float32Array[] = [];
       for (const { state, tokens, logits } of entries) {
-        if (typeof logits === "string") {
-          results.push(await state.decoder.run(tokens, state.length, logits, pace));
-        } else {
-          const rows = await state.decoder.run(tokens, state.length, "all", pace);
-          results.push(likelihoodsOf(rows, base.config.vocab, logits));
-        }
+        const wanted = typeof logits === "string" ? logits : "all";
+        const rows = await state.decoder.run(tokens, state.length, wanted, pace);
+        spoil(rows, base.config.vocab);
+        results.push(typeof logits === "string" ? rows : likelihoodsOf(rows, base.config.vocab, logits));
       }
       // Only now, so that a step that fails leaves every sequence as it was.
       for (const { state, tokens } of entries) state.length += tokens.length;
       return results;
     },
   };
+}
+
+/** Makes every row that holds NaN or infinity all NaN. */
+function spoil(logits: Float32Array, vocab: number): void {
+  for (let start = 0; start < logits.length; start += vocab) {
+    const row = logits.subarray(start, start + vocab);
+    if (!row.every(Number.isFinite)) row.fill(Number.NaN);
+  }
 }
 
 /** A function of its own, so that the image is free when it is done. */

@@ -13,8 +13,8 @@ import { instantiate, type KernelBuild, type KernelModules } from "./kernels.ts"
 import type { Machine, Work } from "./linear.ts";
 import { createMemory } from "./memory.ts";
 import { layScratch, MAX_TOP, scratchBytes } from "./scratch.ts";
-import { capacityOf, openSequence, type WasmSequence } from "./sequences.ts";
-import { shapesOf } from "./shapes.ts";
+import { capacityOf, checkCapacity, openSequence, type WasmSequence } from "./sequences.ts";
+import { shapesOf, slotProblem } from "./shapes.ts";
 
 export interface WasmEngineOptions {
   readonly base: BaseModel;
@@ -37,7 +37,7 @@ export interface WasmEngine extends Engine {
   topLogits(logits: Float32Array, count: number): TokenLogprob[];
 }
 
-/** Raised with every change that can change a bit of a logit. A test holds it against a digest of logits. */
+/** Raised with every change that changes a bit of a logit or a likelihood: test/engine/wasm/digest.test.ts notices. */
 const NUMERICS = 1;
 const DEFAULT_CEILING = 118 * 2 ** 20;
 const MAX_CHUNK = 64;
@@ -97,19 +97,13 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
     digest: `wasm ${NUMERICS}`,
     maxChunk: MAX_CHUNK,
     build,
-    capacityOf: (plan) => capacityOf(memory, plan, shapes.headDim),
+    capacityOf: (plan) => capacityOf(memory, plan, shapes),
     residentBytes: () => memory.memory.buffer.byteLength,
 
     async open(plan, capacity) {
       if (!checked.has(plan)) checkPlan(plan, base);
       checked.add(plan);
-      const limit = capacityOf(memory, plan, shapes.headDim);
-      if (capacity > limit) {
-        throw new EngineError(
-          "context_overflow",
-          `here ${plan.id} holds at most ${limit} tokens, prompt and reply together, not ${capacity}`,
-        );
-      }
+      checkCapacity(memory, plan, shapes, capacity);
       const { adapter } = plan;
       const loaded: LoadedAdapter | undefined = adapter && (await withRoom(() => adapters.acquire(adapter)));
       try {
@@ -226,10 +220,12 @@ function checkPlan(plan: Plan, base: BaseModel): void {
   typed(plan.embedding, "q8_0");
   typed(plan.head, "q8_0");
   typed(plan.outputNorm, "f32");
-  for (const { attn, mlp } of plan.slots) {
-    for (const part of [attn, mlp]) {
+  for (const [index, slot] of plan.slots.entries()) {
+    for (const part of [slot.attn, slot.mlp]) {
       if (part) for (const tensor of tensorsOf(part)) typed(tensor, tensor === part.norm ? "f32" : "q4_1");
     }
+    const problem = slotProblem(slot, shapesOf(base.config));
+    if (problem) throw bad(`slot ${index} has ${problem}`);
   }
   for (const { slot, linear } of plan.adapter?.linears ?? []) {
     const { attn, mlp } = plan.slots[slot] ?? {};

@@ -39,7 +39,7 @@ export interface MemoryOptions {
   readonly fixedBytes: number;
 }
 
-const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+export const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
 /** @throws EngineError `out_of_memory` when the fixed part alone is beyond the ceiling */
 export function createMemory({ ceilingBytes, unitBytes, fixedBytes }: MemoryOptions): Memory {

@@ -2,8 +2,8 @@
 import type { Plan } from "../../variants/plan.ts";
 import { EngineError, type Sequence } from "../types.ts";
 import type { LoadedAdapter } from "./adapters.ts";
-import type { Memory } from "./memory.ts";
-import { PAGE_TOKENS } from "./shapes.ts";
+import { type Memory, mebibytes } from "./memory.ts";
+import { PAGE_TOKENS, type Shapes } from "./shapes.ts";
 
 export interface WasmSequence extends Sequence {
   readonly capacity: number;
@@ -37,13 +37,33 @@ export interface SequenceOptions {
 const kvHeadsOf = (plan: Plan, headDim: number): number[] =>
   plan.slots.flatMap(({ attn }) => (attn ? [attn.k.rows / headDim] : []));
 
-/** Most tokens that a sequence may hold when memory holds no other. */
-export function capacityOf(memory: Memory, plan: Plan, headDim: number): number {
-  const heads = kvHeadsOf(plan, headDim).reduce((sum, count) => sum + count, 0);
-  return heads === 0
-    ? plan.contextLength
-    : Math.min(plan.contextLength, Math.floor(memory.units / heads) * PAGE_TOKENS);
+/** Most tokens that a sequence may hold when memory holds no other, beside its own adapter. */
+export function capacityOf(memory: Memory, plan: Plan, shapes: Shapes): number {
+  const { adapter, page } = unitsOf(plan, shapes);
+  const left = memory.units - adapter;
+  if (left < 0) return 0;
+  return page === 0 ? plan.contextLength : Math.min(plan.contextLength, Math.floor(left / page) * PAGE_TOKENS);
 }
+
+/** @throws EngineError `context_overflow` that says how much does fit */
+export function checkCapacity(memory: Memory, plan: Plan, shapes: Shapes, capacity: number): void {
+  const limit = capacityOf(memory, plan, shapes);
+  if (capacity <= limit) return;
+  const { adapter, page } = unitsOf(plan, shapes);
+  const bytes = (units: number): string => mebibytes(units * shapes.pageBytes);
+  throw new EngineError(
+    "context_overflow",
+    limit > 0
+      ? `here ${plan.id} holds at most ${limit} tokens, prompt and reply together, not ${capacity}`
+      : `here ${plan.id} holds no token: its adapter and the KV caches of ${PAGE_TOKENS} tokens need ${bytes(adapter + page)}, and beside the weights there are ${bytes(memory.units)}`,
+  );
+}
+
+/** Units of memory that an adapter takes, and a page in each KV cache. */
+const unitsOf = (plan: Plan, { headDim, pageBytes }: Shapes) => ({
+  adapter: Math.ceil((plan.adapter?.imageBytes ?? 0) / pageBytes),
+  page: kvHeadsOf(plan, headDim).reduce((sum, count) => sum + count, 0),
+});
 
 /** @throws EngineError `out_of_memory` when the KV cache may not fit */
 export function openSequence({ memory, plan, capacity, headDim, adapter }: SequenceOptions): WasmSequence {

@@ -1,5 +1,6 @@
 // Sizes that follow from a base model: what the kernels need of its shapes, and how much memory a token takes where.
 import type { ModelConfig } from "../../variants/base.ts";
+import type { PlanSlot } from "../../variants/plan.ts";
 import { EngineError } from "../types.ts";
 
 /** Tokens in a page of the KV cache (`PAGE_TOKENS` in assembly/attention.ts). */
@@ -35,6 +36,51 @@ export function shapesOf(config: ModelConfig): Shapes {
     group: heads / kvHeads,
     pageBytes: PAGE_TOKENS * (2 * headDim + 4),
   };
+}
+
+/**
+ * What a slot has that the kernels cannot take, or that has no room between products, in words; undefined when all is well. A slot may be
+ * narrower than the base, never wider.
+ */
+export function slotProblem({ attn, mlp }: PlanSlot, shapes: Shapes): string | undefined {
+  const { hidden, headDim, qWidth, kvWidth, group, ffn } = shapes;
+  const fits = (rows: number, unit: number, most: number): boolean => rows % unit === 0 && rows <= most;
+  const problems: [wrong: boolean, what: string][] = [];
+  if (attn) {
+    const { q, k, v, o } = attn;
+    problems.push(
+      [
+        !fits(q.rows, headDim, qWidth) || q.rows % 32 > 0,
+        `${q.rows} query rows, of heads of ${headDim}, at most ${qWidth}`,
+      ],
+      [
+        !fits(k.rows, headDim, kvWidth) || k.rows % 8 > 0,
+        `${k.rows} key rows, of heads of ${headDim}, at most ${kvWidth}`,
+      ],
+      [v.rows !== k.rows, `${v.rows} value rows for ${k.rows} key rows`],
+      [
+        !fits(q.rows / k.rows, 1, group),
+        `${q.rows} query rows for ${k.rows} key rows, in groups of at most ${group} heads`,
+      ],
+      [o.cols !== q.rows, `${o.cols} output columns for ${q.rows} query rows`],
+      [
+        [q, k, v].some(({ cols }) => cols !== hidden) || o.rows !== hidden,
+        `attention that is not of hidden size ${hidden}`,
+      ],
+    );
+  }
+  if (mlp) {
+    const { gate, up, down } = mlp;
+    problems.push(
+      [!fits(gate.rows, 32, ffn), `an FFN width of ${gate.rows}, which must be a multiple of 32 and at most ${ffn}`],
+      [up.rows !== gate.rows || down.cols !== gate.rows, `an FFN of ${gate.rows}, ${up.rows} and ${down.cols}`],
+      [
+        gate.cols !== hidden || up.cols !== hidden || down.rows !== hidden,
+        `an MLP that is not of hidden size ${hidden}`,
+      ],
+    );
+  }
+  return problems.find(([wrong]) => wrong)?.[1];
 }
 
 /** Bytes of a row of activations in an 8-bit panel (assembly/panel.ts): values, and a scale and a sum per block of 32. */

@@ -2,9 +2,10 @@ import module from "onnxruntime-web/ort-wasm-simd-threaded.wasm";
 import { beforeAll, describe, expect, it } from "vitest";
 import { createOnnxEngine } from "../../../src/engine/onnx/index.ts";
 import { type Engine, EngineError, type Sequence } from "../../../src/engine/types.ts";
+import type { Tensor } from "../../../src/variants/base.ts";
 import { compilePlan, type Plan } from "../../../src/variants/plan.ts";
 import { tinyRecipe } from "../../support/base.ts";
-import { config, makeTiny, referenceLogits } from "./tiny.ts";
+import { built, config, makeTiny, referenceLogits } from "./tiny.ts";
 
 const { base, image, open } = makeTiny();
 const whole = compilePlan(tinyRecipe(), base);
@@ -178,6 +179,36 @@ describe.each([
     first.close();
     expect(small.residentBytes()).toBe(empty);
     (await small.open(whole, 10)).close();
+  });
+
+  it.each([Number.NaN, Number.POSITIVE_INFINITY])("gives all NaN where %d comes up, and only there", async (value) => {
+    const spoiled = image.slice();
+    const norm = whole.slots[2]?.attn?.norm as Tensor;
+    new Float32Array(spoiled.buffer, norm.offset, 1).fill(value);
+    const { file, open } = built(spoiled);
+    const poisoned = { ...base, parts: [file] };
+    const engine = await createOnnxEngine({ base: poisoned, open, mode, module });
+    const plans = [[{ layer: 0 }], [{ layer: 0 }, { layer: 2 }]].map((slots) =>
+      compilePlan(tinyRecipe(slots), poisoned),
+    );
+    const wanted = ["last", "all", { targets: [1, 2, 3], top: 1 }] as const;
+    const inputs = plans.flatMap((plan) => wanted.map((logits) => ({ plan, logits })));
+    const batch = inputs.map(async ({ plan, logits }) => ({
+      sequence: await engine.open(plan, 3),
+      tokens: [3, 4, 5],
+      logits,
+    }));
+    const outputs = await engine.step(await Promise.all(batch), noPace);
+    expect(outputs.map(({ length }) => length)).toEqual([1, 1].flatMap(() => [config.vocab, 3 * config.vocab, 9]));
+    for (const output of outputs.slice(0, 3)) expect(output.every(Number.isFinite)).toBe(true);
+    for (const output of outputs.slice(3)) expect(output.every(Number.isNaN)).toBe(true);
+  });
+
+  it("refuses an adapter, which only the wasm engine runs", async () => {
+    const adapter = { digest: "a", imageBytes: 1, parts: [{ file: "a", sha256: "a", bytes: 1 }], linears: [] };
+    await expect(engine.open({ ...whole, adapter }, 4)).rejects.toThrow(
+      new EngineError("bad_plan", "tiny: only the wasm engine runs adapters"),
+    );
   });
 
   it("refuses a plan of other weights and a closed sequence", async () => {

@@ -1,101 +1,31 @@
 import { describe, expect, it } from "vitest";
 import { packAdapter } from "../../../scripts/build/adapter.ts";
-import { sha256 } from "../../../scripts/build/checkpoint.ts";
 import { createWasmEngine, type WasmEngine } from "../../../src/engine/wasm/index.ts";
 import { type Adapter, LINEARS, type Linear } from "../../../src/variants/adapter.ts";
 import { compilePlan, type Plan } from "../../../src/variants/plan.ts";
-import { type SlotRecipe, slotRecipeSchema } from "../../../src/variants/recipe.ts";
+import type { SlotRecipe } from "../../../src/variants/recipe.ts";
 import { readModules } from "./built.ts";
+import {
+  type Dtype,
+  adaptedPlan as makeAdaptedPlan,
+  type Pair,
+  pairName,
+  randomPairs as pairsOf,
+  adaptedRecipe as recipeOf,
+  safetensors,
+} from "./peft.ts";
 import { asKernels, reference, rounding } from "./reference.ts";
-import { config, makeTiny, openFrom, randomNumbers } from "./tiny.ts";
+import { config, makeTiny, openFrom } from "./tiny.ts";
 
 const noPace = () => undefined;
 const tiny = makeTiny();
 const tokens = Array.from({ length: 30 }, (_, i) => (i * 71 + 5) % config.vocab);
 
-interface Pair {
-  readonly name: string;
-  readonly rank: number;
-  /** `[rank, cols]` and `[rows, rank]`, row-major. */
-  readonly a: Float32Array;
-  readonly b: Float32Array;
-  readonly cols: number;
-  readonly rows: number;
-}
-
-const { hidden, heads, kvHeads, headDim, ffn } = config;
-const SHAPES: Record<Linear, readonly [rows: number, cols: number]> = {
-  q: [heads * headDim, hidden],
-  k: [kvHeads * headDim, hidden],
-  v: [kvHeads * headDim, hidden],
-  o: [hidden, heads * headDim],
-  gate: [ffn, hidden],
-  up: [ffn, hidden],
-  down: [hidden, ffn],
-};
-const moduleOf = (linear: Linear): string => (["gate", "up", "down"].includes(linear) ? "mlp" : "self_attn");
-
-/** Random factors for these linears of these layers. */
-function randomPairs(layers: readonly number[], linears: readonly Linear[], rank: number, seed: number): Pair[] {
-  const random = randomNumbers(seed);
-  const values = (count: number) => Float32Array.from({ length: count }, () => (random() - 0.5) / Math.sqrt(rank));
-  return layers.flatMap((layer) =>
-    linears.map((linear) => {
-      const [rows, cols] = SHAPES[linear];
-      const name = `base_model.model.model.layers.${layer}.${moduleOf(linear)}.${linear}_proj`;
-      return { name, rank, rows, cols, a: values(rank * cols), b: values(rows * rank) };
-    }),
-  );
-}
-
-type Dtype = "F32" | "F16" | "BF16";
-
-/** A safetensors file as PEFT writes it. BF16 keeps the upper half of the bits. */
-function safetensors(pairs: readonly Pair[], dtype: Dtype = "F32"): Uint8Array {
-  const header: Record<string, object> = { __metadata__: { format: "pt" } };
-  const chunks: Uint8Array[] = [];
-  let end = 0;
-  const add = (name: string, shape: number[], values: Float32Array): void => {
-    const bits = new Uint32Array(values.slice().buffer);
-    const bytes =
-      dtype === "F32" ? new Uint8Array(bits.buffer) : new Uint8Array(Uint16Array.from(bits, (b) => b >>> 16).buffer);
-    header[name] = { dtype, shape, data_offsets: [end, end + bytes.length] };
-    chunks.push(bytes);
-    end += bytes.length;
-  };
-  for (const { name, rank, rows, cols, a, b } of pairs) {
-    add(`${name}.lora_A.weight`, [rank, cols], a);
-    add(`${name}.lora_B.weight`, [rows, rank], b);
-  }
-  const text = new TextEncoder().encode(JSON.stringify(header));
-  const length = new Uint8Array(new BigUint64Array([BigInt(text.length)]).buffer);
-  return Buffer.concat([length, text, ...chunks]);
-}
-
-const recipeOf = (
-  numbering: "layers" | "slots" = "layers",
-  slots: object[] = [{ layer: 0 }, { layer: 2 }, { layer: 0 }],
-): SlotRecipe =>
-  slotRecipeSchema.parse({
-    id: "adapted",
-    base: "tiny",
-    title: "Adapted",
-    origin: { source: "a test", section: "none" },
-    status: "research",
-    slots,
-    adapter: { file: "models/adapters/random.safetensors", numbering },
-  });
-
 const files = new Map<string, Uint8Array>();
-/** A plan with the adapter as the build makes it. */
-function adaptedPlan(pairs: readonly Pair[], scale: number, recipe = recipeOf(), dtype: Dtype = "F32"): Plan {
-  const source = { file: "random.safetensors", bytes: safetensors(pairs, dtype), scale };
-  const { adapter, image } = packAdapter(source, recipe, tiny.base);
-  const file = sha256(image);
-  files.set(file, image);
-  const part = { file, sha256: file, bytes: image.length };
-  return compilePlan(recipe, tiny.base, { ...adapter, parts: [part] });
-}
+const adaptedPlan = (pairs: readonly Pair[], scale: number, recipe = recipeOf(), dtype: Dtype = "F32"): Plan =>
+  makeAdaptedPlan({ base: tiny.base, pairs, scale, recipe, dtype, files });
+const randomPairs = (layers: readonly number[], linears: readonly Linear[], rank: number, seed: number): Pair[] =>
+  pairsOf(config, layers, linears, rank, seed);
 
 const load = async (ceilingBytes = 64 * 2 ** 20): Promise<WasmEngine> => {
   const openAdapter = openFrom(files);
@@ -126,9 +56,7 @@ function plain(plan: Plan, pairs: readonly Pair[], scale: number, rounded: boole
   const rows = reference(plan, tiny.image, tokens, {
     ...(rounded ? asKernels : {}),
     adapt: (slot, linear, x, y) => {
-      const pair = prepared.get(
-        `base_model.model.model.layers.${plan.slots[slot]?.layer}.${moduleOf(linear)}.${linear}_proj`,
-      );
+      const pair = prepared.get(pairName(plan.slots[slot]?.layer as number, linear));
       if (!pair) return;
       const low = pair.a.map((row) => row.reduce((sum, value, i) => sum + value * (x[i] as number), 0));
       for (const [i, row] of pair.b.entries()) {
@@ -231,10 +159,16 @@ describe("a bad adapter is refused at the build, by name:", () => {
 
   it("a factor of another shape", () => {
     const [pair] = randomPairs([0], ["down"], 4, 1) as [Pair];
-    const short = { ...pair, cols: ffn - 32, a: pair.a.slice(0, 4 * (ffn - 32)) };
+    const short = { ...pair, cols: config.ffn - 32, a: pair.a.slice(0, 4 * (config.ffn - 32)) };
     expect(() => build(safetensors([short]))).toThrow(
-      `layer 0 down_proj: lora_A is [4,${ffn - 32}], it must be [4, ${ffn}]`,
+      `layer 0 down_proj: lora_A is [4,${config.ffn - 32}], it must be [4, ${config.ffn}]`,
     );
+  });
+
+  it.each([Number.NaN, Number.POSITIVE_INFINITY])("a factor that holds %d", (value) => {
+    const [pair] = randomPairs([0], ["down"], 4, 1) as [Pair];
+    pair.b[4 * 7 + 3] = value;
+    expect(() => build(safetensors([pair]))).toThrow(`layer 0 down_proj: lora_B is ${value} at [7, 3]`);
   });
 
   it("a factor without its partner", () => {
@@ -252,6 +186,21 @@ describe("a bad adapter is refused at the build, by name:", () => {
     expect(() => build(safetensors(randomPairs([7], ["q"], 4, 1)), recipeOf("slots"))).toThrow(
       "slot 7 q_proj is not in",
     );
+  });
+
+  it("a layer that the base lacks", () => {
+    expect(() => build(safetensors(randomPairs([3], ["q"], 4, 1)))).toThrow("layer 3 q_proj is not in the recipe");
+  });
+
+  it("a sublayer that the recipe drops, when its numbers count slots", () => {
+    const recipe = recipeOf("slots", [{ layer: 0 }, { layer: 1, mlp: false }]);
+    expect(() => build(safetensors(randomPairs([1], ["up"], 4, 1)), recipe)).toThrow(
+      "slot 1 up_proj is not in the recipe",
+    );
+  });
+
+  it("one that changes nothing in the recipe", () => {
+    expect(() => build(safetensors(randomPairs([1], ["q"], 4, 1)))).toThrow("it changes nothing in the recipe");
   });
 
   it("a file that is cut short", () => {

@@ -88,19 +88,6 @@ describe("the arithmetic", () => {
       expect((await logitsOf(engine, whole, tokens, chunks)).map(bits)).toEqual(atOnce);
     }
   });
-
-  it("has changed when this digest has: then raise NUMERICS in engine.ts", async () => {
-    const engine = await load();
-    const rows = await logitsOf(engine, shuffled, tokens.slice(0, 40), [40]);
-    const data = new Uint8Array(rows.flatMap((row) => [...new Uint8Array(row.slice().buffer)]));
-    const digest = Buffer.from(await crypto.subtle.digest("SHA-256", data)).toString("hex");
-    expect([engine.digest, digest]).toMatchInlineSnapshot(`
-      [
-        "wasm 1",
-        "0bb98b9e65709a4cfaf6866945c05792dafc63995c487581df5e18bb1bb34d0d",
-      ]
-    `);
-  });
 });
 
 describe("a batch", () => {
@@ -307,10 +294,6 @@ describe("memory", () => {
     expect(engine.residentBytes()).toBe(resident);
   });
 
-  it("refuses weights that do not fit", async () => {
-    await expect(load({ ceilingBytes: 65_536 })).rejects.toMatchObject({ code: "out_of_memory" });
-  });
-
   it("grows for tokens, not for capacity", async () => {
     const engine = await load();
     const before = engine.residentBytes();
@@ -383,12 +366,7 @@ describe("loading", () => {
     });
   });
 
-  it("refuses shapes and tensor types that the kernels do not take, naming them", async () => {
-    const wide = { ...tiny.base, config: { ...config, headDim: 20 } };
-    await expect(load({ base: wide })).rejects.toMatchObject({
-      code: "bad_plan",
-      message: expect.stringContaining("20"),
-    });
+  it("refuses tensor types that the kernels do not take, naming the tensor", async () => {
     const engine = await load();
     const attn = { ...whole.slots[0]!.attn!, q: whole.embedding };
     const plan = { ...whole, slots: [{ ...whole.slots[0]!, attn }] };

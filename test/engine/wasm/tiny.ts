@@ -50,8 +50,11 @@ export function toHalf(value: number): number {
 
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
-/** @param poisoned a token whose embedding is infinite */
-export function makeTiny({ shape = config, seed = 1, poisoned = -1 } = {}): Tiny {
+/**
+ * @param poisoned a token whose embedding is infinite
+ * @param narrow whether it has the tensors that `narrowPlan` wants, which are half as wide
+ */
+export function makeTiny({ shape = config, seed = 1, poisoned = -1, narrow = true } = {}): Tiny {
   const random = randomNumbers(seed);
   const byte = (): number => Math.floor(random() * 256);
   const q4 = (rows: number, cols: number): Uint8Array => {
@@ -106,15 +109,19 @@ export function makeTiny({ shape = config, seed = 1, poisoned = -1 } = {}): Tiny
       tensor(`blk.${layer}.ffn_up.weight`, "q4_1", ffn, hidden),
       tensor(`blk.${layer}.ffn_down.weight`, "q4_1", hidden, ffn),
     ]).flat(),
-    // A pruned layer: fewer heads, a narrower MLP.
-    tensor("narrow.attn_q", "q4_1", (heads * headDim) / 2, hidden),
-    tensor("narrow.attn_k", "q4_1", (kvHeads * headDim) / 2, hidden),
-    tensor("narrow.attn_v", "q4_1", (kvHeads * headDim) / 2, hidden),
-    tensor("narrow.attn_output", "q4_1", hidden, (heads * headDim) / 2),
-    tensor("narrow.ffn_gate", "q4_1", 64, hidden),
-    tensor("narrow.ffn_up", "q4_1", 64, hidden),
-    tensor("narrow.ffn_down", "q4_1", hidden, 64),
   ];
+  // A pruned layer: fewer heads, a narrower MLP.
+  if (narrow) {
+    tensors.push(
+      tensor("narrow.attn_q", "q4_1", (heads * headDim) / 2, hidden),
+      tensor("narrow.attn_k", "q4_1", (kvHeads * headDim) / 2, hidden),
+      tensor("narrow.attn_v", "q4_1", (kvHeads * headDim) / 2, hidden),
+      tensor("narrow.attn_output", "q4_1", hidden, (heads * headDim) / 2),
+      tensor("narrow.ffn_gate", "q4_1", 64, hidden),
+      tensor("narrow.ffn_up", "q4_1", 64, hidden),
+      tensor("narrow.ffn_down", "q4_1", hidden, 64),
+    );
+  }
   const image = new Uint8Array(end);
   for (const [i, { offset }] of tensors.entries()) image.set(chunks[i] as Uint8Array, offset);
   const half = Math.floor(end / 2);

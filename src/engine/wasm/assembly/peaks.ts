@@ -15,7 +15,7 @@ export function read(from: usize, bytes: usize): i64 {
 }
 
 /** `count` times eight products of the kind that the matrix kernels are made of, on registers: 256 operations. */
-export function dots(count: i32): i32 {
+export function dots16(count: i32): i32 {
   const weights = i8x16.splat(7);
   let x = i8x16.splat(3);
   let a = x, b = x, c = x, d = x, e = x, f = x, g = x, h = x;
@@ -31,4 +31,23 @@ export function dots(count: i32): i32 {
   }
   x = v128.xor(v128.xor(v128.xor(a, b), v128.xor(c, d)), v128.xor(v128.xor(e, f), v128.xor(g, h)));
   return i32x4.extract_lane(x, 0);
+}
+
+/** As `dots16`, summed into 32 bits: one instruction where the processor has VNNI, four elsewhere. */
+export function dots32(count: i32): i32 {
+  const weights = i8x16.splat(7);
+  const x = i8x16.splat(3);
+  let a = x, b = x, c = x, d = x, e = x, f = x, g = x, h = x;
+  for (let i = 0; i < count; i++) {
+    a = i32x4.relaxed_dot_i8x16_i7x16_add_s(x, weights, a);
+    b = i32x4.relaxed_dot_i8x16_i7x16_add_s(x, weights, b);
+    c = i32x4.relaxed_dot_i8x16_i7x16_add_s(x, weights, c);
+    d = i32x4.relaxed_dot_i8x16_i7x16_add_s(x, weights, d);
+    e = i32x4.relaxed_dot_i8x16_i7x16_add_s(x, weights, e);
+    f = i32x4.relaxed_dot_i8x16_i7x16_add_s(x, weights, f);
+    g = i32x4.relaxed_dot_i8x16_i7x16_add_s(x, weights, g);
+    h = i32x4.relaxed_dot_i8x16_i7x16_add_s(x, weights, h);
+  }
+  const all = v128.xor(v128.xor(v128.xor(a, b), v128.xor(c, d)), v128.xor(v128.xor(e, f), v128.xor(g, h)));
+  return i32x4.extract_lane(all, 0);
 }

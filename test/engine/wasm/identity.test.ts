@@ -1,0 +1,68 @@
+// The same bits alone, in a batch, in chunks: a tiny base in the Workers runtime, with both builds of the kernels.
+import { describe, expect, it } from "vitest";
+import plain from "../../../dist/kernels/plain.wasm";
+import relaxed from "../../../dist/kernels/relaxed.wasm";
+import { createWasmEngine } from "../../../src/engine/wasm/index.ts";
+import { LINEARS } from "../../../src/variants/adapter.ts";
+import { alone, CHUNKS, digests, type Run, whole } from "./identity.ts";
+import { adaptedPlan, adaptedRecipe, randomPairs } from "./peft.ts";
+import { config, makeTiny, narrowPlan, openFrom, randomNumbers, tinyPlan } from "./tiny.ts";
+
+const { base, open } = makeTiny();
+const files = new Map<string, Uint8Array>();
+const adapted = (rank: number, slots: object[]) =>
+  adaptedPlan({
+    base,
+    pairs: randomPairs(config, [0, 1, 2], LINEARS, rank, rank),
+    scale: 1,
+    recipe: adaptedRecipe("layers", slots),
+    files,
+  });
+const slots = [{ layer: 0 }, { layer: 1, attn: false }, { layer: 2 }, { layer: 2, mlp: false }, { layer: 1 }];
+const plans = [
+  tinyPlan(base),
+  tinyPlan(base, slots),
+  narrowPlan(base),
+  adapted(8, [{ layer: 0 }, { layer: 1 }, { layer: 2 }]),
+  adapted(40, slots),
+];
+const random = randomNumbers(3);
+const ids = Array.from({ length: 100 }, () => Math.floor(random() * config.vocab));
+const LENGTHS = [1, 5, 31, 32, 33, 64, 65, 97];
+const runs = LENGTHS.map((length, i): Run => {
+  const chunks = [...CHUNKS.slice(i % CHUNKS.length), ...CHUNKS.slice(0, i % CHUNKS.length)];
+  return { plan: plans[i % plans.length]!, ids: ids.slice(i, i + length), chunks };
+});
+
+describe.each([
+  ["relaxed", { relaxed, plain }],
+  ["plain", { plain }],
+])("the %s kernels", async (build, modules) => {
+  const engine = await createWasmEngine({
+    base,
+    open: async (file) => (await openFrom(files)(file)) ?? open(file),
+    modules,
+  });
+  expect(engine.build).toBe(build);
+
+  it("give eight sequences of five plans, in chunks of many sizes, the bits that each has alone and whole", async () => {
+    expect(await digests(engine, runs)).toEqual(await alone(engine, runs));
+  });
+
+  it.each([...plans.entries()])("give plan %i the same bits in chunks of any size", async (_, plan) => {
+    const run = { plan, ids, chunks: [64] };
+    const expected = await digests(engine, [whole(run)]);
+    expect(new Set(expected[0]).size).toBe(ids.length);
+    for (const size of CHUNKS) expect(await digests(engine, [{ ...run, chunks: [size] }])).toEqual(expected);
+  });
+
+  it("give the same bits to a sequence beside any number of others", async () => {
+    const run = { plan: plans[3]!, ids: ids.slice(0, 40), chunks: [1] };
+    const expected = await digests(engine, [run]);
+    for (let count = 2; count <= 8; count++) {
+      const others = Array.from({ length: count - 1 }, (_, i) => ({ ...run, plan: plans[i % plans.length]! }));
+      const together = await digests(engine, [...others, run]);
+      expect(together.at(-1)).toEqual(expected[0]);
+    }
+  });
+});
