@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { Miniflare } from "miniflare";
 import { localRuntime } from "./build/local.ts";
+import { applyMigrations } from "./build/migrate.ts";
 import { root } from "./build/paths.ts";
 
 const HOST = "127.0.0.1";
@@ -71,6 +72,9 @@ async function start(): Promise<void> {
   }
   try {
     await miniflare.ready;
+    await applyMigrations(await miniflare.getD1Database("DB", "franken-gateway"), (name) =>
+      console.error(`applying migration ${name}`),
+    );
     const url = `http://${HOST}:${port}`;
     await untilReady(url);
     const body = JSON.stringify({ model: "smollm2-135m", messages: [{ role: "user", content: "Say hello." }] });

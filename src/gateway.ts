@@ -20,6 +20,8 @@ function tokenizerOf({ id }: BaseModel): Tokenizer {
   return tokenizer;
 }
 
+export { RecordQueueObject } from "./records/queue.ts";
+
 /** Made by the isolate's first request: bindings come with it. */
 let app: App | undefined;
 
