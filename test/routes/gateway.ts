@@ -36,6 +36,7 @@ export function standIn(script: Script | ((request: GenerateRequest) => Script),
     cancelled: 0,
     status: async () => status(),
     switchVariant: async () => false,
+    measure: async () => ({ state: "busy" }),
     async generate(request) {
       self.requests.push(request);
       const steps = [...(typeof script === "function" ? script(request) : script)];
