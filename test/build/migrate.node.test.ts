@@ -41,7 +41,7 @@ const tables = async (): Promise<string[]> => {
 
 it("applies each migration once, also after a restart, and a new one when it comes", async () => {
   expect(await apply()).toEqual((await readdir(join(root, "migrations"))).sort());
-  expect(await tables()).toEqual(expect.arrayContaining(["runs", "items", "quarantine"]));
+  expect(await tables()).toEqual(expect.arrayContaining(["scores", "items", "quarantine"]));
   await miniflare.dispose();
   miniflare = start();
   expect(await apply()).toEqual([]);
@@ -54,7 +54,10 @@ it("applies each migration once, also after a restart, and a new one when it com
 });
 
 it("names a migration that fails, and applies nothing of it", async () => {
-  await writeFile(join(dir, "migrations/9999_bad.sql"), "CREATE TABLE half (id TEXT);\nCREATE TABLE runs (id TEXT);\n");
-  await expect(apply()).rejects.toThrow(/migration 9999_bad.sql failed: .*runs/);
+  await writeFile(
+    join(dir, "migrations/9999_bad.sql"),
+    "CREATE TABLE half (id TEXT);\nCREATE TABLE scores (id TEXT);\n",
+  );
+  await expect(apply()).rejects.toThrow(/migration 9999_bad.sql failed: .*scores/);
   expect(await tables()).not.toContain("half");
 });

@@ -25,6 +25,11 @@ const item = (id: string): RowOf<"items"> => ({
   ms: 12.5,
   measured_at: 1_700_000_000_000,
 });
+/** A row with zeros where nothing else is said. */
+const rowOf = <T extends TableName>(table: T, values: Partial<RowOf<T>>): RowOf<T> => ({
+  ...(Object.fromEntries(TABLES[table].columns.map((column) => [column, 0])) as RowOf<T>),
+  ...values,
+});
 const stored = async (like: string): Promise<string[]> =>
   (await db.prepare("SELECT id FROM items WHERE id LIKE ? ORDER BY id").bind(like).all<{ id: string }>()).results.map(
     ({ id }) => id,
@@ -109,10 +114,10 @@ describe("the recorder", () => {
   it("does not let a table that D1 refuses hold up another, and says what to do", async () => {
     const queue = queueOf("refused");
     await runInDurableObject(queue, (instance) => {
-      const prepare = (sql: string) => db.prepare(sql.replace("INTO runs", "INTO missing"));
+      const prepare = (sql: string) => db.prepare(sql.replace("INTO quarantine", "INTO missing"));
       Object.assign(instance, { env: { DB: { prepare } } });
     });
-    await recorderOn(queue).record("runs", [Object.fromEntries(TABLES.runs.map((c) => [c, "x"])) as RowOf<"runs">]);
+    await recorderOn(queue).record("quarantine", [rowOf("quarantine", { id: "refused" })]);
     await recorderOn(queue).record("items", [item("refused-1")]);
     await runDurableObjectAlarm(queue);
     expect(await stored("refused-%")).toEqual(["refused-1"]);
@@ -166,10 +171,22 @@ describe("the recorder", () => {
   });
 });
 
+it("lets a row that grows take the place of the shorter one, and never the other way round", async () => {
+  const queue = queueOf("growing");
+  for (const items of [5, 10, 7, 10]) {
+    await recorderOn(queue).record("scores", [rowOf("scores", { id: "growing", items, metrics: `of ${items}` })]);
+  }
+  await runDurableObjectAlarm(queue);
+  await recorderOn(queue).record("scores", [rowOf("scores", { id: "growing", items: 5, metrics: "late" })]);
+  await runDurableObjectAlarm(queue);
+  const rows = await db.prepare("SELECT items, metrics FROM scores WHERE id = 'growing'").all();
+  expect(rows.results).toEqual([{ items: 10, metrics: "of 10" }]);
+});
+
 it("has a statement for each table that D1 accepts", async () => {
   for (const table of Object.keys(TABLES) as TableName[]) {
     await db.prepare(insertStatement(table)).bind("[]").run();
     const columns = await db.prepare(`SELECT name FROM pragma_table_info('${table}')`).all<{ name: string }>();
-    expect(columns.results.map(({ name }) => name).sort()).toEqual([...TABLES[table]].sort());
+    expect(columns.results.map(({ name }) => name).sort()).toEqual([...TABLES[table].columns].sort());
   }
 });
