@@ -4,7 +4,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { catalogueFile, evalFile, kernelsDir, root, tokenizersFile, weightsDir, workersDir } from "./build/paths.ts";
+import { catalogueFile, evalFile, kernelsDir, root, samplesFile, tokenizersFile, weightsDir, workersDir } from "./build/paths.ts";
 import { bundleWorker, workersFor } from "./build/workers.ts";
 
 interface Step {
@@ -28,6 +28,17 @@ const STEPS: readonly Step[] = [
       await writeFile(tokenizersFile, JSON.stringify(tokenizers));
       await writeFile(catalogueFile, JSON.stringify(catalogue));
       return `${catalogue.recipes.length} variants of ${catalogue.bases.map((base) => base.id).join(", ")}`;
+    },
+  },
+  {
+    name: "samples",
+    inputs: ["data", "src/scores", "scripts/build/samples.ts"],
+    outputs: [samplesFile],
+    async run() {
+      const { packSamples } = await import("./build/samples.ts");
+      const { packed, items } = await packSamples();
+      await writeFile(samplesFile, packed);
+      return `${items} items in ${packed.length} bytes`;
     },
   },
   {
@@ -75,6 +86,7 @@ const bundleSteps = (): Step[] =>
       "package-lock.json",
       "dist/catalogue.json",
       "dist/tokenizers.json",
+      "dist/samples.bin",
     ],
     outputs: [join(workersDir, worker.name)],
     async run() {

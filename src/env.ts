@@ -12,4 +12,8 @@ export interface GatewayEnv {
   /** Secret: the keys that clients may use, separated by commas. */
   readonly API_KEYS?: string;
   readonly REQUEST_DEADLINE_MS: string;
+  /** How the service measures its own scores; see wrangler.toml. */
+  readonly SCORES_ITEMS_PER_SLICE?: string;
+  readonly SCORES_ITEMS_PER_RUN?: string;
+  readonly SCORES_NULL_RATE?: string;
 }
