@@ -30,7 +30,7 @@ export async function conclude(run: Run, items: readonly MeasuredItem[], options
   const liftedAt = Math.max(0, ...past.map(({ lifted_at }) => lifted_at ?? 0));
   const compared = items.filter(({ discordant, measuredAt }) => discordant !== undefined && measuredAt > liftedAt);
   const discordant = compared.filter((item) => item.discordant).length;
-  const sameEngine = recorded.of(variant, variantDigest, task.id)?.engineDigest === engineDigest;
+  const sameEngine = recorded.of(variant, task.id)?.digests.engine === engineDigest;
   const evidence = logEvidence(
     compared.map((item) => item.discordant === true),
     { nullRate: sameEngine ? settings.nullRate : OTHER_ENGINE_RATE },

@@ -1,5 +1,5 @@
 // The door of what the service measures by itself.
-export { indexRecorded, type RecordedScore, type RecordedScores } from "./recorded.ts";
+export { createRecordedScores, type RecordedFile, type RecordedScore, type RecordedScores } from "./recorded.ts";
 export { createSamples } from "./samples.ts";
 export { createScoreboard, type Quarantine, type Quarantines, type Scoreboard } from "./scoreboard.ts";
 export { monitorSettings } from "./settings.ts";

@@ -1,27 +1,55 @@
-// Scores that are committed with the project, as the service needs them: what it compares served results with.
+// Scores that are committed with the project, as the build packs them for the gateway: what the API tells of variants, and what served
+// results are compared with.
 import type { ItemResult, Metrics } from "../metrics.ts";
 
 export interface RecordedScore {
   readonly variant: string;
-  readonly variantDigest: string;
-  readonly engine: string;
-  readonly engineDigest: string;
   readonly task: string;
-  readonly dataDigest: string;
-  readonly items: number;
+  /** The command that measures it again. */
+  readonly command: string;
+  /** When it was measured, ISO 8601. */
+  readonly recorded: string;
+  readonly digests: { readonly variant: string; readonly engine: string; readonly data: string };
   readonly metrics: Metrics;
+  /** Items. */
+  readonly count: number;
   /** By item number. */
   readonly results: ReadonlyMap<number, ItemResult>;
 }
 
+/** What the build writes to dist/scores.json: of each item's result the numbers, a row an item. */
+export type RecordedFile = readonly (Omit<RecordedScore, "results"> & {
+  readonly items: readonly number[];
+  readonly fields: readonly string[];
+  readonly rows: readonly (readonly number[])[];
+})[];
+
 export interface RecordedScores {
+  /** Of variants as they are now; a score of what a variant once was is none of it. */
   readonly all: readonly RecordedScore[];
-  /** The score of what a variant is now; undefined where none was recorded, or its digest has changed since. */
-  of(variant: string, variantDigest: string, task: string): RecordedScore | undefined;
+  of(variant: string, task: string): RecordedScore | undefined;
 }
 
-export function indexRecorded(all: readonly RecordedScore[]): RecordedScores {
-  const key = (...parts: readonly string[]): string => parts.join(" ");
-  const byKey = new Map(all.map((score) => [key(score.variant, score.variantDigest, score.task), score]));
-  return { all, of: (variant, digest, task) => byKey.get(key(variant, digest, task)) };
+/** @param digests of the variants as they are now, by id */
+export function createRecordedScores(file: RecordedFile, digests: ReadonlyMap<string, string>): RecordedScores {
+  const all = file.filter(({ variant, digests: { variant: digest } }) => digests.get(variant) === digest).map(unpack);
+  const byKey = new Map(all.map((score) => [`${score.variant} ${score.task}`, score]));
+  return { all, of: (variant, task) => byKey.get(`${variant} ${task}`) };
+}
+
+/** Results become objects when they are first asked for: most are not, in most isolates. */
+function unpack({ items, fields, rows, ...score }: RecordedFile[number]): RecordedScore {
+  let results: ReadonlyMap<number, ItemResult> | undefined;
+  return {
+    ...score,
+    get results() {
+      results ??= new Map(
+        items.map((item, i) => [
+          item,
+          Object.fromEntries(fields.map((field, j) => [field, rows[i]?.[j] ?? Number.NaN])),
+        ]),
+      );
+      return results;
+    },
+  };
 }

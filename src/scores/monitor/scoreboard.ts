@@ -2,7 +2,7 @@
 // quarantine because the two do not agree. Without D1 the recorded ones remain.
 import type { Replica } from "../../replica/protocol.ts";
 import type { Catalogue } from "../../variants/catalogue.ts";
-import { variantDigest } from "../../variants/digest.ts";
+import { digestsOf } from "../../variants/digest.ts";
 import { createCached } from "./cached.ts";
 import type { RecordedScores } from "./recorded.ts";
 import { latestRuns, quarantines, type RunRow } from "./store.ts";
@@ -46,7 +46,7 @@ const QUARANTINE_WAIT_MS = 100;
 const NONE: Quarantines = new Map();
 
 export function createScoreboard({ catalogue, recorded, db, replicaOf, now, log }: ScoreboardOptions): Scoreboard {
-  const digests = new Map([...catalogue].map(([id, { plan }]) => [id, variantDigest(plan)]));
+  const digests = digestsOf(catalogue);
   const database = (): D1Database => {
     if (!db) throw new Error("no D1 database is bound");
     return db;

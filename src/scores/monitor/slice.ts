@@ -148,9 +148,9 @@ async function measureItem(run: Run, item: number, options: MonitorOptions): Pro
   const reply = await options.replicaOf(plan.base.id).measure({ variant: recipe.id, requests: ready.requests });
   if (reply.state === "busy" || reply.digest !== run.engineDigest) return undefined;
   const result = reply.state === "measured" ? ready.read(reply.answers) : undefined;
-  const record = options.recorded.of(recipe.id, run.variantDigest, run.task.id);
-  const before = record?.dataDigest === run.sample.dataDigest ? record.results.get(item) : undefined;
-  const sameEngine = record?.engineDigest === run.engineDigest;
+  const record = options.recorded.of(recipe.id, run.task.id);
+  const before = record?.digests.data === run.sample.dataDigest ? record.results.get(item) : undefined;
+  const sameEngine = record?.digests.engine === run.engineDigest;
   const measuredAt = options.now();
   return {
     item,
