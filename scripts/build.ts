@@ -4,7 +4,17 @@ import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { catalogueFile, evalFile, kernelsDir, root, samplesFile, tokenizersFile, weightsDir, workersDir } from "./build/paths.ts";
+import {
+  catalogueFile,
+  evalFile,
+  kernelsDir,
+  recordedFile,
+  root,
+  samplesFile,
+  tokenizersFile,
+  weightsDir,
+  workersDir,
+} from "./build/paths.ts";
 import { bundleWorker, workersFor } from "./build/workers.ts";
 
 interface Step {
@@ -31,14 +41,17 @@ const STEPS: readonly Step[] = [
     },
   },
   {
-    name: "samples",
-    inputs: ["data", "src/scores", "scripts/build/samples.ts"],
-    outputs: [samplesFile],
+    name: "scores",
+    inputs: ["data", "scores", "src/scores", "scripts/build", "scripts/eval", "package-lock.json"],
+    outputs: [samplesFile, recordedFile],
     async run() {
       const { packSamples } = await import("./build/samples.ts");
+      const { packRecorded } = await import("./build/recorded.ts");
       const { packed, items } = await packSamples();
+      const recorded = await packRecorded();
       await writeFile(samplesFile, packed);
-      return `${items} items in ${packed.length} bytes`;
+      await writeFile(recordedFile, JSON.stringify(recorded));
+      return `${recorded.length} recorded, ${items} items to measure again`;
     },
   },
   {
@@ -87,6 +100,7 @@ const bundleSteps = (): Step[] =>
       "dist/catalogue.json",
       "dist/tokenizers.json",
       "dist/samples.bin",
+      "dist/scores.json",
     ],
     outputs: [join(workersDir, worker.name)],
     async run() {
@@ -109,7 +123,7 @@ async function digestOf(inputs: readonly string[]): Promise<string> {
       lines.push(`${relative(root, path)} ${content}`);
     }
   };
-  for (const input of inputs) await walk(join(root, input));
+  for (const input of inputs) if (existsSync(join(root, input))) await walk(join(root, input));
   return sha256(lines.join("\n"));
 }
 

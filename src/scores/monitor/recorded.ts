@@ -1,21 +1,13 @@
 // Scores that are committed with the project, as the build packs them for the gateway: what the API tells of variants, and what served
 // results are compared with.
-import type { ItemResult, Metrics } from "../metrics.ts";
+import type { ItemResult } from "../metrics.ts";
+import type { RecordedScore as CommittedScore } from "../recorded.ts";
 
-export interface RecordedScore {
-  readonly variant: string;
-  readonly task: string;
-  /** The command that measures it again. */
-  readonly command: string;
-  /** When it was measured, ISO 8601. */
-  readonly recorded: string;
-  readonly digests: { readonly variant: string; readonly engine: string; readonly data: string };
-  readonly metrics: Metrics;
-  /** Items. */
-  readonly count: number;
-  /** By item number. */
-  readonly results: ReadonlyMap<number, ItemResult>;
-}
+/** A recorded score as the service needs it. */
+export type RecordedScore = Pick<
+  CommittedScore,
+  "variant" | "task" | "command" | "recorded" | "digests" | "metrics" | "count" | "results"
+>;
 
 /** What the build writes to dist/scores.json: of each item's result the numbers, a row an item. */
 export type RecordedFile = readonly (Omit<RecordedScore, "results"> & {

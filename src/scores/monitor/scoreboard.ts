@@ -2,9 +2,9 @@
 // quarantine because the two do not agree. Without D1 the recorded ones remain.
 import type { Replica } from "../../replica/protocol.ts";
 import type { Catalogue } from "../../variants/catalogue.ts";
-import { digestsOf } from "../../variants/digest.ts";
+import { variantDigest } from "../digest.ts";
 import { createCached } from "./cached.ts";
-import type { RecordedScores } from "./recorded.ts";
+import { createRecordedScores, type RecordedFile, type RecordedScores } from "./recorded.ts";
 import { latestRuns, quarantines, type RunRow } from "./store.ts";
 
 export interface Quarantine {
@@ -31,7 +31,7 @@ export interface Scoreboard {
 
 export interface ScoreboardOptions {
   readonly catalogue: Catalogue;
-  readonly recorded: RecordedScores;
+  readonly recorded: RecordedFile;
   readonly db: D1Database | undefined;
   replicaOf(baseId: string): Replica;
   now(): number;
@@ -46,7 +46,7 @@ const QUARANTINE_WAIT_MS = 100;
 const NONE: Quarantines = new Map();
 
 export function createScoreboard({ catalogue, recorded, db, replicaOf, now, log }: ScoreboardOptions): Scoreboard {
-  const digests = digestsOf(catalogue);
+  const digests = new Map([...catalogue].map(([id, { plan }]) => [id, variantDigest(plan)]));
   const database = (): D1Database => {
     if (!db) throw new Error("no D1 database is bound");
     return db;
@@ -90,7 +90,7 @@ export function createScoreboard({ catalogue, recorded, db, replicaOf, now, log 
   });
 
   return {
-    recorded,
+    recorded: createRecordedScores(recorded, digests),
     digests,
     served: served.get,
     loadQuarantines: async (waitUntil) => (await quarantined.get(waitUntil)) ?? NONE,

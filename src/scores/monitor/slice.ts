@@ -6,7 +6,7 @@ import type { Replica } from "../../replica/protocol.ts";
 import type { Tokenizer } from "../../tokenizer/index.ts";
 import type { BaseModel } from "../../variants/base.ts";
 import type { Catalogue, Variant } from "../../variants/catalogue.ts";
-import { variantDigest } from "../../variants/digest.ts";
+import { variantDigest } from "../digest.ts";
 import type { Task } from "../task.ts";
 import { TASKS } from "../tasks/index.ts";
 import { createTaskTools } from "../tools.ts";
@@ -66,7 +66,6 @@ const LOADING_MS = 60_000;
  */
 export async function measureSlice(options: MonitorOptions): Promise<number> {
   const { settings, recorder, now } = options;
-  if (settings.itemsPerSlice === 0) return 0;
   const run = await nextRun(options);
   if (!run) return 0;
   const done = await itemsOf(options.db, run.id);
@@ -104,19 +103,17 @@ async function nextRun(options: MonitorOptions): Promise<Run | undefined> {
         const task = TASKS.get(monitored.id);
         if (!task) throw new Error(`${monitored.id} is not a task`);
         const sample = await samples.of(task);
-        const key = [variant.recipe.id, digest, status.digest, task.id, sample.dataDigest] as const;
+        const what = [variant.recipe.id, digest, status.digest, task.id, task.version, sample.dataDigest];
+        const key = createHash("sha256").update(what.join("\n")).digest("hex").slice(0, 24);
         const last = rows
-          .filter(
-            (row) =>
-              [row.variant, row.variant_digest, row.engine_digest, row.task, row.data_digest].join() === key.join(),
-          )
+          .filter((row) => row.id.startsWith(`${key}-`))
           .sort((a, b) => a.number - b.number)
           .at(-1);
         const number = last ? last.number + last.finished : 0;
         const total = Math.min(settings.itemsPerRun, sample.items.length);
         const share = last && !last.finished ? last.items / total : 0;
         if (next && (next.run.number < number || (next.run.number === number && next.share <= share))) continue;
-        const id = `${createHash("sha256").update(key.join("\n")).digest("hex").slice(0, 24)}-${number}`;
+        const id = `${key}-${number}`;
         const engine = { engine: status.engine, engineDigest: status.digest };
         next = {
           run: { id, number, variant, variantDigest: digest, ...engine, task, monitored, sample, total },
