@@ -49,7 +49,7 @@ function wire(env: GatewayEnv): Gateway {
   const replicaOf = (baseId: string): Replica => env.REPLICA.getByName(baseId);
   const shared = { catalogue, replicaOf, tokenizerOf, db: env.DB, now: Date.now, log };
   const scores = createScoreboard({ ...shared, recorded: recordedJson as RecordedFile });
-  const recorder = createRecorder({ queue: env.RECORDS.getByName("records"), log });
+  const recorder = createRecorder({ queue: () => env.RECORDS.getByName("records"), log });
   return {
     app: createApp({ catalogue, replicaOf, tokenizerOf, scores, apiKeys: env.API_KEYS ?? "", deadlineMs }),
     monitor: createMonitor({ ...shared, scores, recorder, samples, settings: monitorSettings(env) }),

@@ -21,7 +21,8 @@ export interface RecordQueue {
 }
 
 export interface RecorderOptions {
-  readonly queue: RecordQueue;
+  /** Finds the queue anew for each event: in Workers, a stub belongs to the event in which it was made. */
+  queue(): RecordQueue;
   /** Receives an entry when rows are lost. */
   readonly log: (entry: object) => void;
 }
@@ -31,7 +32,7 @@ export function createRecorder({ queue, log }: RecorderOptions): Recorder {
     async record(table, rows) {
       if (rows.length === 0) return;
       try {
-        const lost = await queue.add(rows.map((row) => ({ table, json: JSON.stringify(row) })));
+        const lost = await queue().add(rows.map((row) => ({ table, json: JSON.stringify(row) })));
         if (lost > 0) log({ event: "records_lost", table, rows: lost, message: "the queue is full: D1 has been away" });
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);

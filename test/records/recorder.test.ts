@@ -36,7 +36,7 @@ const stored = async (like: string): Promise<string[]> =>
   );
 const queueOf = (name: string): DurableObjectStub<RecordQueueObject> => env.RECORDS.getByName(name);
 const recorderOn = (queue: DurableObjectStub<RecordQueueObject>) =>
-  createRecorder({ queue: queue as never, log: (entry) => void logged.push(entry as Record<string, unknown>) });
+  createRecorder({ queue: () => queue as never, log: (entry) => void logged.push(entry as Record<string, unknown>) });
 
 type Hurdle = "away" | "stored, but the acknowledgement is lost" | "there";
 
@@ -164,7 +164,7 @@ describe("the recorder", () => {
     await recorderOn(queueOf("empty")).record("items", [{ ...item("long"), result: "x".repeat(70_000) }]);
     expect(logged.at(-1)).toMatchObject({ event: "records_lost", table: "items", rows: 1 });
     const gone = { add: () => Promise.reject(new Error("the object is gone")) };
-    await createRecorder({ queue: gone, log: (entry) => void logged.push(entry as never) }).record("items", [
+    await createRecorder({ queue: () => gone, log: (entry) => void logged.push(entry as never) }).record("items", [
       item("x"),
     ]);
     expect(logged.at(-1)).toMatchObject({ event: "records_lost", rows: 1, message: "the object is gone" });
