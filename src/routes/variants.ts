@@ -1,6 +1,7 @@
 // GET /v1/variants and GET /v1/variants/{id}: what each variant is made of, costs and scores.
 import { createRoute, z } from "@hono/zod-openapi";
 import { ApiError, errorResponses } from "../openai/index.ts";
+import { variantDigest } from "../scores/index.ts";
 import type { Variant } from "../variants/catalogue.ts";
 import { onnxRecipeSchema, slotRecipeSchema } from "../variants/recipe.ts";
 import { bearer } from "./bearer.ts";
@@ -67,7 +68,7 @@ export const addVariantRoutes: AddRoutes = (app, { catalogue, scores }) => {
   const describe = ({ recipe, plan }: Variant, all: readonly Score[]): z.infer<typeof variantSchema> => ({
     id: recipe.id,
     object: "variant",
-    digest: scores.digests.get(recipe.id) ?? "",
+    digest: variantDigest(plan),
     recipe,
     plan: {
       base_digest: plan.base.digest,

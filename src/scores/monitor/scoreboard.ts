@@ -19,8 +19,6 @@ type WaitUntil = (promise: Promise<unknown>) => void;
 
 export interface Scoreboard {
   readonly recorded: RecordedScores;
-  /** Digests of the variants as they are now, by id. */
-  readonly digests: ReadonlyMap<string, string>;
   /** Of each variant and task the last finished run, or else the one under way; undefined when D1 cannot be reached. */
   served(waitUntil: WaitUntil): Promise<readonly RunRow[] | undefined>;
   /** Reads the quarantined variants if what is known is old; waits only where nothing is known. Never rejects. */
@@ -91,7 +89,6 @@ export function createScoreboard({ catalogue, recorded, db, replicaOf, now, log 
 
   return {
     recorded: createRecordedScores(recorded, digests),
-    digests,
     served: served.get,
     loadQuarantines: async (waitUntil) => (await quarantined.get(waitUntil)) ?? NONE,
     quarantinedVariants: () => quarantined.last ?? NONE,
