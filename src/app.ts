@@ -6,7 +6,15 @@ import { requestId } from "hono/request-id";
 import { matchedRoutes } from "hono/route";
 import { createAuthorizationCheck } from "./access/index.ts";
 import { ApiError, errorResponse } from "./openai/index.ts";
-import { type App, type AppEnv, addRoutes, type GatewayDeps, reportError } from "./routes/index.ts";
+import {
+  type App,
+  type AppEnv,
+  addRoutes,
+  type GatewayDeps,
+  reportError,
+  WARNING_HEADER,
+  warnOfQuarantine,
+} from "./routes/index.ts";
 import { consoleLog } from "./telemetry/index.ts";
 
 /** `log`, `now` and `newId` have defaults; a test sets them. */
@@ -44,7 +52,7 @@ export function createApp(options: AppOptions): App {
     cors({
       origin: "*",
       allowMethods: ["GET", "HEAD", "POST", "OPTIONS"],
-      exposeHeaders: ["x-request-id", "openai-processing-ms", "retry-after", "x-should-retry"],
+      exposeHeaders: ["x-request-id", "openai-processing-ms", "retry-after", "x-should-retry", WARNING_HEADER],
       maxAge: 86_400,
     }),
   );
@@ -52,6 +60,7 @@ export function createApp(options: AppOptions): App {
     checkAuthorization(c.req.header("authorization"));
     await next();
   });
+  app.use("/v1/*", warnOfQuarantine(deps.scores));
 
   addRoutes(app, deps);
 

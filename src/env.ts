@@ -1,10 +1,19 @@
 // Bindings and variables of the gateway Worker, as wrangler.toml has them.
+import type { RecordQueue } from "./records/index.ts";
 import type { Replica } from "./replica/protocol.ts";
 
 export interface GatewayEnv {
   /** The replica Worker's Durable Objects, named by base model. */
   readonly REPLICA: { getByName(name: string): Replica };
+  /** Scores and decisions; a gateway without it answers, and keeps no records. */
+  readonly DB?: D1Database;
+  /** The queue of records that wait for D1. */
+  readonly RECORDS: { getByName(name: string): RecordQueue };
   /** Secret: the keys that clients may use, separated by commas. */
   readonly API_KEYS?: string;
   readonly REQUEST_DEADLINE_MS: string;
+  /** How the service measures its own scores; see wrangler.toml. */
+  readonly SCORES_ITEMS_PER_SLICE?: string;
+  readonly SCORES_ITEMS_PER_RUN?: string;
+  readonly SCORES_NULL_RATE?: string;
 }

@@ -6,8 +6,9 @@ import { compileCatalogue } from "../variants/catalogue.ts";
 import type { CatalogueFile } from "../variants/catalogue-file.ts";
 import { type EngineKind, engineFor, type LoadingEngine, type ReplicaEnv } from "./engine.ts";
 import { type StreamedGeneration, streamGeneration } from "./generation.ts";
+import { measureItem } from "./measure.ts";
 import { createPace } from "./pace.ts";
-import type { GenerateRequest, Replica, ReplicaStatus } from "./protocol.ts";
+import type { GenerateRequest, MeasureReply, MeasureRequest, Replica, ReplicaStatus } from "./protocol.ts";
 
 /** Sequences that one engine steps together. */
 const MAX_RUNNING = 4;
@@ -78,11 +79,16 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
       );
     }
 
-    async #ready({ variant }: GenerateRequest) {
+    async measure(request: MeasureRequest): Promise<MeasureReply> {
+      const { plan, engine, batcher } = await this.#ready(request);
+      return measureItem({ plan, engine, batcher, requests: request.requests });
+    }
+
+    async #ready({ variant }: GenerateRequest | MeasureRequest) {
       const plan = catalogue.get(variant)?.plan;
       if (!plan) throw new Error(`this replica does not serve ${variant}`);
       const engine = await load(plan.base.id, this.env).engine;
-      return { plan, batcher: batcherOf(engine, kind) };
+      return { plan, engine, batcher: batcherOf(engine, kind) };
     }
   };
 }

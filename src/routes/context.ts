@@ -4,6 +4,7 @@ import type { Context } from "hono";
 import type { RequestIdVariables } from "hono/request-id";
 import { ApiError, ClientGoneError, toApiError } from "../openai/index.ts";
 import type { Replica } from "../replica/protocol.ts";
+import type { Scoreboard } from "../scores/monitor/index.ts";
 import type { Log, RequestRecord } from "../telemetry/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import type { BaseModel } from "../variants/base.ts";
@@ -14,6 +15,8 @@ export interface GatewayDeps {
   /** The replica that holds a base model. */
   replicaOf(baseId: string): Replica;
   tokenizerOf(base: BaseModel): Tokenizer;
+  /** What was measured of the variants, and which are under quarantine. */
+  readonly scores: Scoreboard;
   /** Keys that clients may use, separated by commas. */
   readonly apiKeys: string;
   /** A reply that has not ended after this long is stopped. */

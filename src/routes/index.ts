@@ -5,10 +5,20 @@ import type { AddRoutes } from "./context.ts";
 import { addDescriptionRoutes } from "./description.ts";
 import { addHealthRoutes } from "./health.ts";
 import { addModelRoutes } from "./models.ts";
+import { addScoreRoutes } from "./scores.ts";
+import { addVariantRoutes } from "./variants.ts";
 
 export { type App, type AppEnv, type GatewayDeps, reportError } from "./context.ts";
+export { WARNING_HEADER, warnOfQuarantine } from "./warning.ts";
 
-const ROUTES: readonly AddRoutes[] = [addChatRoutes, addModelRoutes, addHealthRoutes, addDescriptionRoutes];
+const ROUTES: readonly AddRoutes[] = [
+  addChatRoutes,
+  addModelRoutes,
+  addVariantRoutes,
+  addScoreRoutes,
+  addHealthRoutes,
+  addDescriptionRoutes,
+];
 
 export const addRoutes: AddRoutes = (app, deps) => {
   describeBearer(app);

@@ -2,7 +2,18 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { createApp } from "../../src/app.ts";
 import { errorEnvelopeSchema } from "../../src/openai/index.ts";
-import { catalogue, errorOf, KEY, ready, saying, sharedTokenizer, standIn, testGateway, USER } from "./gateway.ts";
+import {
+  catalogue,
+  errorOf,
+  KEY,
+  noScores,
+  ready,
+  saying,
+  sharedTokenizer,
+  standIn,
+  testGateway,
+  USER,
+} from "./gateway.ts";
 
 describe("models", () => {
   const costs = z.strictObject({
@@ -106,6 +117,7 @@ describe("the description", () => {
       catalogue,
       replicaOf: () => standIn([]),
       tokenizerOf: sharedTokenizer,
+      scores: noScores,
       apiKeys: KEY,
       deadlineMs: 1,
     };

@@ -2,6 +2,7 @@
 import catalogueJson from "../../dist/catalogue.json";
 import { type AppOptions, createApp } from "../../src/app.ts";
 import type { Frame, GenerateRequest, Replica, ReplicaStatus } from "../../src/replica/protocol.ts";
+import { createScoreboard } from "../../src/scores/monitor/index.ts";
 import type { FailureRecord, RequestRecord } from "../../src/telemetry/index.ts";
 import { createTokenizer, type Tokenizer } from "../../src/tokenizer/index.ts";
 import { compileCatalogue } from "../../src/variants/catalogue.ts";
@@ -36,6 +37,7 @@ export function standIn(script: Script | ((request: GenerateRequest) => Script),
     cancelled: 0,
     status: async () => status(),
     switchVariant: async () => false,
+    measure: async () => ({ state: "busy" }),
     async generate(request) {
       self.requests.push(request);
       const steps = [...(typeof script === "function" ? script(request) : script)];
@@ -79,6 +81,16 @@ export const saying = async (text: string): Promise<Script> => [
 export const KEY = "sk-test-one";
 export const USER = [{ role: "user", content: "Hi" }];
 
+/** What a gateway without a database knows of scores: nothing. */
+export const noScores = createScoreboard({
+  catalogue,
+  recorded: [],
+  db: undefined,
+  replicaOf: () => standIn([]),
+  now: Date.now,
+  log: () => {},
+});
+
 export interface TestGateway {
   /** Sends a request with the key, unless `headers` has another authorization (or an empty one, for none). */
   fetch(path: string, init?: RequestInit): Promise<Response>;
@@ -102,6 +114,7 @@ export function testGateway(
     catalogue,
     replicaOf: () => replica,
     tokenizerOf: sharedTokenizer,
+    scores: noScores,
     apiKeys: `${KEY},sk-test-two`,
     deadlineMs: 10_000,
     log: { request: (record) => records.push({ ...record }), failure: (failure) => failures.push(failure) },
