@@ -12,7 +12,7 @@ beforeAll(async () => {
   const migrate = "node_modules/wrangler/bin/wrangler.js d1 migrations apply DB --local".split(" ");
   execFileSync(process.execPath, migrate, { cwd: root, env: { ...process.env, ...quietWrangler }, stdio: "pipe" });
   const port = await freePort();
-  server = await startServer(wranglerDevCommand(port, "--var", "REQUEST_DEADLINE_MS:2000"), port);
+  server = await startServer(wranglerDevCommand(port, "--var", "REQUEST_DEADLINE_MS:4000"), port);
 });
 afterAll(async () => {
   server.process.kill("SIGTERM");
