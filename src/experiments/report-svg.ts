@@ -6,19 +6,20 @@ const WIDTH = 720;
 const PANEL = { height: 250, top: 48, bottom: 46, left: 72, right: 110 };
 
 const STYLE = `
-  svg { --ink: #24292f; --soft: #6e7781; --line: #d0d7de; --band: #8c959f; --paper: #ffffff; font: 12px system-ui, sans-serif; }
-  @media (prefers-color-scheme: dark) { svg { --ink: #e6edf3; --soft: #9198a1; --line: #3d444d; --band: #9198a1; --paper: #0d1117; } }
-  .paper { fill: var(--paper); } .band { fill: var(--band); fill-opacity: 0.35; } text { fill: var(--soft); }
-  .estimate { fill: none; stroke: var(--ink); stroke-width: 1.5; } .grid { stroke: var(--line); } .zero { stroke: var(--ink); }
-  .margin { stroke: var(--ink); stroke-dasharray: 5 4; } .heading { fill: var(--ink); font-weight: 600; font-size: 14px; }
+  .report { --ink: #24292f; --soft: #6e7781; --line: #d0d7de; --band: #8c959f; --paper: #ffffff; font: 12px system-ui, sans-serif; }
+  @media (prefers-color-scheme: dark) { .report { --ink: #e6edf3; --soft: #9198a1; --line: #3d444d; --band: #9198a1; --paper: #0d1117; } }
+  .report .paper { fill: var(--paper); } .report .band { fill: var(--band); fill-opacity: 0.35; } .report text { fill: var(--soft); }
+  .report .estimate { fill: none; stroke: var(--ink); stroke-width: 1.5; } .report .grid { stroke: var(--line); } .report .zero { stroke: var(--ink); }
+  .report .margin { stroke: var(--ink); stroke-dasharray: 5 4; } .report text.heading { fill: var(--ink); font-weight: 600; font-size: 14px; }
 `;
 
 /** An SVG with one panel per comparison. */
 export function reportSvg({ experiment, epoch, metrics }: Results): string {
+  const id = `report-${escapeXml(experiment)}`;
   const height = Math.max(1, metrics.length) * PANEL.height;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-labelledby="title description">
-<title id="title">Experiment ${escape(experiment)}, epoch ${epoch}: confidence sequences</title>
-<desc id="description">${escape(metrics.map(describe).join(" ") || "Nothing was measured.")}</desc>
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" class="report" role="img" aria-labelledby="${id}-title ${id}-description">
+<title id="${id}-title">Experiment ${escapeXml(experiment)}, epoch ${epoch}: confidence sequences</title>
+<desc id="${id}-description">${escapeXml(metrics.map(describe).join(" ") || "Nothing was measured.")}</desc>
 <style>${STYLE}</style>
 <rect class="paper" width="${WIDTH}" height="${height}"/>
 ${metrics.map((result, index) => panel(result, index)).join("\n")}
@@ -58,7 +59,7 @@ function panel(result: MetricResult, index: number): string {
     (tick) => `<text x="${x(tick)}" y="${inner.height + 18}" text-anchor="middle">${tick.toLocaleString("en")}</text>`,
   );
   return `<g transform="translate(${PANEL.left} ${index * PANEL.height + PANEL.top})">
-<text class="heading" x="0" y="-24">${escape(`${metric}: ${treatment} against ${control}: ${verdict}`)}</text>
+<text class="heading" x="0" y="-24">${escapeXml(`${metric}: ${treatment} against ${control}: ${verdict}`)}</text>
 <text x="0" y="-8">difference${is_log ? " of logarithms (0.1 is about 10 %)" : ""}, positive is better</text>
 ${yTicks.join("")}${xTicks.join("")}
 <text x="${inner.width / 2}" y="${inner.height + 36}" text-anchor="middle">units observed</text>
@@ -89,5 +90,5 @@ function ticks(low: number, high: number): readonly number[] {
 
 const edge = (limit: number | null): string => (limit === null ? "no limit yet" : figure(limit));
 const round = (value: number): number => Math.round(value * 10) / 10;
-const escape = (text: string): string =>
+const escapeXml = (text: string): string =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
