@@ -79,9 +79,9 @@ function bounds({ margin, series }: MetricResult): readonly [number, number] {
   return [low - room, high + room];
 }
 
-/** Three to eight round numbers from `low` to `high`. */
+/** Up to six round numbers from `low` to `high`. */
 function ticks(low: number, high: number): readonly number[] {
-  const rough = (high - low) / 4;
+  const rough = (high - low) / 5;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough)!;
   const first = Math.ceil(low / step);

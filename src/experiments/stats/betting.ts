@@ -10,8 +10,8 @@ import type { Evidence, Interval } from "./interval.ts";
  */
 export const BETS: readonly number[] = Array.from({ length: 8 }, (_, k) => 0.96 * 2 ** -k);
 
-/** Bisections of a limit at one look: it is known to the range times 2^-20, and the side that is rejected for sure is given. */
-const BISECTIONS = 20;
+/** A limit is found by bisection, to this share of the range; what is given is rejected for sure. */
+const PRECISION = 2 ** -14;
 
 export interface MeanSequenceOptions {
   /** Probability that the interval ever misses the mean. */
@@ -28,7 +28,7 @@ export interface MeanSequence extends Evidence {
    * seen, and lie at or beyond the range.
    */
   observe(value: number, low: number, high: number): void;
-  /** The intersection of all intervals up to now. It looks at all observations: call it when somebody looks, not at each step. */
+  /** The intersection of the intervals of all times up to now. It goes through all observations: call it when somebody looks. */
   interval(): Interval;
   /** About how many more observations like those seen are needed to tell on which side of the threshold the mean lies; 0 when told. */
   needed(threshold: number): number;
@@ -66,19 +66,17 @@ export function createMeanSequence({ alpha, range, thresholds = [] }: MeanSequen
   let total = 0;
   let { lower, upper } = range;
 
-  /** Whether all observations together make a gambler on that side rich against the candidate. */
+  /** Whether a gambler on that side was ever rich against the candidate. */
   function rejects(candidate: number, side: Side): boolean {
     const wealth = new Float64Array(BETS.length).fill(1);
-    let sum = 0;
-    for (let i = 0; i < values.length; i++) sum = play(wealth, candidate, side, values[i]!, lows[i]!, highs[i]!);
-    return sum >= fortune;
+    return values.some((value, i) => play(wealth, candidate, side, value, lows[i]!, highs[i]!) >= fortune);
   }
 
   /** Moves a limit from a rejected place towards `to`, as far as candidates are rejected. */
   function push(from: number, to: number, side: Side): number {
     let rejected = from;
     let open = to;
-    const finest = (range.upper - range.lower) * 2 ** -BISECTIONS;
+    const finest = (range.upper - range.lower) * PRECISION;
     while (Math.abs(open - rejected) > finest) {
       const middle = (rejected + open) / 2;
       if (rejects(middle, side)) rejected = middle;
