@@ -1,0 +1,94 @@
+// Results as a picture: for each treatment and metric how the limits closed in over the units, beside the lines that make the verdict.
+import type { MetricResult, Results } from "./analysis.ts";
+import { figure } from "./report.ts";
+
+const WIDTH = 720;
+const PANEL = { height: 250, top: 48, bottom: 46, left: 72, right: 110 };
+
+const STYLE = `
+  .report { --ink: #24292f; --soft: #6e7781; --line: #d0d7de; --band: #8c959f; --paper: #ffffff; font: 12px system-ui, sans-serif; }
+  @media (prefers-color-scheme: dark) { .report { --ink: #e6edf3; --soft: #9198a1; --line: #3d444d; --band: #9198a1; --paper: #0d1117; } }
+  .report .paper { fill: var(--paper); } .report .band { fill: var(--band); fill-opacity: 0.35; } .report text { fill: var(--soft); }
+  .report .estimate { fill: none; stroke: var(--ink); stroke-width: 1.5; } .report .grid { stroke: var(--line); } .report .zero { stroke: var(--ink); }
+  .report .margin { stroke: var(--ink); stroke-dasharray: 5 4; } .report text.heading { fill: var(--ink); font-weight: 600; font-size: 14px; }
+`;
+
+/** An SVG with one panel per comparison. */
+export function reportSvg({ experiment, epoch, metrics }: Results): string {
+  const id = `report-${escapeXml(experiment)}`;
+  const height = Math.max(1, metrics.length) * PANEL.height;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" class="report" role="img" aria-labelledby="${id}-title ${id}-description">
+<title id="${id}-title">Experiment ${escapeXml(experiment)}, epoch ${epoch}: confidence sequences</title>
+<desc id="${id}-description">${escapeXml(metrics.map(describe).join(" ") || "Nothing was measured.")}</desc>
+<style>${STYLE}</style>
+<rect class="paper" width="${WIDTH}" height="${height}"/>
+${metrics.map((result, index) => panel(result, index)).join("\n")}
+</svg>
+`;
+}
+
+function describe({ title, metric, treatment, control, verdict, margin, series }: MetricResult): string {
+  const last = series.at(-1);
+  const limits = last
+    ? `between ${edge(last.lower)} and ${edge(last.upper)} after ${last.units} units`
+    : "not measured yet";
+  return `${title} (${metric}), ${treatment} against ${control}: the difference is ${limits}; with a margin of ${figure(margin)}: ${verdict}.`;
+}
+
+function panel(result: MetricResult, index: number): string {
+  const { metric, treatment, control, margin, verdict, is_log, series } = result;
+  const inner = { width: WIDTH - PANEL.left - PANEL.right, height: PANEL.height - PANEL.top - PANEL.bottom };
+  const units = Math.max(1, series.at(-1)?.units ?? 1);
+  const [low, high] = bounds(result);
+  const x = (at: number): number => round((at / units) * inner.width);
+  // Limits beyond the picture end at its edge.
+  const y = (at: number | null, none: number): number =>
+    round((1 - (Math.min(Math.max(at ?? none, low), high) - low) / (high - low)) * inner.height);
+  const upper = series.map((point) => `${x(point.units)},${y(point.upper, high)}`);
+  const lower = series.map((point) => `${x(point.units)},${y(point.lower, low)}`).reverse();
+  const estimate = series.flatMap(({ units, estimate }) =>
+    estimate === null ? [] : [`${x(units)},${y(estimate, 0)}`],
+  );
+  const across = (at: number, kind: string, label: string): string =>
+    `<line class="${kind}" x1="0" x2="${inner.width}" y1="${y(at, 0)}" y2="${y(at, 0)}"/><text x="${inner.width + 6}" y="${y(at, 0) + 4}">${label}</text>`;
+  const yTicks = ticks(low, high).map(
+    (tick) =>
+      `<line class="grid" x1="0" x2="${inner.width}" y1="${y(tick, 0)}" y2="${y(tick, 0)}"/><text x="-8" y="${y(tick, 0) + 4}" text-anchor="end">${figure(tick)}</text>`,
+  );
+  const xTicks = ticks(0, units).map(
+    (tick) => `<text x="${x(tick)}" y="${inner.height + 18}" text-anchor="middle">${tick.toLocaleString("en")}</text>`,
+  );
+  return `<g transform="translate(${PANEL.left} ${index * PANEL.height + PANEL.top})">
+<text class="heading" x="0" y="-24">${escapeXml(`${metric}: ${treatment} against ${control}: ${verdict}`)}</text>
+<text x="0" y="-8">difference${is_log ? " of logarithms (0.1 is about 10 %)" : ""}, positive is better</text>
+${yTicks.join("")}${xTicks.join("")}
+<text x="${inner.width / 2}" y="${inner.height + 36}" text-anchor="middle">units observed</text>
+<polygon class="band" points="${[...upper, ...lower].join(" ")}"/>
+<polyline class="estimate" points="${estimate.join(" ")}"/>
+${across(0, "zero", "no difference")}
+${across(-margin, "margin", "accepted loss")}
+</g>`;
+}
+
+/** The part of the axis that shows the last limits, both lines, and something of the way there. */
+function bounds({ margin, series }: MetricResult): readonly [number, number] {
+  const last = series.at(-1);
+  const shown = [0, -margin, last?.lower, last?.upper, last?.estimate].filter((value) => typeof value === "number");
+  const [low, high] = [Math.min(...shown), Math.max(...shown)];
+  const room = (high - low) * 0.5;
+  return [low - room, high + room];
+}
+
+/** Up to six round numbers from `low` to `high`. */
+function ticks(low: number, high: number): readonly number[] {
+  const rough = (high - low) / 5;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough)!;
+  const first = Math.ceil(low / step);
+  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, k) => (first + k) * step);
+}
+
+const edge = (limit: number | null): string => (limit === null ? "no limit yet" : figure(limit));
+const round = (value: number): number => Math.round(value * 10) / 10;
+const escapeXml = (text: string): string =>
+  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
