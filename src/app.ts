@@ -6,18 +6,28 @@ import { requestId } from "hono/request-id";
 import { matchedRoutes } from "hono/route";
 import { createAuthorizationCheck } from "./access/index.ts";
 import { ApiError, errorResponse } from "./openai/index.ts";
-import { type App, type AppEnv, addRoutes, type GatewayDeps, reportError } from "./routes/index.ts";
+import { type App, type AppEnv, addRoutes, type GatewayDeps, ROUTING_HEADERS, reportError } from "./routes/index.ts";
+import { createRouter, type RouterOptions } from "./routing/index.ts";
 import { consoleLog } from "./telemetry/index.ts";
 
 /** `log`, `now` and `newId` have defaults; a test sets them. */
-export type AppOptions = Omit<GatewayDeps, "log" | "now" | "newId"> &
-  Partial<Pick<GatewayDeps, "log" | "now" | "newId">>;
+export interface AppOptions
+  extends Omit<GatewayDeps, "log" | "now" | "newId" | "router">,
+    Partial<Pick<GatewayDeps, "log" | "now" | "newId">> {
+  readonly routing: Pick<RouterOptions, "store" | "qualities" | "quarantined" | "quantile">;
+}
 
 const METHODS = ["GET", "POST"] as const;
 const ALL = "ALL";
 
 export function createApp(options: AppOptions): App {
-  const deps: GatewayDeps = { log: consoleLog, now: Date.now, newId: randomId, ...options };
+  const { routing, ...given } = options;
+  const basics = { log: consoleLog, now: Date.now, newId: randomId, ...given };
+  const onAway = (error: unknown): void => {
+    const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
+    basics.log.failure({ requestId: "routing", name, message: `what was learnt is not at hand: ${message}`, stack });
+  };
+  const deps: GatewayDeps = { ...basics, router: createRouter({ ...basics, ...routing, onAway }) };
   const checkAuthorization = createAuthorizationCheck(deps.apiKeys);
   const app: App = new OpenAPIHono<AppEnv>();
 
@@ -44,12 +54,12 @@ export function createApp(options: AppOptions): App {
     cors({
       origin: "*",
       allowMethods: ["GET", "HEAD", "POST", "OPTIONS"],
-      exposeHeaders: ["x-request-id", "openai-processing-ms", "retry-after", "x-should-retry"],
+      exposeHeaders: ["x-request-id", "openai-processing-ms", "retry-after", "x-should-retry", ...ROUTING_HEADERS],
       maxAge: 86_400,
     }),
   );
   app.use("/v1/*", async (c, next) => {
-    checkAuthorization(c.req.header("authorization"));
+    c.set("access", checkAuthorization(c.req.header("authorization")));
     await next();
   });
 

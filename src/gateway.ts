@@ -4,6 +4,7 @@ import tokenizersJson from "../dist/tokenizers.json";
 import { createApp } from "./app.ts";
 import type { GatewayEnv } from "./env.ts";
 import type { App } from "./routes/index.ts";
+import { createQualityBook } from "./routing/index.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer/index.ts";
 import type { BaseModel } from "./variants/base.ts";
 import { compileCatalogue } from "./variants/catalogue.ts";
@@ -27,14 +28,26 @@ function wire(env: GatewayEnv): App {
   const deadlineMs = Number(env.REQUEST_DEADLINE_MS);
   if (!(deadlineMs > 0))
     throw new Error(`REQUEST_DEADLINE_MS is ${env.REQUEST_DEADLINE_MS}; it must be a number above 0`);
+  const quantile = Number(env.ROUTING_QUANTILE);
+  if (!(quantile > 0.5 && quantile < 1))
+    throw new Error(`ROUTING_QUANTILE is ${env.ROUTING_QUANTILE}; it must be a number above 0.5 and below 1`);
+  const [first] = catalogue.keys();
   return createApp({
     catalogue,
+    routing: {
+      store: env.ROUTER.getByName("router"),
+      qualities: createQualityBook([], first ?? ""),
+      quarantined: () => new Set(),
+      quantile,
+    },
     replicaOf: (baseId) => env.REPLICA.getByName(baseId),
     tokenizerOf,
     apiKeys: env.API_KEYS ?? "",
     deadlineMs,
   });
 }
+
+export { RouterObject } from "./routing/router-object.ts";
 
 export default {
   fetch(request: Request, env: GatewayEnv, context: ExecutionContext) {

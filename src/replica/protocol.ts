@@ -55,6 +55,8 @@ export interface ReplicaStatus {
   readonly residentBytes: number;
   readonly queued: number;
   readonly running: number;
+  /** Most tokens, prompt and reply together, that a sequence of each variant may have here; known once loaded. */
+  readonly capacities?: Readonly<Record<string, number>>;
 }
 
 /** The replica as its caller sees it; the Durable Object implements it, the gateway calls it by RPC, a test may stand in for it. */

@@ -2,8 +2,10 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { RequestIdVariables } from "hono/request-id";
+import type { Access } from "../access/index.ts";
 import { ApiError, ClientGoneError, toApiError } from "../openai/index.ts";
 import type { Replica } from "../replica/protocol.ts";
+import type { Router } from "../routing/index.ts";
 import type { Log, RequestRecord } from "../telemetry/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import type { BaseModel } from "../variants/base.ts";
@@ -14,8 +16,9 @@ export interface GatewayDeps {
   /** The replica that holds a base model. */
   replicaOf(baseId: string): Replica;
   tokenizerOf(base: BaseModel): Tokenizer;
-  /** Keys that clients may use, separated by commas. */
+  /** Keys that clients may use, as `createAuthorizationCheck` reads them. */
   readonly apiKeys: string;
+  readonly router: Router;
   /** A reply that has not ended after this long is stopped. */
   readonly deadlineMs: number;
   readonly log: Log;
@@ -28,6 +31,8 @@ export interface GatewayDeps {
 export interface AppEnv {
   Variables: RequestIdVariables & {
     record: RequestRecord;
+    /** Set for every path under /v1. */
+    access: Access;
     /** Settles when a streamed reply has ended, which is after its handler has returned. */
     settled?: Promise<void>;
   };

@@ -5,10 +5,18 @@ import type { AddRoutes } from "./context.ts";
 import { addDescriptionRoutes } from "./description.ts";
 import { addHealthRoutes } from "./health.ts";
 import { addModelRoutes } from "./models.ts";
+import { addRoutingRoutes } from "./routing.ts";
 
+export { ROUTING_HEADERS } from "./choose.ts";
 export { type App, type AppEnv, type GatewayDeps, reportError } from "./context.ts";
 
-const ROUTES: readonly AddRoutes[] = [addChatRoutes, addModelRoutes, addHealthRoutes, addDescriptionRoutes];
+const ROUTES: readonly AddRoutes[] = [
+  addChatRoutes,
+  addModelRoutes,
+  addRoutingRoutes,
+  addHealthRoutes,
+  addDescriptionRoutes,
+];
 
 export const addRoutes: AddRoutes = (app, deps) => {
   describeBearer(app);

@@ -2,7 +2,18 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { createApp } from "../../src/app.ts";
 import { errorEnvelopeSchema } from "../../src/openai/index.ts";
-import { catalogue, errorOf, KEY, ready, saying, sharedTokenizer, standIn, testGateway, USER } from "./gateway.ts";
+import {
+  catalogue,
+  errorOf,
+  KEY,
+  ready,
+  routingOptions,
+  saying,
+  sharedTokenizer,
+  standIn,
+  testGateway,
+  USER,
+} from "./gateway.ts";
 
 describe("models", () => {
   const costs = z.strictObject({
@@ -23,6 +34,8 @@ describe("models", () => {
     expect(response.status).toBe(200);
     const list = (await response.json()) as { object: string; data: z.infer<typeof model>[] };
     expect(list.object).toBe("list");
+    const [auto] = list.data.splice(-1);
+    expect(auto).toMatchObject({ id: "auto", metadata: { base: "smollm2-135m-instruct", variants: catalogue.size } });
     expect(list.data.map((entry) => model.parse(entry).id)).toEqual([...catalogue.keys()]);
   });
 
@@ -108,6 +121,7 @@ describe("the description", () => {
       tokenizerOf: sharedTokenizer,
       apiKeys: KEY,
       deadlineMs: 1,
+      routing: routingOptions(),
     };
     const served = createApp(options)
       .routes.filter(({ method }) => method !== "ALL")
@@ -232,6 +246,11 @@ describe("the log", () => {
           promptTokens: expect.any(Number),
           completionTokens: gateway.records[0]?.completionTokens,
           finishReason: "stop",
+          variant: "smollm2-135m",
+          decision: response.headers.get("x-franken-decision"),
+          rule: "pinned",
+          predictedMs: { ttft: expect.any(Number), tpot: expect.any(Number), latency: expect.any(Number) },
+          actualMs: { ttft: expect.any(Number), tpot: expect.any(Number), latency: expect.any(Number) },
           ms: expect.any(Number),
         },
       ]);

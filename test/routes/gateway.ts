@@ -2,6 +2,9 @@
 import catalogueJson from "../../dist/catalogue.json";
 import { type AppOptions, createApp } from "../../src/app.ts";
 import type { Frame, GenerateRequest, Replica, ReplicaStatus } from "../../src/replica/protocol.ts";
+import { createQualityBook, type RouterStore } from "../../src/routing/index.ts";
+import { learnFrom, newState } from "../../src/routing/state.ts";
+import type { KeptDecision } from "../../src/routing/store.ts";
 import type { FailureRecord, RequestRecord } from "../../src/telemetry/index.ts";
 import { createTokenizer, type Tokenizer } from "../../src/tokenizer/index.ts";
 import { compileCatalogue } from "../../src/variants/catalogue.ts";
@@ -79,6 +82,23 @@ export const saying = async (text: string): Promise<Script> => [
 export const KEY = "sk-test-one";
 export const USER = [{ role: "user", content: "Hi" }];
 
+/** Routing that keeps what it learns in memory. */
+export function routingOptions(overrides: Partial<AppOptions["routing"]> = {}): AppOptions["routing"] {
+  const state = newState();
+  const kept = new Map<string, KeptDecision>();
+  const store: RouterStore = {
+    snapshot: async () => structuredClone(state),
+    async report(reports) {
+      for (const { key, record, observation } of reports) {
+        kept.set(record.id, { key, record });
+        if (observation) learnFrom(state, observation, Date.now());
+      }
+    },
+    find: async (id) => kept.get(id),
+  };
+  return { store, qualities: createQualityBook([], ""), quarantined: () => new Set(), quantile: 0.95, ...overrides };
+}
+
 export interface TestGateway {
   /** Sends a request with the key, unless `headers` has another authorization (or an empty one, for none). */
   fetch(path: string, init?: RequestInit): Promise<Response>;
@@ -103,6 +123,7 @@ export function testGateway(
     replicaOf: () => replica,
     tokenizerOf: sharedTokenizer,
     apiKeys: `${KEY},sk-test-two`,
+    routing: routingOptions(),
     deadlineMs: 10_000,
     log: { request: (record) => records.push({ ...record }), failure: (failure) => failures.push(failure) },
     ...options,

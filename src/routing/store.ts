@@ -1,0 +1,22 @@
+// What outlives an isolate: learnt state and recent decisions. The Durable Object in router-object.ts keeps it; a test may stand in.
+import type { DecisionRecord } from "./record.ts";
+import type { Observation, RouterState } from "./state.ts";
+
+/** A decision as it was made or, later, as it came out; of one id, the last report counts. */
+export interface Report {
+  readonly key: string;
+  readonly record: DecisionRecord;
+  readonly observation: Observation | undefined;
+}
+
+/** A decision and the key that it was made for. */
+export interface KeptDecision {
+  readonly key: string;
+  readonly record: DecisionRecord;
+}
+
+export interface RouterStore {
+  snapshot(): Promise<RouterState>;
+  report(reports: readonly Report[]): Promise<void>;
+  find(id: string): Promise<KeptDecision | undefined>;
+}
