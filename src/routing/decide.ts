@@ -2,6 +2,7 @@
 // the work and the budget, it says whether another variant should go on.
 import { type Budget, LIMITS, type Limit } from "./budget.ts";
 import type { Costs } from "./costs.ts";
+import type { Crowding } from "./headroom.ts";
 import { type Prediction, type Profile, predict, type Work } from "./latency.ts";
 import type { Load } from "./load.ts";
 import type { Measure, Quality, QualityBook } from "./quality.ts";
@@ -19,13 +20,18 @@ export interface Candidate {
 export interface Policy {
   /** Share of requests, of those that have a choice, that try another variant than the best. */
   readonly explore: number;
-  /** Points of acc_norm (for perplexity: hundredths of a nat a word) by which such a variant may be worse than the best. */
+  /** Points of acc_norm by which such a variant may be worse than the best. */
   readonly exploreWithin: number;
+  /** Points of acc_norm that a better answer is to bring for each other request that it is expected to keep from its budget. */
+  readonly price: number;
   /** A better variant takes over from the one that served last only if it keeps below the budget by this share. */
   readonly margin: number;
 }
 
-export const POLICY: Policy = { explore: 0.02, exploreWithin: 2, margin: 0.1 };
+export const POLICY: Policy = { explore: 0.02, exploreWithin: 2, price: 50, margin: 0.1 };
+
+/** Of perplexity, so much of the logarithm counts as a point of acc_norm. */
+const NATS_PER_POINT = 0.1;
 
 export interface Question {
   /** Seeds the exploration: the same request gets the same answer. */
@@ -40,6 +46,7 @@ export interface Question {
   readonly candidates: readonly Candidate[];
   readonly load: Load;
   readonly profile: Profile;
+  readonly crowding: Crowding;
   readonly qualities: QualityBook;
   /** Serves whatever the budget says. */
   readonly pinned?: string | undefined;
@@ -49,7 +56,16 @@ export interface Question {
 }
 
 /** Why a variant was chosen. */
-export type Rule = "pinned" | "best" | "tied_cheaper" | "fastest" | "cheapest" | "explore" | "unscored" | "nearest";
+export type Rule =
+  | "pinned"
+  | "best"
+  | "tied_cheaper"
+  | "headroom"
+  | "fastest"
+  | "cheapest"
+  | "explore"
+  | "unscored"
+  | "nearest";
 
 /** Why a variant was not: the limit that it would break, or one of these. */
 export type Lost =
@@ -59,6 +75,7 @@ export type Lost =
   | "unscored"
   | "research"
   | "margin"
+  | "headroom"
   | "lower_quality"
   | "tied_dearer"
   | "slower"
@@ -82,6 +99,8 @@ export interface Decision {
   /** Limits that the chosen variant is predicted to break. */
   readonly breaks: readonly Limit[];
   readonly chosen: Verdict;
+  /** Milliseconds that the request can spare under the fastest variant; undefined without a limit in time. */
+  readonly slackMs: number | undefined;
   readonly verdicts: readonly Verdict[];
 }
 
@@ -94,6 +113,10 @@ interface Entry {
   /** The worst of them. */
   readonly worst: number;
   readonly bound: number | undefined;
+  /** Milliseconds that the request can spare under this variant; infinite without a limit in time. */
+  readonly slackMs: number;
+  /** What ranks it: the bound, less what it costs those who come after. */
+  readonly worth: number;
   /** Reference milliseconds that the request would keep a replica busy. */
   readonly cost: number;
 }
@@ -112,7 +135,9 @@ export function decide(question: Question): Decision | undefined {
   const conclude = (winner: Entry, rule: Rule): Decision => {
     winner.verdict.lost = undefined;
     const breaks = (Object.keys(LIMITS) as Limit[]).filter((limit) => (winner.strain[limit] ?? 0) > 1);
-    return { variant: winner.candidate.variant, rule, breaks, chosen: winner.verdict, verdicts };
+    const slack = entries.reduce((most, entry) => Math.max(most, entry.slackMs), Number.NEGATIVE_INFINITY);
+    const slackMs = Number.isFinite(slack) ? slack : undefined;
+    return { variant: winner.candidate.variant, rule, breaks, chosen: winner.verdict, slackMs, verdicts };
   };
 
   if (pinned !== undefined) {
@@ -173,17 +198,20 @@ export function decide(question: Question): Decision | undefined {
       boundOf(bound) <= boundOf(last.bound) || worst <= 1 / (1 + policy.margin);
     fitting = narrow(fitting, roomy, "margin");
   }
-  const best = least(fitting, ({ bound }) => -boundOf(bound));
+  const best = least(fitting, ({ worth }) => -worth);
   const tied = fitting.filter((entry) => entry === best || isTied(question.qualities, best, entry, measure));
   const winner = least(tied, ({ cost }) => cost);
-  const near = fitting.filter(({ bound }) => boundOf(best.bound) - boundOf(bound) <= exploreSpan(policy, measure));
+  const near = fitting.filter(({ worth }) => best.worth - worth <= policy.exploreWithin * unitOf(measure));
   if (near.length > 1 && draw(question.requestId, "whether") < policy.explore) {
     const explored = near[Math.floor(draw(question.requestId, "which") * near.length)] as Entry;
     lose(fitting, explored, "not_explored");
     return conclude(explored, "explore");
   }
   lose(tied, winner, "tied_dearer");
+  const better = fitting.filter(({ bound }) => boundOf(bound) > boundOf(best.bound));
+  lose(better, winner, "headroom");
   lose(fitting, winner, "lower_quality");
+  if (better.length > 0) return conclude(winner, "headroom");
   return conclude(winner, winner === best ? "best" : "tied_cheaper");
 }
 
@@ -194,12 +222,12 @@ const STATUS_RANK = { stable: 0, experimental: 1, research: 2 } as const;
 /** Scored entries only come here. */
 const boundOf = (bound: number | undefined): number => bound ?? Number.NEGATIVE_INFINITY;
 
-const exploreSpan = ({ exploreWithin }: Policy, measure: Measure): number =>
-  measure === "hellaswag" ? exploreWithin : exploreWithin / 100;
+/** A point of acc_norm in the units of a measure's bound. */
+const unitOf = (measure: Measure): number => (measure === "hellaswag" ? 1 : NATS_PER_POINT);
 
 /** Adds the candidate's verdict to `verdicts`; undefined when it cannot serve. */
 function assess(question: Question, candidate: Candidate, measure: Measure, verdicts: Verdict[]): Entry | undefined {
-  const { work, budget, elapsedMs, load, profile, qualities, pinned } = question;
+  const { work, budget, elapsedMs, load, profile, qualities, pinned, policy = POLICY } = question;
   const { variant, costs } = candidate;
   const quality = qualities.of(variant);
   const out = (lost: Lost): undefined => {
@@ -222,11 +250,22 @@ function assess(question: Question, candidate: Candidate, measure: Measure, verd
   if (budget.maxPerplexity !== undefined) {
     hold("max_perplexity", over(quality?.wordPerplexity ?? Number.POSITIVE_INFINITY, budget.maxPerplexity));
   }
+  let slackMs = Number.POSITIVE_INFINITY;
+  const spare = (ms: number): void => {
+    slackMs = Math.min(slackMs, ms);
+  };
+  if (budget.latencyMs !== undefined) spare(budget.latencyMs - elapsedMs - prediction.latency.high);
+  if (budget.ttftMs !== undefined) spare(budget.ttftMs - elapsedMs - prediction.ttft.high);
+  if (budget.tpotMs !== undefined) spare((budget.tpotMs - prediction.tpot.high) * work.tokens.p50);
   const verdict: Verdict = { variant, prediction, quality, lost: pinned === undefined ? undefined : "not_asked_for" };
   verdicts.push(verdict);
-  const { decodeMs, prefillMs } = costs;
-  const cost = work.promptTokens * prefillMs + work.tokens.p50 * decodeMs;
-  return { candidate, verdict, prediction, strain, worst, bound: quality?.bound[measure], cost };
+  const prefill = work.promptTokens * costs.prefillMs;
+  const decode = work.tokens.p50 * costs.decodeMs;
+  const { ttft, tpot } = profile.of(variant).alone;
+  const crowded = question.crowding(prefill * ttft.p50 + decode * tpot.p50);
+  const bound = quality?.bound[measure];
+  const worth = boundOf(bound) - policy.price * unitOf(measure) * crowded;
+  return { candidate, verdict, prediction, strain, worst, bound, worth, slackMs, cost: prefill + decode };
 }
 
 /** A limit of nothing is broken all the more, the more is needed. */

@@ -3,7 +3,7 @@
 import { type Costs, prefillTime, stepTime } from "./costs.ts";
 import { type Aging, agingOf, known, learn, SHARED_FLOOR } from "./layers.ts";
 import { type Load, othersWithin, roundsFor } from "./load.ts";
-import { add, emptySketch, quantile } from "./sketch.ts";
+import { add, emptySketch, quantilesOf } from "./sketch.ts";
 
 /** TTFT: from sending to the first token. TPOT: mean time between tokens. Latency: from sending to the end. */
 export const METRICS = ["ttft", "tpot", "latency"] as const;
@@ -63,13 +63,19 @@ export interface Profile {
 export function profileOf(state: LatencyState, variants: Iterable<string>, high: number, now: number): Profile {
   const shares = sharesOf(high);
   const factors = (variant: string, metric: Metric, company: Company): Factors => {
-    const { sketch, own } = known(
+    const { parts, own } = known(
       state[keyOf(variant, metric, company)],
       state[keyOf(ALL, metric, company)] ?? state[keyOf(ALL, metric, company === "alone" ? "shared" : "alone")],
       SEED,
       now,
     );
-    return { ...record(LEVELS, (level) => quantile(sketch, shares[level])), own };
+    const [p50, p90, p99, above] = quantilesOf(parts, [shares.p50, shares.p90, shares.p99, shares.high]) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    return { p50, p90, p99, high: above, own };
   };
   const profile = (variant: string): VariantProfile =>
     record(COMPANIES, (company) => record(METRICS, (metric) => factors(variant, metric, company)));

@@ -1,6 +1,6 @@
 // How little is known is filled up from what is known more widely: a variant's own experience, then that of all variants, then a seed. So
 // the first request is already sensible, and a variant that was never asked profits from the others.
-import { add, emptySketch, merge, type Sketch, scale, weightOf } from "./sketch.ts";
+import { add, emptySketch, type Sketch, scale, weightOf } from "./sketch.ts";
 
 /** A layer that weighs less is filled up from the next wider one to this. */
 const ENOUGH = 24;
@@ -47,27 +47,29 @@ function age(aging: Aging, now: number, floor: number): void {
 export const SHARED_FLOOR = ENOUGH;
 
 /**
- * What is known at a time, as one sketch: the narrow layer, filled up from the wide one, filled up from the seed.
+ * What is known at a time, as sketches with their factors for `quantilesOf`: the narrow layer, filled up from the wide one, filled up from
+ * the seed.
  * @param seed a sketch of weight 1
+ * @returns `own`: weight of the narrow layer
  */
 export function known(
   narrow: Aging | undefined,
   wide: Aging | undefined,
   seed: Sketch,
   now: number,
-): { readonly sketch: Sketch; readonly own: number } {
-  const sketch = emptySketch();
-  const fill = (layer: Aging | undefined, floor: number, most: number): number => {
+): { readonly parts: readonly (readonly [Sketch, number])[]; readonly own: number } {
+  const parts: (readonly [Sketch, number])[] = [];
+  const take = (layer: Aging | undefined, floor: number, most: number): number => {
     if (!layer || most <= 0) return 0;
     const weight = weightOf(layer.sketch);
     const left = Math.max(weight * 2 ** (-Math.max(0, now - layer.at) / HALF_LIFE_MS), Math.min(weight, floor));
     const taken = Math.min(left, most);
-    if (weight > 0) merge(sketch, layer.sketch, taken / weight);
+    if (weight > 0) parts.push([layer.sketch, taken / weight]);
     return taken;
   };
-  const own = fill(narrow, 0, MOST);
-  const shared = fill(wide, SHARED_FLOOR, ENOUGH - own);
+  const own = take(narrow, 0, MOST);
+  const shared = take(wide, SHARED_FLOOR, ENOUGH - own);
   const missing = ENOUGH - own - shared;
-  if (missing > 0) merge(sketch, seed, missing);
-  return { sketch, own };
+  if (missing > 0) parts.push([seed, missing]);
+  return { parts, own };
 }

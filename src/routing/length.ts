@@ -2,7 +2,7 @@
 
 import { LEVELS, type PerLevel, record, sharesOf } from "./latency.ts";
 import { type Aging, agingOf, known, learn, SHARED_FLOOR } from "./layers.ts";
-import { add, emptySketch, quantile } from "./sketch.ts";
+import { add, emptySketch, quantilesOf } from "./sketch.ts";
 
 /** Shares of the maximum by key; `*` stands for all keys. */
 export type LengthState = Record<string, Aging>;
@@ -41,9 +41,10 @@ export function lengthsOf(
   high: number,
   now: number,
 ): PerLevel<number> {
-  const { sketch } = known(state[key], state[ALL], SEED, now);
+  const { parts } = known(state[key], state[ALL], SEED, now);
   const shares = sharesOf(high);
-  return record(LEVELS, (level) =>
-    Math.min(maxTokens, Math.max(1, Math.ceil(quantile(sketch, shares[level]) * maxTokens))),
-  );
+  return record(LEVELS, (level) => {
+    const [share] = quantilesOf(parts, [shares[level]]) as [number];
+    return Math.min(maxTokens, Math.max(1, Math.ceil(share * maxTokens)));
+  });
 }

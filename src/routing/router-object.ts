@@ -1,8 +1,8 @@
 // The Durable Object that learns: gateway isolates come and go, and each sees only its own requests. It is never on a request's path.
 import { DurableObject } from "cloudflare:workers";
 import type { DecisionRecord } from "./record.ts";
-import { learnFrom, newState, type RouterState } from "./state.ts";
-import type { KeptDecision, Report, RouterStore } from "./store.ts";
+import { newState, type RouterState } from "./state.ts";
+import { type KeptDecision, learnReport, type Report, type RouterStore } from "./store.ts";
 
 /** What was learnt is written this long after it changed. */
 const WRITE_MS = 5_000;
@@ -32,14 +32,15 @@ export class RouterObject extends DurableObject<unknown> implements RouterStore 
 
   async report(reports: readonly Report[]): Promise<void> {
     const now = Date.now();
-    for (const { key, record, observation } of reports) {
+    for (const report of reports) {
+      const { key, record } = report;
       this.#sql.exec(
         "INSERT INTO decisions (id, key, record) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record",
         record.id,
         key,
         JSON.stringify(record),
       );
-      if (observation) learnFrom(this.#state, observation, now);
+      learnReport(this.#state, report, now);
     }
     this.#sql.exec("DELETE FROM decisions WHERE seq <= (SELECT max(seq) FROM decisions) - ?", MOST_DECISIONS);
     if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(now + WRITE_MS);

@@ -3,6 +3,7 @@ import type { Catalogue } from "../variants/catalogue.ts";
 import { type Budget, hasLimit, LIMITS, type Limit } from "./budget.ts";
 import { costsOf } from "./costs.ts";
 import { type Candidate, type Decision, decide, type Policy } from "./decide.ts";
+import { type Crowding, crowdingOf } from "./headroom.ts";
 import {
   LEVELS,
   METRICS,
@@ -123,18 +124,20 @@ export function createRouter(options: RouterOptions): Router {
   const news = new Map<string, ReplicaNews>();
   const kept = new Map<string, KeptDecision>();
   const incumbents = new Map<string, { readonly variant: string; readonly at: number }>();
-  let compiled: { readonly at: number; readonly profile: Profile } | undefined;
+  let compiled: { readonly at: number; readonly profile: Profile; readonly crowding: Crowding } | undefined;
 
   const boardOf = (base: string): Board => {
     const typical = variants.find(({ plan }) => plan.base.id === base)?.costs;
     if (!typical) throw new Error(`no variant has the base ${base}`);
     return remember(boards, base, boards.get(base) ?? createBoard(typical));
   };
-  const profileFor = (state: RouterState, at: number): Profile => {
+  /** What a snapshot says, worked out once. */
+  const compile = (state: RouterState, at: number) => {
     if (compiled?.at !== at) {
-      compiled = { at, profile: profileOf(state.latency, catalogue.keys(), high, now()) };
+      const profile = profileOf(state.latency, catalogue.keys(), high, now());
+      compiled = { at, profile, crowding: crowdingOf(state.arrivals, now()) };
     }
-    return compiled.profile;
+    return compiled;
   };
   const candidatesOf = (base: string): Candidate[] => {
     const quarantined = options.quarantined();
@@ -154,7 +157,7 @@ export function createRouter(options: RouterOptions): Router {
     async route(request, waitUntil) {
       const { requestId, key, base, budget, pinned, promptTokens, maxTokens, model } = request;
       const { state, at } = await snapshot.get(waitUntil);
-      const profile = profileFor(state, at);
+      const { profile, crowding } = compile(state, at);
       const board = boardOf(base);
       const load = board.load(now(), profile.machine.alone.ttft.p50);
       const work: Work = { promptTokens, tokens: lengthsOf(state.lengths, key, maxTokens, high, now()) };
@@ -170,6 +173,7 @@ export function createRouter(options: RouterOptions): Router {
         candidates: pinned === undefined ? candidates : candidates.filter(({ variant }) => variant === pinned),
         load,
         profile,
+        crowding,
         qualities,
         pinned,
         incumbent: last && now() - last.at < INCUMBENT_MS ? last.variant : undefined,
@@ -188,7 +192,7 @@ export function createRouter(options: RouterOptions): Router {
         ...{ elapsedMs: request.elapsedMs, maxTokens, work, underWay, decision, predicted },
       });
       remember(kept, made.id, { key, record: made });
-      waitUntil(snapshot.report({ key, record: made, observation: undefined }));
+      waitUntil(snapshot.report({ key, record: made, arrival: { slackMs: decision.slackMs } }));
 
       let sent: Sent | undefined;
       let first: number | undefined;
@@ -250,7 +254,7 @@ export function createRouter(options: RouterOptions): Router {
     },
     async report(waitUntil, tokens) {
       const { state, at } = await snapshot.get(waitUntil);
-      const profile = profileFor(state, at);
+      const { profile } = compile(state, at);
       const idle = { waitMs: 0, aheadMs: 0, aheadRounds: 0, others: [], alone: true };
       const work = { promptTokens: tokens, tokens: record(LEVELS, () => tokens) };
       return {

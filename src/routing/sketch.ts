@@ -18,6 +18,8 @@ export interface Sketch {
   weights: number[];
 }
 
+const valueOfBin = (bin: number): number => (2 * GAMMA ** bin) / (GAMMA + 1);
+
 export const emptySketch = (): Sketch => ({ first: 0, weights: [] });
 
 export const weightOf = ({ weights }: Sketch): number => weights.reduce((sum, weight) => sum + weight, 0);
@@ -39,6 +41,10 @@ function addToBin(sketch: Sketch, bin: number, weight: number): void {
   weights[bin - sketch.first] = (weights[bin - sketch.first] as number) + weight;
 }
 
+/** The bins that hold something, lowest first, each with the value that stands for it. */
+export const binsOf = ({ first, weights }: Sketch): { readonly value: number; readonly weight: number }[] =>
+  weights.flatMap((weight, i) => (weight > 0 ? [{ value: valueOfBin(first + i), weight }] : []));
+
 /** Adds a sketch to another, each of its weights times `scale`. */
 export function merge(into: Sketch, from: Sketch, scale = 1): void {
   from.weights.forEach((weight, i) => {
@@ -54,20 +60,39 @@ export function scale(sketch: Sketch, factor: number): void {
   sketch.first = first < 0 ? 0 : sketch.first + first;
 }
 
+/** Several sketches as one, each of its weights times a factor, without making it: for many quantiles at once. */
+export function quantilesOf(parts: readonly (readonly [Sketch, number])[], shares: readonly number[]): number[] {
+  const used = parts.filter(([{ weights }, factor]) => weights.length > 0 && factor > 0);
+  const first = Math.min(...used.map(([sketch]) => sketch.first));
+  const end = Math.max(...used.map(([sketch]) => sketch.first + sketch.weights.length));
+  const weights = new Float64Array(Math.max(0, end - first));
+  let total = 0;
+  for (const [sketch, factor] of used) {
+    for (let i = 0, at = sketch.first - first; i < sketch.weights.length; i++, at++) {
+      const weight = (sketch.weights[i] as number) * factor;
+      weights[at] = (weights[at] as number) + weight;
+      total += weight;
+    }
+  }
+  return shares.map((share) => {
+    let seen = 0;
+    let last = Number.NaN;
+    for (let i = 0; i < weights.length; i++) {
+      const weight = weights[i] as number;
+      if (weight === 0) continue;
+      last = i;
+      seen += weight;
+      if (seen >= share * total) break;
+    }
+    return valueOfBin(first + last);
+  });
+}
+
 /**
  * The smallest value with at least this share of the weight at or below it, within `ACCURACY` of the true one.
  * @param share 0 to 1
  * @returns NaN for an empty sketch
  */
 export function quantile(sketch: Sketch, share: number): number {
-  const wanted = share * weightOf(sketch);
-  let seen = 0;
-  let bin = Number.NaN;
-  for (const [i, weight] of sketch.weights.entries()) {
-    if (weight === 0) continue;
-    bin = sketch.first + i;
-    seen += weight;
-    if (seen >= wanted) break;
-  }
-  return (2 * GAMMA ** bin) / (GAMMA + 1);
+  return quantilesOf([[sketch, 1]], [share])[0] as number;
 }

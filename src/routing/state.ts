@@ -1,4 +1,5 @@
 // All that routing has learnt, as plain data: it goes through RPC and storage unchanged.
+import { type ArrivalState, newArrivals } from "./headroom.ts";
 import {
   type LatencyState,
   LEVELS,
@@ -14,6 +15,7 @@ export interface RouterState {
   readonly latency: LatencyState;
   readonly lengths: LengthState;
   readonly calibration: CalibrationState;
+  readonly arrivals: ArrivalState;
 }
 
 /** How often what was measured lay within what was predicted. */
@@ -27,7 +29,7 @@ export type CalibrationState = Record<string, Hits>;
 /** Beyond this many requests, older ones count half. */
 const MOST_HITS = 1000;
 
-export const newState = (): RouterState => ({ latency: {}, lengths: {}, calibration: {} });
+export const newState = (): RouterState => ({ latency: {}, lengths: {}, calibration: {}, arrivals: newArrivals() });
 
 /** What one finished request teaches. */
 export interface Observation {

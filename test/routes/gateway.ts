@@ -3,8 +3,8 @@ import catalogueJson from "../../dist/catalogue.json";
 import { type AppOptions, createApp } from "../../src/app.ts";
 import type { Frame, GenerateRequest, Replica, ReplicaStatus } from "../../src/replica/protocol.ts";
 import { createQualityBook, type RouterStore } from "../../src/routing/index.ts";
-import { learnFrom, newState } from "../../src/routing/state.ts";
-import type { KeptDecision } from "../../src/routing/store.ts";
+import { newState } from "../../src/routing/state.ts";
+import { type KeptDecision, learnReport } from "../../src/routing/store.ts";
 import type { FailureRecord, RequestRecord } from "../../src/telemetry/index.ts";
 import { createTokenizer, type Tokenizer } from "../../src/tokenizer/index.ts";
 import { compileCatalogue } from "../../src/variants/catalogue.ts";
@@ -89,9 +89,9 @@ export function routingOptions(overrides: Partial<AppOptions["routing"]> = {}): 
   const store: RouterStore = {
     snapshot: async () => structuredClone(state),
     async report(reports) {
-      for (const { key, record, observation } of reports) {
-        kept.set(record.id, { key, record });
-        if (observation) learnFrom(state, observation, Date.now());
+      for (const report of reports) {
+        kept.set(report.record.id, report);
+        learnReport(state, report, Date.now());
       }
     },
     find: async (id) => kept.get(id),

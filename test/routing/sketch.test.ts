@@ -1,7 +1,17 @@
 import { describe, expect, test } from "vitest";
+import { random } from "../../bench/routing/random.ts";
 import { agingOf, HALF_LIFE_MS, known, learn, SHARED_FLOOR } from "../../src/routing/layers.ts";
-import { ACCURACY, add, emptySketch, merge, quantile, type Sketch, scale, weightOf } from "../../src/routing/sketch.ts";
-import { random } from "./random.ts";
+import {
+  ACCURACY,
+  add,
+  emptySketch,
+  merge,
+  quantile,
+  quantilesOf,
+  type Sketch,
+  scale,
+  weightOf,
+} from "../../src/routing/sketch.ts";
 
 /** Log-normal, heavy-tailed and two-humped values, 2,000 of each. */
 function samples(kind: number): number[] {
@@ -64,7 +74,9 @@ describe("a sketch", () => {
 
 describe("layers", () => {
   const seed = sketchOf([1]);
-  const p50 = (...args: Parameters<typeof known>): number => quantile(known(...args).sketch, 0.5);
+  const p = (share: number, ...args: Parameters<typeof known>): number =>
+    quantilesOf(known(...args).parts, [share])[0] as number;
+  const p50 = (...args: Parameters<typeof known>): number => p(0.5, ...args);
 
   test("know the seed first, then what all have learnt, then their own", () => {
     const all = {};
@@ -75,7 +87,7 @@ describe("layers", () => {
     for (let i = 0; i < 30; i++) learn(agingOf(all, "v", 0), 9, 0);
     const narrow = agingOf(all, "v", 0);
     expect(p50(narrow, wide, seed, 0) / 9).toBeCloseTo(1, 1);
-    expect(quantile(known(narrow, wide, seed, 0).sketch, 0.001) / 9).toBeCloseTo(1, 1);
+    expect(p(0.001, narrow, wide, seed, 0) / 9).toBeCloseTo(1, 1);
   });
 
   test("follow a load that has changed within some hundred requests", () => {
