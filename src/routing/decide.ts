@@ -24,11 +24,13 @@ export interface Policy {
   readonly exploreWithin: number;
   /** Points of acc_norm that a better answer is to bring for each other request that it is expected to keep from its budget. */
   readonly price: number;
+  /** Points of acc_norm that a request without a limit in time may lose for the sake of those that have one. */
+  readonly sacrifice: number;
   /** A better variant takes over from the one that served last only if it keeps below the budget by this share. */
   readonly margin: number;
 }
 
-export const POLICY: Policy = { explore: 0.02, exploreWithin: 2, price: 50, margin: 0.1 };
+export const POLICY: Policy = { explore: 0.02, exploreWithin: 2, price: 500, sacrifice: 3, margin: 0.1 };
 
 /** Of perplexity, so much of the logarithm counts as a point of acc_norm. */
 const NATS_PER_POINT = 0.1;
@@ -134,7 +136,7 @@ export function decide(question: Question): Decision | undefined {
   }
   const conclude = (winner: Entry, rule: Rule): Decision => {
     winner.verdict.lost = undefined;
-    const breaks = (Object.keys(LIMITS) as Limit[]).filter((limit) => (winner.strain[limit] ?? 0) > 1);
+    const breaks = LIMIT_NAMES.filter((limit) => (winner.strain[limit] ?? 0) > 1);
     const slack = entries.reduce((most, entry) => Math.max(most, entry.slackMs), Number.NEGATIVE_INFINITY);
     const slackMs = Number.isFinite(slack) ? slack : undefined;
     return { variant: winner.candidate.variant, rule, breaks, chosen: winner.verdict, slackMs, verdicts };
@@ -198,7 +200,12 @@ export function decide(question: Question): Decision | undefined {
       boundOf(bound) <= boundOf(last.bound) || worst <= 1 / (1 + policy.margin);
     fitting = narrow(fitting, roomy, "margin");
   }
-  const best = least(fitting, ({ worth }) => -worth);
+  const highest = least(fitting, ({ bound }) => -boundOf(bound));
+  const isTimed = TIME_LIMITS.some((limit) => budget[LIMITS[limit]] !== undefined);
+  const decent = isTimed
+    ? fitting
+    : fitting.filter(({ bound }) => boundOf(highest.bound) - boundOf(bound) <= policy.sacrifice * unitOf(measure));
+  const best = least(decent, ({ worth }) => -worth);
   const tied = fitting.filter((entry) => entry === best || isTied(question.qualities, best, entry, measure));
   const winner = least(tied, ({ cost }) => cost);
   const near = fitting.filter(({ worth }) => best.worth - worth <= policy.exploreWithin * unitOf(measure));
@@ -215,6 +222,7 @@ export function decide(question: Question): Decision | undefined {
   return conclude(winner, winner === best ? "best" : "tied_cheaper");
 }
 
+const LIMIT_NAMES = Object.keys(LIMITS) as Limit[];
 const QUALITY_LIMITS: readonly Limit[] = ["min_hellaswag", "max_perplexity"];
 const TIME_LIMITS: readonly Limit[] = ["latency_ms", "ttft_ms", "tpot_ms"];
 const STATUS_RANK = { stable: 0, experimental: 1, research: 2 } as const;
@@ -225,44 +233,50 @@ const boundOf = (bound: number | undefined): number => bound ?? Number.NEGATIVE_
 /** A point of acc_norm in the units of a measure's bound. */
 const unitOf = (measure: Measure): number => (measure === "hellaswag" ? 1 : NATS_PER_POINT);
 
-/** Adds the candidate's verdict to `verdicts`; undefined when it cannot serve. */
+/** Adds the candidate's verdict to `verdicts`; undefined when it cannot serve. Runs once a candidate: no closures are made here. */
 function assess(question: Question, candidate: Candidate, measure: Measure, verdicts: Verdict[]): Entry | undefined {
   const { work, budget, elapsedMs, load, profile, qualities, pinned, policy = POLICY } = question;
   const { variant, costs } = candidate;
   const quality = qualities.of(variant);
-  const out = (lost: Lost): undefined => {
-    verdicts.push({ variant, prediction: undefined, quality, lost });
-  };
-  if (pinned === undefined && candidate.quarantined) return out("quarantined");
-  if (pinned === undefined && question.needed > candidate.capacity) return out("capacity");
-  const prediction = predict(costs, profile.of(variant), load, work);
-  const strain: Partial<Record<Limit, number>> = {};
-  let worst = 0;
-  const hold = (limit: Limit, ratio: number): void => {
-    strain[limit] = ratio;
-    worst = Math.max(worst, ratio);
-  };
-  if (budget.latencyMs !== undefined) hold("latency_ms", over(prediction.latency.high, budget.latencyMs - elapsedMs));
-  if (budget.ttftMs !== undefined) hold("ttft_ms", over(prediction.ttft.high, budget.ttftMs - elapsedMs));
-  if (budget.tpotMs !== undefined) hold("tpot_ms", over(prediction.tpot.high, budget.tpotMs));
-  // What was not measured does not meet a wish for quality.
-  if (budget.minHellaswag !== undefined) hold("min_hellaswag", over(budget.minHellaswag, quality?.accNorm ?? 0));
-  if (budget.maxPerplexity !== undefined) {
-    hold("max_perplexity", over(quality?.wordPerplexity ?? Number.POSITIVE_INFINITY, budget.maxPerplexity));
+  if (pinned === undefined && (candidate.quarantined || question.needed > candidate.capacity)) {
+    verdicts.push({
+      variant,
+      prediction: undefined,
+      quality,
+      lost: candidate.quarantined ? "quarantined" : "capacity",
+    });
+    return undefined;
   }
+  const learnt = profile.of(variant);
+  const prediction = predict(costs, learnt, load, work);
+  const strain: Partial<Record<Limit, number>> = {};
   let slackMs = Number.POSITIVE_INFINITY;
-  const spare = (ms: number): void => {
-    slackMs = Math.min(slackMs, ms);
-  };
-  if (budget.latencyMs !== undefined) spare(budget.latencyMs - elapsedMs - prediction.latency.high);
-  if (budget.ttftMs !== undefined) spare(budget.ttftMs - elapsedMs - prediction.ttft.high);
-  if (budget.tpotMs !== undefined) spare((budget.tpotMs - prediction.tpot.high) * work.tokens.p50);
+  if (budget.latencyMs !== undefined) {
+    const left = budget.latencyMs - elapsedMs;
+    strain.latency_ms = over(prediction.latency.high, left);
+    slackMs = Math.min(slackMs, left - prediction.latency.high);
+  }
+  if (budget.ttftMs !== undefined) {
+    const left = budget.ttftMs - elapsedMs;
+    strain.ttft_ms = over(prediction.ttft.high, left);
+    slackMs = Math.min(slackMs, left - prediction.ttft.high);
+  }
+  if (budget.tpotMs !== undefined) {
+    strain.tpot_ms = over(prediction.tpot.high, budget.tpotMs);
+    slackMs = Math.min(slackMs, (budget.tpotMs - prediction.tpot.high) * work.tokens.p50);
+  }
+  // What was not measured does not meet a wish for quality.
+  if (budget.minHellaswag !== undefined) strain.min_hellaswag = over(budget.minHellaswag, quality?.accNorm ?? 0);
+  if (budget.maxPerplexity !== undefined) {
+    strain.max_perplexity = over(quality?.wordPerplexity ?? Number.POSITIVE_INFINITY, budget.maxPerplexity);
+  }
+  let worst = 0;
+  for (const limit of LIMIT_NAMES) worst = Math.max(worst, strain[limit] ?? 0);
   const verdict: Verdict = { variant, prediction, quality, lost: pinned === undefined ? undefined : "not_asked_for" };
   verdicts.push(verdict);
   const prefill = work.promptTokens * costs.prefillMs;
   const decode = work.tokens.p50 * costs.decodeMs;
-  const { ttft, tpot } = profile.of(variant).alone;
-  const crowded = question.crowding(prefill * ttft.p50 + decode * tpot.p50);
+  const crowded = question.crowding(prefill * learnt.alone.ttft.p50 + decode * learnt.alone.tpot.p50);
   const bound = quality?.bound[measure];
   const worth = boundOf(bound) - policy.price * unitOf(measure) * crowded;
   return { candidate, verdict, prediction, strain, worst, bound, worth, slackMs, cost: prefill + decode };
@@ -272,16 +286,15 @@ function assess(question: Question, candidate: Candidate, measure: Measure, verd
 const over = (value: number, allowed: number): number => value / Math.max(allowed, 1e-3);
 
 /** The limit that is broken most. */
-const worstLimit = ({ strain, worst }: Entry): Limit =>
-  (Object.keys(LIMITS) as Limit[]).find((limit) => strain[limit] === worst) as Limit;
+const worstLimit = ({ strain, worst }: Entry): Limit => LIMIT_NAMES.find((limit) => strain[limit] === worst) as Limit;
 
 /**
- * Whether two variants cannot be told apart: their paired difference is at most its own standard error (the one-standard-error rule of
+ * Whether two variants cannot be told apart: their paired difference is within its own standard error (the one-standard-error rule of
  * Breiman, Friedman, Olshen and Stone, Classification and Regression Trees, 1984, section 3.4.3).
  */
 function isTied(qualities: QualityBook, best: Entry, entry: Entry, measure: Measure): boolean {
   const paired = qualities.compare(best.candidate.variant, entry.candidate.variant, measure);
-  return paired !== undefined && paired.difference <= paired.se;
+  return paired !== undefined && Math.abs(paired.difference) <= paired.se;
 }
 
 /** The first of the least. */

@@ -2,7 +2,7 @@
 
 import { LEVELS, type PerLevel, record, sharesOf } from "./latency.ts";
 import { type Aging, agingOf, known, learn, SHARED_FLOOR } from "./layers.ts";
-import { add, emptySketch, quantilesOf } from "./sketch.ts";
+import { ACCURACY, add, emptySketch, quantilesOf } from "./sketch.ts";
 
 /** Shares of the maximum by key; `*` stands for all keys. */
 export type LengthState = Record<string, Aging>;
@@ -45,6 +45,7 @@ export function lengthsOf(
   const shares = sharesOf(high);
   return record(LEVELS, (level) => {
     const [share] = quantilesOf(parts, [shares[level]]) as [number];
-    return Math.min(maxTokens, Math.max(1, Math.ceil(share * maxTokens)));
+    // A sketch is off by its accuracy; a reply that goes to its limit does so exactly.
+    return Math.min(maxTokens, Math.max(1, Math.ceil(share * (1 + ACCURACY) * maxTokens)));
   });
 }

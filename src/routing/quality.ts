@@ -38,14 +38,21 @@ export interface QualityBook {
   compare(a: string, b: string, measure: Measure): Paired | undefined;
 }
 
+type Pairs = Map<string, Paired | undefined>;
+
 /** @param base the variant that differences are taken to */
 export function createQualityBook(results: readonly Recorded[], base: string): QualityBook {
   const byVariant = new Map(results.map((result) => [result.variant, result]));
-  const pairs = new Map<string, Paired | undefined>();
+  // Worked out when they are first asked for: of all pairs, few ever are.
+  const pairs = { hellaswag: new Map<string, Pairs>(), perplexity: new Map<string, Pairs>() };
   const compare: QualityBook["compare"] = (a, b, measure) => {
-    const key = `${a} ${b} ${measure}`;
-    if (!pairs.has(key)) pairs.set(key, COMPARISONS[measure](byVariant.get(a), byVariant.get(b)));
-    return pairs.get(key);
+    let ofA = pairs[measure].get(a);
+    if (!ofA) {
+      ofA = new Map();
+      pairs[measure].set(a, ofA);
+    }
+    if (!ofA.has(b)) ofA.set(b, COMPARISONS[measure](byVariant.get(a), byVariant.get(b)));
+    return ofA.get(b);
   };
   const qualities = new Map(
     results.map((result) => [
