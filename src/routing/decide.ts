@@ -30,7 +30,7 @@ export interface Policy {
   readonly margin: number;
 }
 
-export const POLICY: Policy = { explore: 0.02, exploreWithin: 2, price: 500, sacrifice: 3, margin: 0.1 };
+export const POLICY: Policy = { explore: 0.02, exploreWithin: 2, price: 1000, sacrifice: 3, margin: 0.1 };
 
 /** Of perplexity, so much of the logarithm counts as a point of acc_norm. */
 const NATS_PER_POINT = 0.1;

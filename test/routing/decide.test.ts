@@ -304,8 +304,8 @@ describe("exploration", () => {
 });
 
 describe("room for others", () => {
-  // Every millisecond keeps a ten-thousandth of a request from its budget: 2 points a millisecond's hundredth at the default price.
-  const crowding = (busyMs: number): number => busyMs / 10_000;
+  // Every millisecond keeps a share of a request from its budget that is worth a fiftieth of a point.
+  const crowding = (busyMs: number): number => busyMs / 50 / POLICY.price;
   test("is worth more than a better score, for a request with a limit in time", () => {
     const decision = ask({ budget: { latencyMs: 1e6 }, crowding });
     expect([decision.variant, decision.rule]).toEqual(["middle", "headroom"]);

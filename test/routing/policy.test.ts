@@ -24,7 +24,7 @@ const REQUESTS = 400;
 const FIXED = [...scene.variants.filter((_, i) => i % 6 === 0), `${base}-franken-0-23-27-31`];
 
 async function replay(load: Load, choose: (index: number) => string | undefined) {
-  const at = arrivals(load, 0.15, (request) => idle(request, base).latency);
+  const at = arrivals(load, 0.1, (request) => idle(request, base).latency);
   const { outcomes, state } = await simulate({
     ...{ catalogue, qualities, machine, requests: load.requests, arrivals: at, choose, seed: 3 },
     budgetOf: (request) => budgetOf(scene, request),
