@@ -52,7 +52,7 @@ function wire(env: GatewayEnv): Gateway {
   const recorder = createRecorder({ queue: () => env.RECORDS.getByName("records"), log });
   return {
     app: createApp({ catalogue, replicaOf, tokenizerOf, scores, apiKeys: env.API_KEYS ?? "", deadlineMs }),
-    monitor: createMonitor({ ...shared, scores, recorder, samples, settings: monitorSettings(env) }),
+    monitor: createMonitor({ ...shared, scores, recorder, samples, settings: () => monitorSettings(env) }),
   };
 }
 

@@ -3,9 +3,11 @@ import { createSamples } from "./samples.ts";
 import type { Scoreboard } from "./scoreboard.ts";
 import { measureSlice, type MonitorOptions as SliceOptions } from "./slice.ts";
 
-export interface MonitorOptions extends Omit<SliceOptions, "db" | "recorded" | "samples"> {
+export interface MonitorOptions extends Omit<SliceOptions, "db" | "recorded" | "samples" | "settings"> {
   readonly scores: Scoreboard;
   readonly db: D1Database | undefined;
+  /** May throw: a mistake in a variable stops the measuring, with a line in the log, and nothing else. */
+  settings(): MonitorSettings;
   /** dist/samples.bin */
   readonly samples: ArrayBuffer;
 }
@@ -18,17 +20,25 @@ export interface Monitor {
 /** A slice that has not ended after this long was cut off together with the event that called for it. */
 const LOST_MS = 10 * 60_000;
 
-export function createMonitor({ scores, samples: packed, db, ...options }: MonitorOptions): Monitor {
-  const { log, now, settings } = options;
+export function createMonitor({
+  scores,
+  samples: packed,
+  db,
+  settings: readSettings,
+  ...options
+}: MonitorOptions): Monitor {
+  const { log, now } = options;
   const samples = createSamples(packed);
   let since: number | undefined;
   return {
     async slice() {
-      if (settings.itemsPerSlice === 0 || (since !== undefined && now() - since < LOST_MS)) return;
+      if (since !== undefined && now() - since < LOST_MS) return;
       since = now();
       try {
+        const settings = readSettings();
+        if (settings.itemsPerSlice === 0) return;
         if (!db) throw new Error("no D1 database is bound as DB");
-        await measureSlice({ ...options, db, samples, recorded: scores.recorded });
+        await measureSlice({ ...options, settings, db, samples, recorded: scores.recorded });
       } catch (error) {
         log({ event: "measuring_failed", message: error instanceof Error ? error.message : String(error) });
       } finally {

@@ -46,7 +46,7 @@ export async function setUp({
   measure = choosing(() => 0) as (request: MeasureRequest) => MeasureReply | Promise<MeasureReply>,
   status = (): ReplicaStatus => ready,
   recorded = [] as RecordedFile,
-  settings = {} as Partial<MonitorSettings>,
+  settings = {} as Partial<MonitorSettings> | (() => MonitorSettings),
   db = undefined as D1Database | undefined,
 } = {}) {
   const database = await migratedDatabase();
@@ -74,7 +74,8 @@ export async function setUp({
   const monitor = createMonitor({
     ...shared,
     ...{ db: db ?? database, scores, recorder, samples },
-    settings: { itemsPerSlice: 5, itemsPerRun: 20, nullRate: 0.001, ...settings },
+    settings: () =>
+      typeof settings === "function" ? settings() : { itemsPerSlice: 5, itemsPerRun: 20, nullRate: 0.001, ...settings },
   });
   return {
     database,

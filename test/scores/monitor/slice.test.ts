@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { monitorSettings } from "../../../src/scores/monitor/index.ts";
 import { ready } from "../../routes/gateway.ts";
 import { env } from "../../support/database.ts";
 import { choosing, HELLASWAG, setUp, VARIANTS } from "./setup.ts";
@@ -137,6 +138,9 @@ describe("a slice", () => {
     away = false;
     await slice();
     expect(await rows("SELECT * FROM items")).toHaveLength(5);
+    const mistaken = await setUp({ settings: () => monitorSettings({ SCORES_NULL_RATE: "2" }) });
+    await mistaken.slice();
+    expect(mistaken.logged[0]?.message).toContain("SCORES_NULL_RATE is 2");
     const broken = await setUp({ status: () => ({ ...ready, state: "failed", error: "no weights" }) });
     await broken.slice();
     expect(broken.logged[0]?.message).toContain("no weights");
