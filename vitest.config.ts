@@ -1,4 +1,4 @@
-import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
+import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 
 // `workerd`: unit tests, inside the Workers runtime. `node`: what needs files or processes: the build, parity with PyTorch, end to end.
@@ -11,7 +11,11 @@ export default defineConfig({
           cloudflareTest({
             wrangler: { configPath: "./wrangler.toml" },
             miniflare: {
-              bindings: { API_KEYS: "sk-test-one,sk-test-two" },
+              bindings: {
+                API_KEYS: "sk-test-one,sk-test-two",
+                // For what a test needs of D1: test/support/database.ts applies them.
+                MIGRATIONS: await readD1Migrations("./migrations"),
+              },
               // Only so that the binding resolves: a unit test gives the app a stand-in, and what is inside the replica is tested directly.
               workers: [
                 {

@@ -4,7 +4,17 @@ import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { catalogueFile, evalFile, kernelsDir, root, tokenizersFile, weightsDir, workersDir } from "./build/paths.ts";
+import {
+  catalogueFile,
+  evalFile,
+  kernelsDir,
+  recordedFile,
+  root,
+  samplesFile,
+  tokenizersFile,
+  weightsDir,
+  workersDir,
+} from "./build/paths.ts";
 import { bundleWorker, workersFor } from "./build/workers.ts";
 
 interface Step {
@@ -28,6 +38,20 @@ const STEPS: readonly Step[] = [
       await writeFile(tokenizersFile, JSON.stringify(tokenizers));
       await writeFile(catalogueFile, JSON.stringify(catalogue));
       return `${catalogue.recipes.length} variants of ${catalogue.bases.map((base) => base.id).join(", ")}`;
+    },
+  },
+  {
+    name: "scores",
+    inputs: ["data", "scores", "src/scores", "scripts/build", "scripts/eval", "package-lock.json"],
+    outputs: [samplesFile, recordedFile],
+    async run() {
+      const { packSamples } = await import("./build/samples.ts");
+      const { packRecorded } = await import("./build/recorded.ts");
+      const { packed, items } = await packSamples();
+      const recorded = await packRecorded();
+      await writeFile(samplesFile, packed);
+      await writeFile(recordedFile, JSON.stringify(recorded));
+      return `${recorded.length} recorded, ${items} items to measure again`;
     },
   },
   {
@@ -75,6 +99,8 @@ const bundleSteps = (): Step[] =>
       "package-lock.json",
       "dist/catalogue.json",
       "dist/tokenizers.json",
+      "dist/samples.bin",
+      "dist/scores.json",
     ],
     outputs: [join(workersDir, worker.name)],
     async run() {
@@ -97,7 +123,7 @@ async function digestOf(inputs: readonly string[]): Promise<string> {
       lines.push(`${relative(root, path)} ${content}`);
     }
   };
-  for (const input of inputs) await walk(join(root, input));
+  for (const input of inputs) if (existsSync(join(root, input))) await walk(join(root, input));
   return sha256(lines.join("\n"));
 }
 

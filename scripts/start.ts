@@ -2,8 +2,10 @@
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { Cron } from "croner";
 import { Miniflare } from "miniflare";
 import { localRuntime } from "./build/local.ts";
+import { applyMigrations } from "./build/migrate.ts";
 import { root } from "./build/paths.ts";
 
 const HOST = "127.0.0.1";
@@ -51,6 +53,19 @@ async function untilReady(url: string): Promise<void> {
   progress("");
 }
 
+/** Locally no clock calls a Worker's `scheduled()`: this one keeps to the triggers of wrangler.toml, or to SCORES_CRON. */
+async function keepTriggers(miniflare: Miniflare): Promise<void> {
+  const { unstable_readConfig } = await import("wrangler");
+  const { triggers } = unstable_readConfig({ config: join(root, "wrangler.toml") });
+  const gateway = await miniflare.getWorker("franken-gateway");
+  for (const cron of process.env.SCORES_CRON ? [process.env.SCORES_CRON] : (triggers.crons ?? [])) {
+    const trigger = async (): Promise<void> => {
+      await gateway.scheduled({ cron }).catch((error: Error) => console.error(`trigger ${cron}: ${error.message}`));
+    };
+    new Cron(cron, { protect: true, unref: true }, trigger);
+  }
+}
+
 async function start(): Promise<void> {
   const port = await claimPort();
   const key = await localKey();
@@ -71,8 +86,12 @@ async function start(): Promise<void> {
   }
   try {
     await miniflare.ready;
+    await applyMigrations(await miniflare.getD1Database("DB", "franken-gateway"), (name) =>
+      console.error(`applying migration ${name}`),
+    );
     const url = `http://${HOST}:${port}`;
     await untilReady(url);
+    await keepTriggers(miniflare);
     const body = JSON.stringify({ model: "smollm2-135m", messages: [{ role: "user", content: "Say hello." }] });
     const curl = `curl ${url}/v1/chat/completions -H 'Authorization: Bearer ${key}' -H 'Content-Type: application/json' -d '${body}'`;
     console.log(`Franken Gateway is ready at ${url}  key: ${key}  try: ${curl}`);

@@ -6,7 +6,16 @@ import { requestId } from "hono/request-id";
 import { matchedRoutes } from "hono/route";
 import { createAuthorizationCheck } from "./access/index.ts";
 import { ApiError, errorResponse } from "./openai/index.ts";
-import { type App, type AppEnv, addRoutes, type GatewayDeps, ROUTING_HEADERS, reportError } from "./routes/index.ts";
+import {
+  type App,
+  type AppEnv,
+  addRoutes,
+  type GatewayDeps,
+  ROUTING_HEADERS,
+  reportError,
+  WARNING_HEADER,
+  warnOfQuarantine,
+} from "./routes/index.ts";
 import { createRouter, type RouterOptions } from "./routing/index.ts";
 import { consoleLog } from "./telemetry/index.ts";
 
@@ -14,7 +23,7 @@ import { consoleLog } from "./telemetry/index.ts";
 export interface AppOptions
   extends Omit<GatewayDeps, "log" | "now" | "newId" | "router">,
     Partial<Pick<GatewayDeps, "log" | "now" | "newId">> {
-  readonly routing: Pick<RouterOptions, "store" | "qualities" | "quarantined" | "quantile">;
+  readonly routing: Pick<RouterOptions, "store" | "archive" | "qualities" | "quarantined" | "quantile">;
 }
 
 const METHODS = ["GET", "POST"] as const;
@@ -54,7 +63,14 @@ export function createApp(options: AppOptions): App {
     cors({
       origin: "*",
       allowMethods: ["GET", "HEAD", "POST", "OPTIONS"],
-      exposeHeaders: ["x-request-id", "openai-processing-ms", "retry-after", "x-should-retry", ...ROUTING_HEADERS],
+      exposeHeaders: [
+        "x-request-id",
+        "openai-processing-ms",
+        "retry-after",
+        "x-should-retry",
+        WARNING_HEADER,
+        ...ROUTING_HEADERS,
+      ],
       maxAge: 86_400,
     }),
   );
@@ -62,6 +78,7 @@ export function createApp(options: AppOptions): App {
     c.set("access", checkAuthorization(c.req.header("authorization")));
     await next();
   });
+  app.use("/v1/*", warnOfQuarantine(deps.scores));
 
   addRoutes(app, deps);
 

@@ -1,10 +1,21 @@
 // Entry of the gateway Worker; wiring only.
 import catalogueJson from "../dist/catalogue.json";
+import samples from "../dist/samples.bin";
+import recordedJson from "../dist/scores.json";
 import tokenizersJson from "../dist/tokenizers.json";
 import { createApp } from "./app.ts";
 import type { GatewayEnv } from "./env.ts";
+import { createRecorder } from "./records/index.ts";
+import type { Replica } from "./replica/protocol.ts";
 import type { App } from "./routes/index.ts";
-import { createQualityBook } from "./routing/index.ts";
+import { createArchive, qualitiesOf } from "./routing/index.ts";
+import {
+  createMonitor,
+  createScoreboard,
+  type Monitor,
+  monitorSettings,
+  type RecordedFile,
+} from "./scores/monitor/index.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer/index.ts";
 import type { BaseModel } from "./variants/base.ts";
 import { compileCatalogue } from "./variants/catalogue.ts";
@@ -21,37 +32,51 @@ function tokenizerOf({ id }: BaseModel): Tokenizer {
   return tokenizer;
 }
 
-/** Made by the isolate's first request: bindings come with it. */
-let app: App | undefined;
+export { RecordQueueObject } from "./records/queue.ts";
+export { RouterObject } from "./routing/router-object.ts";
 
-function wire(env: GatewayEnv): App {
+interface Gateway {
+  readonly app: App;
+  readonly monitor: Monitor;
+}
+
+/** Made by the isolate's first event: bindings come with it. */
+let gateway: Gateway | undefined;
+
+function wire(env: GatewayEnv): Gateway {
   const deadlineMs = Number(env.REQUEST_DEADLINE_MS);
   if (!(deadlineMs > 0))
     throw new Error(`REQUEST_DEADLINE_MS is ${env.REQUEST_DEADLINE_MS}; it must be a number above 0`);
   const quantile = Number(env.ROUTING_QUANTILE);
   if (!(quantile > 0.5 && quantile < 1))
     throw new Error(`ROUTING_QUANTILE is ${env.ROUTING_QUANTILE}; it must be a number above 0.5 and below 1`);
-  const [first] = catalogue.keys();
-  return createApp({
-    catalogue,
-    routing: {
-      store: env.ROUTER.getByName("router"),
-      qualities: createQualityBook([], first ?? ""),
-      quarantined: () => new Set(),
-      quantile,
-    },
-    replicaOf: (baseId) => env.REPLICA.getByName(baseId),
-    tokenizerOf,
-    apiKeys: env.API_KEYS ?? "",
-    deadlineMs,
-  });
+  const log = (entry: object): void => console.log(JSON.stringify(entry));
+  const replicaOf = (baseId: string): Replica => env.REPLICA.getByName(baseId);
+  const shared = { catalogue, replicaOf, tokenizerOf, db: env.DB, now: Date.now, log };
+  const scores = createScoreboard({ ...shared, recorded: recordedJson as RecordedFile });
+  const recorder = createRecorder({ queue: () => env.RECORDS.getByName("records"), log });
+  const routing = {
+    store: () => env.ROUTER.getByName("router"),
+    archive: createArchive(recorder, env.DB),
+    qualities: qualitiesOf(scores.recorded, catalogue.keys()),
+    quarantined: () => scores.quarantinedVariants(),
+    quantile,
+  };
+  return {
+    app: createApp({ catalogue, replicaOf, tokenizerOf, scores, routing, apiKeys: env.API_KEYS ?? "", deadlineMs }),
+    monitor: createMonitor({ ...shared, scores, recorder, samples, settings: () => monitorSettings(env) }),
+  };
 }
-
-export { RouterObject } from "./routing/router-object.ts";
 
 export default {
   fetch(request: Request, env: GatewayEnv, context: ExecutionContext) {
-    app ??= wire(env);
-    return app.fetch(request, env, context);
+    gateway ??= wire(env);
+    return gateway.app.fetch(request, env, context);
+  },
+
+  /** A slice of measuring, as the triggers of wrangler.toml say. */
+  async scheduled(_: ScheduledController, env: GatewayEnv) {
+    gateway ??= wire(env);
+    await gateway.monitor.slice();
   },
 };

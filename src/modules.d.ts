@@ -4,6 +4,12 @@ declare module "*.wasm" {
   export default module;
 }
 
+/** Any other bytes, in the Workers' bundles. */
+declare module "*.bin" {
+  const bytes: ArrayBuffer;
+  export default bytes;
+}
+
 declare namespace WebAssembly {
   function compile(bytes: ArrayBuffer | ArrayBufferView): Promise<Module>;
 }

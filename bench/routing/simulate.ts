@@ -84,13 +84,14 @@ export async function simulate(
     onAway(error) {
       throw error;
     },
-    store: {
+    archive: { keep: async () => {}, find: async () => undefined },
+    store: () => ({
       snapshot: async () => structuredClone(state),
       async report(reports) {
         for (const report of reports) learnReport(state, report, clock);
       },
       find: async () => undefined,
-    },
+    }),
   });
   const costs = new Map([...catalogue].map(([id, { plan }]) => [id, costsOf(plan)]));
   const base = [...catalogue.values()][0]?.plan.base.id ?? "";

@@ -1,9 +1,12 @@
 // Both Workers for the local runtime: code as bundled by the build, everything else from their wrangler files.
 import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 import { Log, LogLevel, type MiniflareOptions, type WorkerOptions } from "miniflare";
 import { root, workersDir } from "./paths.ts";
 import { quietWrangler, type WorkerSource, workersFor } from "./workers.ts";
+
+/** What a Worker imports beside its code, by file name extension. */
+const MODULES: Readonly<Record<string, "CompiledWasm" | "Data">> = { ".wasm": "CompiledWasm", ".bin": "Data" };
 
 /** The engine is the one that the environment's ENGINE names. Options for `new Miniflare`; the caller adds where it listens, where its state lives and who gets the log. */
 export async function localRuntime(): Promise<MiniflareOptions & { workers: WorkerOptions[] }> {
@@ -21,7 +24,7 @@ async function workerOptions({ name, config, script }: WorkerSource): Promise<Wo
   const { workerOptions, main } = unstable_getMiniflareWorkerOptions(join(root, config));
   const dir = join(workersDir, name);
   const entry = `${main?.split("/").at(-1)?.replace(/\.ts$/, "")}.js`;
-  const files = (await readdir(dir)).filter((file) => file === entry || file.endsWith(".wasm"));
+  const files = (await readdir(dir)).filter((file) => file === entry || extname(file) in MODULES);
   files.sort((a, b) => Number(b === entry) - Number(a === entry));
   const { modulesRules: _, ...bindings } = workerOptions;
   return {
@@ -29,7 +32,7 @@ async function workerOptions({ name, config, script }: WorkerSource): Promise<Wo
     ...bindings,
     modulesRoot: dir,
     modules: files.map((file) => ({
-      type: file === entry ? ("ESModule" as const) : ("CompiledWasm" as const),
+      type: file === entry ? "ESModule" : (MODULES[extname(file)] ?? "ESModule"),
       path: join(dir, file),
     })),
   };

@@ -9,6 +9,12 @@ export const recipesDir = join(root, "src/variants/recipes");
 export const weightsDir = join(root, "dist/weights");
 /** Tokenizers and chat templates by base model; the gateway imports it. */
 export const tokenizersFile = join(root, "dist/tokenizers.json");
+/** The items that the service measures by itself; the gateway imports it. */
+export const samplesFile = join(root, "dist/samples.bin");
+/** Recorded scores, committed. */
+export const scoresDir = join(root, "scores");
+/** The same, packed; the gateway imports it. */
+export const recordedFile = join(root, "dist/scores.json");
 /** The WebAssembly kernels: relaxed.wasm and plain.wasm. */
 export const kernelsDir = join(root, "dist/kernels");
 /** Base models and recipes, validated; both Workers import it. */

@@ -33,6 +33,12 @@ export interface Submitted {
 export interface Batcher {
   /** Queues a generation. */
   submit(generation: Generation): Submitted;
+  /**
+   * Lends the engine to other work while there is nothing to generate. Once a generation comes, the pace that the work is given throws
+   * `GaveWayError`; the generation starts when the work has settled.
+   * @throws GaveWayError, at once when generations run or wait or the engine is lent already; or what the work throws
+   */
+  whileIdle<T>(work: (pace: Pace) => Promise<T>): Promise<T>;
   /** Generations that wait for a place. */
   readonly queued: number;
   /** Generations that hold a sequence. */
@@ -46,6 +52,11 @@ export interface BatcherOptions {
   readonly pace: Pace;
   /** Most sequences at once; more wait their turn. */
   readonly maxRunning: number;
+}
+
+/** Other work on the engine had to stop, or did not start, because there is something to generate. */
+export class GaveWayError extends Error {
+  override readonly name = "GaveWayError";
 }
 
 interface Running {
@@ -74,6 +85,8 @@ export function createBatcher({ engine, pace, maxRunning }: BatcherOptions): Bat
   let switches: Switch[] = [];
   let looping = false;
   let wake: (() => void) | undefined;
+  /** Settles when the engine is no longer lent; never rejects. */
+  let lent: Promise<void> | undefined;
 
   const finish = (entry: Running): void => {
     entry.over = true;
@@ -164,6 +177,7 @@ export function createBatcher({ engine, pace, maxRunning }: BatcherOptions): Bat
   }
 
   async function loop(): Promise<void> {
+    await lent;
     for (;;) {
       for (const entry of running) if (entry.over) entry.sequence.close();
       running = running.filter((entry) => !entry.over);
@@ -227,6 +241,22 @@ export function createBatcher({ engine, pace, maxRunning }: BatcherOptions): Bat
             start();
           }),
       };
+    },
+    async whileIdle(work) {
+      if (looping || lent) throw new GaveWayError("the engine is at work");
+      const working = work((multiplyAdds) => {
+        if (looping) throw new GaveWayError("there is something to generate");
+        return pace(multiplyAdds);
+      });
+      lent = working.then(
+        () => {},
+        () => {},
+      );
+      try {
+        return await working;
+      } finally {
+        lent = undefined;
+      }
     },
     capacityOf: (plan) => engine.capacityOf(plan),
     get queued() {

@@ -1,5 +1,6 @@
 // What the gateway and a replica say to each other: token ids only. A generation is a stream of frames, one JSON document a line.
 import { z } from "zod";
+import type { ScoreAnswer, ScoreRequest } from "../scores/scorer.ts";
 
 export interface GenerateRequest {
   /** For the log: ties a replica's lines to the gateway's. */
@@ -59,6 +60,26 @@ export interface ReplicaStatus {
   readonly capacities?: Readonly<Record<string, number>>;
 }
 
+/** One item of an evaluation. */
+export interface MeasureRequest {
+  /** Variant id, one of the catalogue's. */
+  readonly variant: string;
+  readonly requests: readonly ScoreRequest[];
+}
+
+export type MeasureReply =
+  /** `answers`: one per request, in order. */
+  | {
+      readonly state: "measured";
+      readonly engine: string;
+      readonly digest: string;
+      readonly answers: readonly ScoreAnswer[];
+    }
+  /** There is something to generate; nothing was measured. */
+  | { readonly state: "busy" }
+  /** The variant gives nothing that a score can be made of, now and the next time. */
+  | { readonly state: "failed"; readonly engine: string; readonly digest: string; readonly message: string };
+
 /** The replica as its caller sees it; the Durable Object implements it, the gateway calls it by RPC, a test may stand in for it. */
 export interface Replica {
   /** Starts loading a base model's weights if nothing has yet, and tells how far it is. */
@@ -70,4 +91,9 @@ export interface Replica {
    * over or cannot go on that way; it then runs on as it was.
    */
   switchVariant(requestId: string, variant: string): Promise<boolean>;
+  /**
+   * Measures an item while there is nothing to generate, and gives way at once to what comes. Loads first if nothing has yet.
+   * @throws Error when the weights cannot be loaded
+   */
+  measure(request: MeasureRequest): Promise<MeasureReply>;
 }

@@ -7,8 +7,9 @@ import type { CatalogueFile } from "../variants/catalogue-file.ts";
 import { type EngineKind, engineFor, type LoadingEngine, type ReplicaEnv } from "./engine.ts";
 import { type StreamedGeneration, streamGeneration } from "./generation.ts";
 import { MAX_RUNNING } from "./limits.ts";
+import { measureItem } from "./measure.ts";
 import { createPace } from "./pace.ts";
-import type { GenerateRequest, Replica, ReplicaStatus } from "./protocol.ts";
+import type { GenerateRequest, MeasureReply, MeasureRequest, Replica, ReplicaStatus } from "./protocol.ts";
 
 /** One batcher per engine, shared by the isolate's Durable Objects as the engine is. */
 const batchers = new WeakMap<Engine, Batcher>();
@@ -83,11 +84,16 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
       );
     }
 
-    async #ready({ variant }: GenerateRequest) {
+    async measure(request: MeasureRequest): Promise<MeasureReply> {
+      const { plan, engine, batcher } = await this.#ready(request);
+      return measureItem({ plan, engine, batcher, requests: request.requests });
+    }
+
+    async #ready({ variant }: GenerateRequest | MeasureRequest) {
       const plan = catalogue.get(variant)?.plan;
       if (!plan) throw new Error(`this replica does not serve ${variant}`);
       const engine = await load(plan.base.id, this.env).engine;
-      return { plan, batcher: batcherOf(engine, kind) };
+      return { plan, engine, batcher: batcherOf(engine, kind) };
     }
   };
 }

@@ -6,6 +6,7 @@ import type { Access } from "../access/index.ts";
 import { ApiError, ClientGoneError, toApiError } from "../openai/index.ts";
 import type { Replica } from "../replica/protocol.ts";
 import type { Router } from "../routing/index.ts";
+import type { Scoreboard } from "../scores/monitor/index.ts";
 import type { Log, RequestRecord } from "../telemetry/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import type { BaseModel } from "../variants/base.ts";
@@ -16,6 +17,8 @@ export interface GatewayDeps {
   /** The replica that holds a base model. */
   replicaOf(baseId: string): Replica;
   tokenizerOf(base: BaseModel): Tokenizer;
+  /** What was measured of the variants, and which are under quarantine. */
+  readonly scores: Scoreboard;
   /** Keys that clients may use, as `createAuthorizationCheck` reads them. */
   readonly apiKeys: string;
   readonly router: Router;

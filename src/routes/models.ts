@@ -1,9 +1,11 @@
 // GET /v1/models and GET /v1/models/{model}: the variants that this gateway serves.
 import { createRoute, z } from "@hono/zod-openapi";
 import { ApiError, AUTO, errorResponses } from "../openai/index.ts";
+import type { Scoreboard } from "../scores/monitor/index.ts";
 import type { Catalogue, Variant } from "../variants/catalogue.ts";
 import { bearer } from "./bearer.ts";
 import type { AddRoutes } from "./context.ts";
+import { describeHealth, healthSchema, listScores, type Score, scoreSchema } from "./score-schema.ts";
 
 const modelSchema = z
   .object({
@@ -31,6 +33,10 @@ const modelSchema = z
           .openapi({ description: "Of all matrix products, attention over the context aside." }),
         kv_bytes_per_token: z.int().openapi({ description: "At 16 bits a value." }),
       }),
+      scores: z
+        .array(scoreSchema.pick({ task: true, kind: true, items: true, metrics: true, measured_at: true }))
+        .openapi({ description: "The latest ones; GET /v1/scores has all there is to say of them." }),
+      health: healthSchema,
     }),
   })
   .openapi("Model");
@@ -84,14 +90,13 @@ const modelRoute = createRoute({
   },
 });
 
-export const addModelRoutes: AddRoutes = (app, { catalogue }) => {
-  app.openapi(listRoute, (c) =>
-    c.json(
-      { object: "list" as const, data: [...[...catalogue.values()].map(describe), ...describeAuto(catalogue)] },
-      200,
-    ),
-  );
-  app.openapi(modelRoute, (c) => {
+export const addModelRoutes: AddRoutes = (app, { catalogue, scores }) => {
+  app.openapi(listRoute, async (c) => {
+    const all = await listScores(scores, (promise) => c.executionCtx.waitUntil(promise));
+    const variants = [...catalogue.values()].map((variant) => describe(variant, all.scores, scores));
+    return c.json({ object: "list" as const, data: [...variants, ...describeAuto(catalogue)] }, 200);
+  });
+  app.openapi(modelRoute, async (c) => {
     const { model } = c.req.valid("param");
     const variant = catalogue.get(model);
     const [auto] = describeAuto(catalogue);
@@ -99,7 +104,8 @@ export const addModelRoutes: AddRoutes = (app, { catalogue }) => {
     if (!variant) {
       throw new ApiError("model_not_found", `The model '${model.slice(0, 100)}' does not exist.`, { param: "model" });
     }
-    return c.json(describe(variant), 200);
+    const all = await listScores(scores, (promise) => c.executionCtx.waitUntil(promise));
+    return c.json(describe(variant, all.scores, scores), 200);
   });
 };
 
@@ -120,7 +126,11 @@ function describeAuto(catalogue: Catalogue): z.infer<typeof autoSchema>[] {
   ];
 }
 
-function describe({ recipe, plan }: Variant): z.infer<typeof modelSchema> {
+function describe(
+  { recipe, plan }: Variant,
+  all: readonly Score[],
+  scoreboard: Scoreboard,
+): z.infer<typeof modelSchema> {
   const { id, title, status, origin, base } = recipe;
   return {
     id,
@@ -139,6 +149,10 @@ function describe({ recipe, plan }: Variant): z.infer<typeof modelSchema> {
         multiply_adds_per_token: plan.costs.multiplyAdds,
         kv_bytes_per_token: plan.costs.kvBytes,
       },
+      scores: all
+        .filter(({ variant }) => variant === id)
+        .map(({ task, kind, items, metrics, measured_at }) => ({ task, kind, items, metrics, measured_at })),
+      health: describeHealth(scoreboard, id),
     },
   };
 }

@@ -60,7 +60,7 @@ export interface Profile {
 }
 
 /** @param high the quantile that budgets are held against, as 0.95 */
-export function profileOf(state: LatencyState, variants: Iterable<string>, high: number, now: number): Profile {
+export function profileOf(state: LatencyState, high: number, now: number): Profile {
   const shares = sharesOf(high);
   const factors = (variant: string, metric: Metric, company: Company): Factors => {
     const { parts, own } = known(
@@ -79,9 +79,19 @@ export function profileOf(state: LatencyState, variants: Iterable<string>, high:
   };
   const profile = (variant: string): VariantProfile =>
     record(COMPANIES, (company) => record(METRICS, (metric) => factors(variant, metric, company)));
-  const machine = profile(ALL);
-  const profiles = new Map([...variants].map((variant) => [variant, profile(variant)]));
-  return { of: (variant) => profiles.get(variant) ?? machine, machine };
+  // Made when it is asked for: a gateway whose requests all name a variant needs only that one.
+  const profiles = new Map<string, VariantProfile>();
+  const of = (variant: string): VariantProfile => {
+    const made = profiles.get(variant) ?? profile(variant);
+    profiles.set(variant, made);
+    return made;
+  };
+  return {
+    of,
+    get machine() {
+      return of(ALL);
+    },
+  };
 }
 
 /** A request as far as its time depends on it. */

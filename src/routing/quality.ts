@@ -1,12 +1,17 @@
 // How good variants are, from their recorded results on the same items: what a decision compares, and how sure it can be of it.
 
-/** One variant's recorded results. Entries of two variants at the same index are the same item. */
+export interface Page {
+  readonly logLikelihood: number;
+  readonly words: number;
+}
+
+/** One variant's recorded results by item number; the same number is the same item. */
 export interface Recorded {
   readonly variant: string;
   /** HellaSwag: whether each item was right by acc_norm. */
-  readonly hellaswag?: readonly boolean[] | undefined;
+  readonly hellaswag?: ReadonlyMap<number, boolean> | undefined;
   /** Perplexity: log-likelihood (natural) and words of each page. */
-  readonly pages?: readonly { readonly logLikelihood: number; readonly words: number }[] | undefined;
+  readonly pages?: ReadonlyMap<number, Page> | undefined;
 }
 
 /** A difference on the same items, with its standard error. */
@@ -68,13 +73,13 @@ function describe(
   base: Recorded | undefined,
   toBase: (measure: Measure) => Paired | undefined,
 ): Quality {
-  const accNorm = hellaswag?.length ? percentOf(hellaswag) : undefined;
+  const accNorm = hellaswag?.size ? percentOf(hellaswag) : undefined;
   // With n - 1, as lm-evaluation-harness gives it.
   const accNormSe =
-    accNorm !== undefined && hellaswag && hellaswag.length > 1
-      ? Math.sqrt((accNorm * (100 - accNorm)) / (hellaswag.length - 1))
+    accNorm !== undefined && hellaswag && hellaswag.size > 1
+      ? Math.sqrt((accNorm * (100 - accNorm)) / (hellaswag.size - 1))
       : undefined;
-  const logLikelihood = pages?.length ? meanLogLikelihood(pages) : undefined;
+  const logLikelihood = pages?.size ? meanLogLikelihood(pages) : undefined;
   const bound = (measure: Measure, baseScore: number | undefined, unpaired: number | undefined): number | undefined => {
     const paired = toBase(measure);
     return paired && baseScore !== undefined ? baseScore + paired.difference - paired.se : unpaired;
@@ -87,26 +92,35 @@ function describe(
     bound: {
       hellaswag: bound(
         "hellaswag",
-        base?.hellaswag?.length ? percentOf(base.hellaswag) : undefined,
+        base?.hellaswag?.size ? percentOf(base.hellaswag) : undefined,
         accNorm === undefined ? undefined : accNorm - (accNormSe ?? 0),
       ),
-      perplexity: bound("perplexity", base?.pages?.length ? meanLogLikelihood(base.pages) : undefined, logLikelihood),
+      perplexity: bound("perplexity", base?.pages?.size ? meanLogLikelihood(base.pages) : undefined, logLikelihood),
     },
   };
 }
 
-type Pages = NonNullable<Recorded["pages"]>;
-const percentOf = (items: readonly boolean[]): number => (100 * items.filter(Boolean).length) / items.length;
+const percentOf = (items: ReadonlyMap<number, boolean>): number =>
+  (100 * [...items.values()].filter(Boolean).length) / items.size;
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 /** Per word: the negative logarithm of the word perplexity. */
-const meanLogLikelihood = (pages: Pages): number =>
-  sum(pages.map((page) => page.logLikelihood)) / sum(pages.map((page) => page.words));
+const meanLogLikelihood = (pages: ReadonlyMap<number, Page>): number =>
+  sum([...pages.values()].map((page) => page.logLikelihood)) / sum([...pages.values()].map((page) => page.words));
+
+/** What two variants have results of; undefined with less than two items, of which nothing can be said. */
+function shared<T>(a: ReadonlyMap<number, T> | undefined, b: ReadonlyMap<number, T> | undefined): [T, T][] | undefined {
+  const pairs = [...(a ?? [])].flatMap(([item, own]): [T, T][] => {
+    const other = b?.get(item);
+    return other === undefined ? [] : [[own, other]];
+  });
+  return pairs.length < 2 ? undefined : pairs;
+}
 
 const COMPARISONS: Record<Measure, (a: Recorded | undefined, b: Recorded | undefined) => Paired | undefined> = {
   /** Points; the standard error of a mean of differences, each -1, 0 or 1. */
   hellaswag(a, b) {
-    if (!a?.hellaswag || !b?.hellaswag || a.hellaswag.length !== b.hellaswag.length || a.hellaswag.length < 2) return;
-    const differences = a.hellaswag.map((right, i) => Number(right) - Number(b.hellaswag?.[i]));
+    const differences = shared(a?.hellaswag, b?.hellaswag)?.map(([right, other]) => Number(right) - Number(other));
+    if (!differences) return undefined;
     const n = differences.length;
     const mean = sum(differences) / n;
     const variance = sum(differences.map((d) => (d - mean) ** 2)) / (n - 1);
@@ -114,15 +128,15 @@ const COMPARISONS: Record<Measure, (a: Recorded | undefined, b: Recorded | undef
   },
   /** Nats a word; the standard error of a ratio of sums over pages, linearized (Cochran, Sampling Techniques, 1977, section 6.4). */
   perplexity(a, b) {
-    if (!a?.pages || !b?.pages || a.pages.length !== b.pages.length || a.pages.length < 2) return;
-    const n = a.pages.length;
-    const pairs = a.pages.map(({ logLikelihood, words }, i) => ({
-      words,
-      gain: logLikelihood - (b.pages?.[i]?.logLikelihood ?? 0),
+    const pages = shared(a?.pages, b?.pages)?.map(([own, other]) => ({
+      words: own.words,
+      gain: own.logLikelihood - other.logLikelihood,
     }));
-    const words = sum(pairs.map((pair) => pair.words));
-    const difference = sum(pairs.map((pair) => pair.gain)) / words;
-    const squares = sum(pairs.map((pair) => (pair.gain - difference * pair.words) ** 2));
+    if (!pages) return undefined;
+    const n = pages.length;
+    const words = sum(pages.map((page) => page.words));
+    const difference = sum(pages.map((page) => page.gain)) / words;
+    const squares = sum(pages.map((page) => (page.gain - difference * page.words) ** 2));
     return { difference, se: Math.sqrt((n / (n - 1)) * squares) / words };
   },
 };

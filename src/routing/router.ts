@@ -1,5 +1,6 @@
 // Routing in the gateway: puts the question together from what this isolate knows, and passes on what came out of it.
 import type { Catalogue } from "../variants/catalogue.ts";
+import type { Archive } from "./archive.ts";
 import { type Budget, hasLimit, LIMITS, type Limit } from "./budget.ts";
 import { costsOf } from "./costs.ts";
 import { type Candidate, type Decision, decide, type Policy } from "./decide.ts";
@@ -34,10 +35,12 @@ const SLOW_READER = 0.2;
 
 export interface RouterOptions {
   readonly catalogue: Catalogue;
-  readonly store: RouterStore;
+  /** Found anew for each call. */
+  store(): RouterStore;
+  readonly archive: Archive;
   readonly qualities: QualityBook;
   /** Variants that `auto` must not use. */
-  quarantined(): ReadonlySet<string>;
+  quarantined(): { has(variant: string): boolean };
   /** Share of outcomes that a prediction is to hold for, when a budget is held against it. */
   readonly quantile: number;
   readonly policy?: Policy;
@@ -99,7 +102,7 @@ export interface Router {
   route(request: RouteRequest, waitUntil: WaitUntil): Promise<Routed | undefined>;
   /** Most tokens of prompt and reply together that any variant of a base has room for. */
   roomOf(base: string): number;
-  /** Throws when the store is away and this isolate does not have it. */
+  /** Throws when D1 is away and neither this isolate nor the store has it. */
   find(id: string): Promise<KeptDecision | undefined>;
   /** What has been learnt, and what an idle machine is predicted to need for a prompt and a reply of `tokens` each. */
   report(waitUntil: WaitUntil, tokens: number): Promise<RoutingReport>;
@@ -134,7 +137,7 @@ export function createRouter(options: RouterOptions): Router {
   /** What a snapshot says, worked out once. */
   const compile = (state: RouterState, at: number) => {
     if (compiled?.at !== at) {
-      const profile = profileOf(state.latency, catalogue.keys(), high, now());
+      const profile = profileOf(state.latency, high, now());
       compiled = { at, profile, crowding: crowdingOf(state.arrivals, now()) };
     }
     return compiled;
@@ -244,13 +247,19 @@ export function createRouter(options: RouterOptions): Router {
           const done = { ...made, actual };
           remember(kept, done.id, { key, record: done });
           waitUntil(snapshot.report({ key, record: done, observation }));
+          waitUntil(options.archive.keep({ key, record: done }));
           return actual;
         },
       };
     },
     roomOf: (base) => Math.max(...candidatesOf(base).map(({ capacity }) => capacity)),
     async find(id) {
-      return kept.get(id) ?? (await store.find(id));
+      const near =
+        kept.get(id) ??
+        (await store()
+          .find(id)
+          .catch(() => undefined));
+      return near ?? (await options.archive.find(id));
     },
     async report(waitUntil, tokens) {
       const { state, at } = await snapshot.get(waitUntil);

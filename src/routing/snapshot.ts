@@ -14,7 +14,8 @@ const LOST_MS = 5_000;
 const MOST_WAITING = 200;
 
 export interface SnapshotOptions {
-  readonly store: RouterStore;
+  /** The store, found anew for each call: a Durable Object's stub belongs to the event in which it was made. */
+  store(): RouterStore;
   now(): number;
   /** Told once when the store cannot be reached, and again only after it could. */
   onAway(error: unknown): void;
@@ -42,7 +43,7 @@ export function createSnapshot({ store, now, onAway }: SnapshotOptions): Snapsho
     const mine = { since: now() };
     refreshing = mine;
     try {
-      current = { state: await store.snapshot(), at: now() };
+      current = { state: await store().snapshot(), at: now() };
       away = false;
     } catch (error) {
       failed(error);
@@ -78,7 +79,7 @@ export function createSnapshot({ store, now, onAway }: SnapshotOptions): Snapsho
         mine.since = now();
         const batch = waiting.splice(0);
         try {
-          await store.report(batch);
+          await store().report(batch);
         } catch (error) {
           failed(error);
           waiting.unshift(...batch);

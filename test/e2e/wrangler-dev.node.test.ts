@@ -1,11 +1,16 @@
 // The same service under plain `wrangler dev`, which takes everything from the wrangler files.
+import { execFileSync } from "node:child_process";
 import type OpenAI from "openai";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { root } from "../../scripts/build/paths.ts";
+import { quietWrangler } from "../../scripts/build/workers.ts";
 import { freePort, type Server, startServer, wranglerDevCommand } from "./server.ts";
 
 let server: Server;
 
 beforeAll(async () => {
+  const migrate = "node_modules/wrangler/bin/wrangler.js d1 migrations apply DB --local".split(" ");
+  execFileSync(process.execPath, migrate, { cwd: root, env: { ...process.env, ...quietWrangler }, stdio: "pipe" });
   const port = await freePort();
   server = await startServer(wranglerDevCommand(port, "--var", "REQUEST_DEADLINE_MS:2000"), port);
 });
@@ -38,4 +43,17 @@ it("ends a reply that is not streamed at the deadline", async () => {
   });
   await expect(reply).rejects.toMatchObject({ status: 504, code: "deadline_exceeded" });
   expect(Date.now() - asked).toBeLessThan(8000);
+});
+
+it("measures a slice of its scores when its trigger is called by hand", async () => {
+  const began = new Date().toISOString();
+  expect((await fetch(`${server.url}/cdn-cgi/handler/scheduled`)).status).toBe(200);
+  await vi.waitFor(
+    async () => {
+      const response = await fetch(`${server.url}/v1/scores`, { headers: { authorization: `Bearer ${server.key}` } });
+      const { data } = (await response.json()) as { data: { kind: string; measured_at: string }[] };
+      expect(data.some(({ kind, measured_at }) => kind === "served" && measured_at > began)).toBe(true);
+    },
+    { timeout: 60_000, interval: 1000 },
+  );
 });

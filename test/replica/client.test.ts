@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { ReplicaGoneError, readFrames } from "../../src/replica/client.ts";
 import type { Frame, GenerateRequest, Replica } from "../../src/replica/protocol.ts";
-import { end, ready, type Script, standIn, tokens, wait } from "../routes/gateway.ts";
+import { end, type Script, standIn, tokens, wait } from "../routes/gateway.ts";
 
 const request: GenerateRequest = {
   requestId: "req_1",
@@ -22,8 +22,7 @@ const collect = async (replica: Replica, signal = new AbortController().signal):
 };
 
 const streaming = (chunks: readonly (string | Uint8Array)[]): Replica => ({
-  status: async () => ready,
-  switchVariant: async () => false,
+  ...standIn([]),
   async generate() {
     const encoder = new TextEncoder();
     return new ReadableStream({

@@ -40,6 +40,7 @@ function replicaOf(batcher: Batcher, plans: Record<string, Plan>) {
         log: (entry) => log.push(entry as Record<string, unknown>),
       }).readable,
     switchVariant: async () => false,
+    measure: async () => ({ state: "busy" }),
   };
   return { replica, log };
 }

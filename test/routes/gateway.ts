@@ -5,6 +5,7 @@ import type { Frame, GenerateRequest, Replica, ReplicaStatus } from "../../src/r
 import { createQualityBook, type RouterStore } from "../../src/routing/index.ts";
 import { newState } from "../../src/routing/state.ts";
 import { type KeptDecision, learnReport } from "../../src/routing/store.ts";
+import { createScoreboard } from "../../src/scores/monitor/index.ts";
 import type { FailureRecord, RequestRecord } from "../../src/telemetry/index.ts";
 import { createTokenizer, type Tokenizer } from "../../src/tokenizer/index.ts";
 import { compileCatalogue } from "../../src/variants/catalogue.ts";
@@ -39,6 +40,7 @@ export function standIn(script: Script | ((request: GenerateRequest) => Script),
     cancelled: 0,
     status: async () => status(),
     switchVariant: async () => false,
+    measure: async () => ({ state: "busy" }),
     async generate(request) {
       self.requests.push(request);
       const steps = [...(typeof script === "function" ? script(request) : script)];
@@ -96,8 +98,25 @@ export function routingOptions(overrides: Partial<AppOptions["routing"]> = {}): 
     },
     find: async (id) => kept.get(id),
   };
-  return { store, qualities: createQualityBook([], ""), quarantined: () => new Set(), quantile: 0.95, ...overrides };
+  return {
+    store: () => store,
+    archive: { keep: async () => {}, find: async () => undefined },
+    qualities: createQualityBook([], ""),
+    quarantined: () => new Set(),
+    quantile: 0.95,
+    ...overrides,
+  };
 }
+
+/** What a gateway without a database knows of scores: nothing. */
+export const noScores = createScoreboard({
+  catalogue,
+  recorded: [],
+  db: undefined,
+  replicaOf: () => standIn([]),
+  now: Date.now,
+  log: () => {},
+});
 
 export interface TestGateway {
   /** Sends a request with the key, unless `headers` has another authorization (or an empty one, for none). */
@@ -122,6 +141,7 @@ export function testGateway(
     catalogue,
     replicaOf: () => replica,
     tokenizerOf: sharedTokenizer,
+    scores: noScores,
     apiKeys: `${KEY},sk-test-two`,
     routing: routingOptions(),
     deadlineMs: 10_000,

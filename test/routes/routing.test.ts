@@ -1,9 +1,19 @@
+import { runDurableObjectAlarm } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import { createQualityBook, type DecisionRecord, type RouterStore } from "../../src/routing/index.ts";
+import { createRecorder } from "../../src/records/index.ts";
+import {
+  type Archive,
+  createArchive,
+  createQualityBook,
+  type DecisionRecord,
+  type RouterStore,
+} from "../../src/routing/index.ts";
 import { madeUpQualities } from "../routing/made-up.ts";
+import { env as database, migratedDatabase } from "../support/database.ts";
 import {
   catalogue,
+  end,
   errorOf,
   KEY,
   ready,
@@ -20,6 +30,12 @@ const BASE = "smollm2-135m";
 const SMALL = "smollm2-135m-franken-0-23-27-31";
 const qualities = madeUpQualities(catalogue, BASE);
 const scored = (overrides = {}) => ({ routing: routingOptions({ qualities, ...overrides }) });
+
+const away: RouterStore = {
+  snapshot: () => Promise.reject(new Error("away")),
+  report: () => Promise.reject(new Error("away")),
+  find: () => Promise.reject(new Error("away")),
+};
 
 const header = (response: Response, name: string) => response.headers.get(`x-franken-${name}`);
 const decisionOf = async (gateway: TestGateway, response: Response): Promise<DecisionRecord> => {
@@ -233,13 +249,8 @@ describe("a decision", () => {
 });
 
 describe("the store of what was learnt", () => {
-  const away: RouterStore = {
-    snapshot: () => Promise.reject(new Error("away")),
-    report: () => Promise.reject(new Error("away")),
-    find: () => Promise.reject(new Error("away")),
-  };
   test("may be away: answers go out by the plans' costs, and the log says so once", async () => {
-    const gateway = testGateway(await saying("Rome."), scored({ store: away }));
+    const gateway = testGateway(await saying("Rome."), scored({ store: () => away }));
     for (let i = 0; i < 3; i++) {
       const response = await gateway.chat({ model: "auto" });
       expect(response.status).toBe(200);
@@ -252,13 +263,13 @@ describe("the store of what was learnt", () => {
   test("that does not answer holds up an isolate's first request a moment, and no other", async () => {
     let asked = 0;
     const stuck: RouterStore = {
-      ...routingOptions().store,
+      ...routingOptions().store(),
       snapshot: () => {
         asked++;
         return new Promise(() => {});
       },
     };
-    const gateway = testGateway(await saying("Rome."), scored({ store: stuck }));
+    const gateway = testGateway(await saying("Rome."), scored({ store: () => stuck }));
     const started = performance.now();
     expect((await gateway.chat({ model: "auto" })).status).toBe(200);
     expect((await gateway.chat({ model: "auto" })).status).toBe(200);
@@ -268,7 +279,7 @@ describe("the store of what was learnt", () => {
 
   test("is asked once a second at most, and never before an answer once it has answered", async () => {
     const calls: string[] = [];
-    const { store } = routingOptions();
+    const store = routingOptions().store();
     let clock = 1_700_000_000_000;
     const counted: RouterStore = {
       ...store,
@@ -278,7 +289,7 @@ describe("the store of what was learnt", () => {
         return store.snapshot();
       },
     };
-    const gateway = testGateway(await saying("Rome."), { ...scored({ store: counted }), now: () => clock });
+    const gateway = testGateway(await saying("Rome."), { ...scored({ store: () => counted }), now: () => clock });
     for (let i = 0; i < 5; i++) await (await gateway.chat({ model: "auto" })).text();
     expect(calls).toHaveLength(1);
     clock += 1001;
@@ -291,7 +302,7 @@ describe("the store of what was learnt", () => {
 
   test("is a Durable Object that learns, and keeps decisions", async () => {
     const store = (env as unknown as { ROUTER: { getByName(name: string): RouterStore } }).ROUTER.getByName("test");
-    const gateway = testGateway(await saying("Rome."), scored({ store }));
+    const gateway = testGateway([20, ...tokens([19556]), 20, ...tokens([19556]), end], scored({ store: () => store }));
     const response = await gateway.chat({ model: "auto", budget: { latency_ms: 5000 } });
     await response.text();
     await gateway.settled();
@@ -301,7 +312,41 @@ describe("the store of what was learnt", () => {
     const id = header(response, "decision") as string;
     expect((await store.find(id))?.record).toMatchObject({ id, actual: { tokens: 2 } });
     expect(await store.find("dec_none")).toBeUndefined();
-    const elsewhere = testGateway([], scored({ store }));
+    const elsewhere = testGateway([], scored({ store: () => store }));
     expect((await decisionOf(elsewhere, response)).actual).toMatchObject({ complete: true });
+  });
+});
+
+describe("D1", () => {
+  test("keeps decisions that nobody remembers any more, each once", async () => {
+    const db = await migratedDatabase();
+    const queue = database.RECORDS.getByName("routing");
+    const recorder = createRecorder({ queue: () => queue, log: () => {} });
+    const archive = createArchive(recorder, db);
+    const gateway = testGateway(await saying("Rome."), scored({ archive }));
+    const response = await gateway.chat({ model: "auto", budget: { latency_ms: 5000 } });
+    await response.text();
+    await gateway.settled();
+    await runDurableObjectAlarm(queue);
+    const elsewhere = testGateway([], scored({ archive: createArchive(recorder, db), store: () => away }));
+    expect(await decisionOf(elsewhere, response)).toMatchObject({
+      id: header(response, "decision"),
+      budget: { latency_ms: 5000 },
+      actual: { tokens: 2, complete: true },
+    });
+    const other = await elsewhere.fetch(`/v1/decisions/${header(response, "decision")}`, {
+      headers: { authorization: "Bearer sk-test-two" },
+    });
+    expect(other.status).toBe(404);
+    const { rows } = (await db.prepare("SELECT count(*) AS rows FROM decisions").first<{ rows: number }>()) ?? {};
+    expect(rows).toBe(1);
+  });
+
+  test("away leaves answers and what the router remembers as they are", async () => {
+    const archive: Archive = { keep: async () => {}, find: () => Promise.reject(new Error("away")) };
+    const gateway = testGateway(await saying("Rome."), scored({ archive }));
+    const response = await gateway.chat({ model: "auto" });
+    expect((await decisionOf(gateway, response)).variant).toBe(header(response, "variant"));
+    expect((await gateway.fetch("/v1/decisions/dec_unknown")).status).toBe(500);
   });
 });

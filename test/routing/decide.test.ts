@@ -19,7 +19,7 @@ const candidate = (variant: string, stepMs: number, more: Partial<Candidate> = {
 /** 1,000 items: right where `right` says so. */
 const items = (variant: string, right: (item: number) => boolean): Recorded => ({
   variant,
-  hellaswag: Array.from({ length: 1000 }, (_, item) => right(item)),
+  hellaswag: new Map(Array.from({ length: 1000 }, (_, item) => [item, right(item)])),
 });
 
 /** The base has 40 %, the middle one 38 % beyond doubt, the small one 30 %. */
@@ -27,7 +27,7 @@ const SCORES = [items("base", (i) => i < 400), items("middle", (i) => i < 380), 
 const CANDIDATES = [candidate("base", 20), candidate("middle", 10), candidate("small", 5)];
 const QUALITIES = createQualityBook(SCORES, "base");
 const IDLE = loadOf([]);
-const PROFILE = profileOf({}, [], 0.95, 0);
+const PROFILE = profileOf({}, 0.95, 0);
 
 function ask({ budget, ...question }: Partial<Omit<Question, "budget">> & { budget?: Partial<Budget> } = {}): Decision {
   const decision = decide({
@@ -97,7 +97,9 @@ describe("the best variant within the budget", () => {
     expect(lost(ask({ budget: { minHellaswag: 35, prefer: "speed" } })).small).toBe("min_hellaswag");
     const pages = (variant: string, perWord: number): Recorded => ({
       variant,
-      pages: Array.from({ length: 20 }, (_, i) => ({ logLikelihood: -perWord * (100 + i), words: 100 + i })),
+      pages: new Map(
+        Array.from({ length: 20 }, (_, i) => [i, { logLikelihood: -perWord * (100 + i), words: 100 + i }]),
+      ),
     });
     const qualities = createQualityBook([pages("base", 3.5), pages("middle", 3.4), pages("small", 5)], "base");
     const decision = ask({ budget: { maxPerplexity: 40 }, qualities });
@@ -197,7 +199,7 @@ describe("preferences", () => {
 
   test("for speed goes by what was measured, for cost by what is computed", () => {
     const state = {};
-    const profile = profileOf(state, [], 0.95, 0);
+    const profile = profileOf(state, 0.95, 0);
     const slow = profile.of("middle");
     const times10 = (factors: typeof slow.alone.ttft) => ({
       ...factors,

@@ -15,7 +15,7 @@ const work = (promptTokens: number, tokens: number, high = tokens): Work => ({
   promptTokens,
   tokens: { p50: tokens, p90: high, p99: high, high },
 });
-const seed = profileOf({}, [BASE, SMALL], 0.95, 0);
+const seed = profileOf({}, 0.95, 0);
 const p50 = (variant: string, w: Work, load = IDLE, profile = seed) =>
   predict(costs(variant), profile.of(variant), load, w).latency.p50;
 
@@ -62,7 +62,7 @@ describe("the seed", () => {
 describe("what was measured", () => {
   const observe = (state: LatencyState, variant: string, factor: number, now = 0, count = 1): void => {
     for (let i = 0; i < count; i++) {
-      const profile = profileOf(state, [BASE, SMALL], 0.95, now).of(variant);
+      const profile = profileOf(state, 0.95, now).of(variant);
       const first = prefillTime(costs(variant), 100) * factor;
       const tokens = 20;
       const latencyMs = first + 19 * stepTime(costs(variant), 110) * factor;
@@ -76,7 +76,7 @@ describe("what was measured", () => {
     }
   };
   const predicted = (state: LatencyState, variant: string, now = 0) =>
-    predict(costs(variant), profileOf(state, [BASE, SMALL], 0.95, now).of(variant), IDLE, work(100, 20)).latency;
+    predict(costs(variant), profileOf(state, 0.95, now).of(variant), IDLE, work(100, 20)).latency;
 
   test("of one variant tells how fast the machine is for all", () => {
     const state: LatencyState = {};
@@ -101,7 +101,7 @@ describe("what was measured", () => {
     const normal = (): number => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
     for (let i = 0; i < 1200; i++) {
       const variant = next() < 0.5 ? BASE : SMALL;
-      const profile = profileOf(state.latency, [BASE, SMALL], 0.95, 0).of(variant);
+      const profile = profileOf(state.latency, 0.95, 0).of(variant);
       const slow = Math.exp(0.3 * normal()) * (variant === BASE ? 2 : 1.6);
       const used = Math.ceil((0.2 + 0.8 * next()) * 40);
       const ttftMs = prefillTime(costs(variant), 100) * slow;

@@ -15,7 +15,7 @@ export function madeUpQualities(catalogue: Catalogue, base: string): QualityBook
       const accuracy = 0.25 + 0.158 * Math.max(0, 1 - 3 * change);
       const own = random(100 + index);
       const hellaswag = difficulty.map((d) => (change > 0 && own() < 0.05 ? own() < accuracy : d < accuracy));
-      return { variant, hellaswag };
+      return { variant, hellaswag: new Map(hellaswag.entries()) };
     }),
     base,
   );

@@ -1,0 +1,43 @@
+// Records that must arrive in D1 exactly once, and must never hold up or fail an answer: they queue in a Durable Object, which writes them
+// to D1 when it is there.
+import type { Row } from "./queue.ts";
+import type { RowOf, TableName } from "./tables.ts";
+
+export { insertStatement, type RowOf, TABLES, type TableName, type Value } from "./tables.ts";
+
+export interface Recorder {
+  /**
+   * Queues rows for a table of `TABLES`; each carries its own idempotency key in the table's first column, so recording a row again is
+   * harmless. For `waitUntil`: it settles once the rows are stored in the queue, and never rejects; rows that could not be are reported
+   * to the log by number.
+   */
+  record<T extends TableName>(table: T, rows: readonly RowOf<T>[]): Promise<void>;
+}
+
+/** The Durable Object that holds the queue, as its caller sees it. */
+export interface RecordQueue {
+  /** @returns how many rows were dropped because the queue is full */
+  add(rows: readonly Row[]): Promise<number>;
+}
+
+export interface RecorderOptions {
+  /** Finds the queue anew for each event: in Workers, a stub belongs to the event in which it was made. */
+  queue(): RecordQueue;
+  /** Receives an entry when rows are lost. */
+  readonly log: (entry: object) => void;
+}
+
+export function createRecorder({ queue, log }: RecorderOptions): Recorder {
+  return {
+    async record(table, rows) {
+      if (rows.length === 0) return;
+      try {
+        const lost = await queue().add(rows.map((row) => ({ table, json: JSON.stringify(row) })));
+        if (lost > 0) log({ event: "records_lost", table, rows: lost, message: "the queue is full: D1 has been away" });
+      } catch (error) {
+        const message = error instanceof Error ? error.message : String(error);
+        log({ event: "records_lost", table, rows: rows.length, message });
+      }
+    },
+  };
+}
