@@ -11,21 +11,32 @@ import {
   type AppEnv,
   addRoutes,
   type GatewayDeps,
+  ROUTING_HEADERS,
   reportError,
   WARNING_HEADER,
   warnOfQuarantine,
 } from "./routes/index.ts";
+import { createRouter, type RouterOptions } from "./routing/index.ts";
 import { consoleLog } from "./telemetry/index.ts";
 
 /** `log`, `now` and `newId` have defaults; a test sets them. */
-export type AppOptions = Omit<GatewayDeps, "log" | "now" | "newId"> &
-  Partial<Pick<GatewayDeps, "log" | "now" | "newId">>;
+export interface AppOptions
+  extends Omit<GatewayDeps, "log" | "now" | "newId" | "router">,
+    Partial<Pick<GatewayDeps, "log" | "now" | "newId">> {
+  readonly routing: Pick<RouterOptions, "store" | "archive" | "qualities" | "quarantined" | "quantile">;
+}
 
 const METHODS = ["GET", "POST"] as const;
 const ALL = "ALL";
 
 export function createApp(options: AppOptions): App {
-  const deps: GatewayDeps = { log: consoleLog, now: Date.now, newId: randomId, ...options };
+  const { routing, ...given } = options;
+  const basics = { log: consoleLog, now: Date.now, newId: randomId, ...given };
+  const onAway = (error: unknown): void => {
+    const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
+    basics.log.failure({ requestId: "routing", name, message: `what was learnt is not at hand: ${message}`, stack });
+  };
+  const deps: GatewayDeps = { ...basics, router: createRouter({ ...basics, ...routing, onAway }) };
   const checkAuthorization = createAuthorizationCheck(deps.apiKeys);
   const app: App = new OpenAPIHono<AppEnv>();
 
@@ -52,12 +63,19 @@ export function createApp(options: AppOptions): App {
     cors({
       origin: "*",
       allowMethods: ["GET", "HEAD", "POST", "OPTIONS"],
-      exposeHeaders: ["x-request-id", "openai-processing-ms", "retry-after", "x-should-retry", WARNING_HEADER],
+      exposeHeaders: [
+        "x-request-id",
+        "openai-processing-ms",
+        "retry-after",
+        "x-should-retry",
+        WARNING_HEADER,
+        ...ROUTING_HEADERS,
+      ],
       maxAge: 86_400,
     }),
   );
   app.use("/v1/*", async (c, next) => {
-    checkAuthorization(c.req.header("authorization"));
+    c.set("access", checkAuthorization(c.req.header("authorization")));
     await next();
   });
   app.use("/v1/*", warnOfQuarantine(deps.scores));

@@ -1,15 +1,20 @@
 // Bindings and variables of the gateway Worker, as wrangler.toml has them.
 import type { RecordQueue } from "./records/index.ts";
 import type { Replica } from "./replica/protocol.ts";
+import type { RouterStore } from "./routing/index.ts";
 
 export interface GatewayEnv {
   /** The replica Worker's Durable Objects, named by base model. */
   readonly REPLICA: { getByName(name: string): Replica };
+  /** What routing has learnt; one object for all isolates. */
+  readonly ROUTER: { getByName(name: string): RouterStore };
+  /** Share of answers that are to keep a budget that was predicted to be kept, as "0.95". */
+  readonly ROUTING_QUANTILE: string;
   /** Scores and decisions; a gateway without it answers, and keeps no records. */
   readonly DB?: D1Database;
   /** The queue of records that wait for D1. */
   readonly RECORDS: { getByName(name: string): RecordQueue };
-  /** Secret: the keys that clients may use, separated by commas. */
+  /** Secret: the keys that clients may use, separated by commas, or JSON with a budget for each. */
   readonly API_KEYS?: string;
   readonly REQUEST_DEADLINE_MS: string;
   /** How the service measures its own scores; see wrangler.toml. */

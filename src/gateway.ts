@@ -8,6 +8,7 @@ import type { GatewayEnv } from "./env.ts";
 import { createRecorder } from "./records/index.ts";
 import type { Replica } from "./replica/protocol.ts";
 import type { App } from "./routes/index.ts";
+import { createArchive, qualitiesOf } from "./routing/index.ts";
 import {
   createMonitor,
   createScoreboard,
@@ -32,6 +33,7 @@ function tokenizerOf({ id }: BaseModel): Tokenizer {
 }
 
 export { RecordQueueObject } from "./records/queue.ts";
+export { RouterObject } from "./routing/router-object.ts";
 
 interface Gateway {
   readonly app: App;
@@ -45,13 +47,23 @@ function wire(env: GatewayEnv): Gateway {
   const deadlineMs = Number(env.REQUEST_DEADLINE_MS);
   if (!(deadlineMs > 0))
     throw new Error(`REQUEST_DEADLINE_MS is ${env.REQUEST_DEADLINE_MS}; it must be a number above 0`);
+  const quantile = Number(env.ROUTING_QUANTILE);
+  if (!(quantile > 0.5 && quantile < 1))
+    throw new Error(`ROUTING_QUANTILE is ${env.ROUTING_QUANTILE}; it must be a number above 0.5 and below 1`);
   const log = (entry: object): void => console.log(JSON.stringify(entry));
   const replicaOf = (baseId: string): Replica => env.REPLICA.getByName(baseId);
   const shared = { catalogue, replicaOf, tokenizerOf, db: env.DB, now: Date.now, log };
   const scores = createScoreboard({ ...shared, recorded: recordedJson as RecordedFile });
   const recorder = createRecorder({ queue: () => env.RECORDS.getByName("records"), log });
+  const routing = {
+    store: () => env.ROUTER.getByName("router"),
+    archive: createArchive(recorder, env.DB),
+    qualities: qualitiesOf(scores.recorded, catalogue.keys()),
+    quarantined: () => scores.quarantinedVariants(),
+    quantile,
+  };
   return {
-    app: createApp({ catalogue, replicaOf, tokenizerOf, scores, apiKeys: env.API_KEYS ?? "", deadlineMs }),
+    app: createApp({ catalogue, replicaOf, tokenizerOf, scores, routing, apiKeys: env.API_KEYS ?? "", deadlineMs }),
     monitor: createMonitor({ ...shared, scores, recorder, samples, settings: () => monitorSettings(env) }),
   };
 }

@@ -1,1 +1,1 @@
-export { type CheckAuthorization, createAuthorizationCheck } from "./keys.ts";
+export { type Access, type CheckAuthorization, createAuthorizationCheck } from "./keys.ts";

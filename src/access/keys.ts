@@ -1,18 +1,32 @@
 // Who may use the API: clients that send one of the configured keys as a bearer token.
 import { createHash, timingSafeEqual } from "node:crypto";
-import { ApiError } from "../openai/index.ts";
+import { z } from "zod";
+import { ApiError, parseBudgetDefaults, type WireBudget } from "../openai/index.ts";
+
+/** What a request may do, and whose it is. */
+export interface Access {
+  /** Stands for the key where the key itself must not appear; the same for the same key, always. */
+  readonly keyId: string;
+  /** Budget of requests that do not say otherwise. */
+  readonly budget: WireBudget;
+}
 
 /** @throws ApiError `invalid_api_key`, which never repeats what was sent, or `misconfigured` */
-export type CheckAuthorization = (header: string | undefined) => void;
+export type CheckAuthorization = (header: string | undefined) => Access;
 
-/** @param apiKeys keys separated by commas; with none, every request is refused */
+const keySchema = z.union([
+  z.string().trim().min(1),
+  z.strictObject({ key: z.string().trim().min(1), budget: z.unknown().optional() }),
+]);
+
+/**
+ * @param apiKeys keys separated by commas, or a JSON array of keys and of `{"key", "budget"}`, where `budget` has the fields of a request's;
+ *   with none, every request is refused
+ */
 export function createAuthorizationCheck(apiKeys: string): CheckAuthorization {
-  const known = apiKeys
-    .split(",")
-    .map((key) => key.trim())
-    .filter(Boolean)
-    .map(digest);
+  let known: readonly { readonly digest: Buffer; readonly access: Access }[] | undefined;
   return (header) => {
+    known ??= parseKeys(apiKeys);
     if (known.length === 0) {
       throw new ApiError("misconfigured", "This gateway has no API keys yet: set its secret API_KEYS.");
     }
@@ -24,10 +38,43 @@ export function createAuthorizationCheck(apiKeys: string): CheckAuthorization {
     }
     // Digests have one length, and all are compared whatever the outcome: the time tells nothing about a key.
     const sent = digest(key);
-    const matches = known.map((candidate) => timingSafeEqual(candidate, sent));
-    if (!matches.includes(true)) throw refused("Incorrect API key provided.");
+    const matches = known.filter((candidate) => timingSafeEqual(candidate.digest, sent));
+    const [match] = matches;
+    if (!match) throw refused("Incorrect API key provided.");
+    return match.access;
   };
 }
+
+/** @throws ApiError `misconfigured` that says which entry is wrong, and never repeats a key */
+function parseKeys(apiKeys: string) {
+  const text = apiKeys.trim();
+  const entries = text.startsWith("[") ? parseJson(text) : text.split(",").filter((key) => key.trim());
+  return entries.map((entry, index) => {
+    const parsed = keySchema.safeParse(entry);
+    if (!parsed.success) throw misconfigured(`entry ${index} must be a key or {"key": "...", "budget": {...}}`);
+    const { key, budget = {} } = typeof parsed.data === "string" ? { key: parsed.data } : parsed.data;
+    try {
+      return {
+        digest: digest(key),
+        access: { keyId: digest(key).toString("hex").slice(0, 16), budget: parseBudgetDefaults(budget) },
+      };
+    } catch (error) {
+      if (error instanceof ApiError) throw misconfigured(`the budget of entry ${index} is wrong. ${error.message}`);
+      throw error;
+    }
+  });
+}
+
+function parseJson(text: string): unknown[] {
+  try {
+    return JSON.parse(text) as unknown[];
+  } catch {
+    throw misconfigured("it begins like a JSON array, but is not JSON");
+  }
+}
+
+const misconfigured = (what: string): ApiError =>
+  new ApiError("misconfigured", `This gateway's secret API_KEYS cannot be read: ${what}.`);
 
 const refused = (message: string): ApiError =>
   new ApiError("invalid_api_key", message, { headers: { "www-authenticate": "Bearer" } });

@@ -1,12 +1,16 @@
 // The body of POST /v1/chat/completions: its schema, and what the rest of the gateway needs of it.
 import { z } from "@hono/zod-openapi";
 import type { ChatMessage } from "../tokenizer/index.ts";
+import { budgetSchema, type WireBudget } from "./budget.ts";
 import { ApiError } from "./errors.ts";
 import { refuseUnsupported, unsupportedFields } from "./unsupported.ts";
 import { validate } from "./validate.ts";
 
 /** Tokens of a reply at most when the request does not say. */
 export const DEFAULT_MAX_TOKENS = 512;
+
+/** The model that stands for the best variant within the budget. */
+export const AUTO = "auto";
 
 /** The start of a value that a client sent, for an error message. */
 const quote = (value: unknown): string => `'${String(value).slice(0, 40)}'`;
@@ -40,7 +44,9 @@ const messageSchema = z
 
 export const chatRequestSchema = z
   .object({
-    model: z.string().min(1).openapi({ description: "One of the ids of `GET /v1/models`." }),
+    model: z.string().min(1).openapi({
+      description: "One of the ids of `GET /v1/models`: a variant, or `auto` for the best one within `budget`.",
+    }),
     messages: z.array(messageSchema).min(1, "expected at least one message"),
     temperature: z
       .number()
@@ -70,6 +76,7 @@ export const chatRequestSchema = z
       description: "The same request with the same seed gets the same text, under any load. Default: a random one.",
     }),
     stream: z.boolean().nullish().openapi({ description: "Sends the reply as server-sent events. Default: false." }),
+    budget: budgetSchema.nullish(),
     stream_options: z
       .object({ include_usage: z.boolean().nullish() })
       .nullish()
@@ -93,6 +100,8 @@ export interface ChatRequest {
   readonly topP: number;
   /** Undefined when the request does not say. */
   readonly maxTokens: number | undefined;
+  /** The body's field, without what headers and the key say. */
+  readonly budget: WireBudget | undefined;
   /** The name under which the request gave `maxTokens`. */
   readonly maxTokensParam: "max_completion_tokens" | "max_tokens";
   readonly stop: readonly string[];
@@ -121,6 +130,7 @@ export function parseChatRequest(body: unknown): ChatRequest {
   }
   return {
     model: request.model,
+    budget: request.budget ?? undefined,
     messages: request.messages.map(({ role, content }) => ({
       role: role === "developer" ? "system" : role,
       content: (typeof content === "string" ? content : content.map((part) => part.text).join("\n")).toWellFormed(),

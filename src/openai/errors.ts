@@ -5,7 +5,7 @@ import type { ReplicaErrorCode } from "../replica/protocol.ts";
 import { ChatTemplateError } from "../tokenizer/index.ts";
 
 interface ErrorKind {
-  readonly status: 400 | 401 | 404 | 405 | 413 | 415 | 500 | 503 | 504;
+  readonly status: 400 | 401 | 404 | 405 | 413 | 415 | 422 | 500 | 503 | 504;
   readonly type: "invalid_request_error" | "server_error";
   /** Whether OpenAI's SDKs should send the same request again, where that is not what they make of the status. */
   readonly retry?: boolean;
@@ -20,10 +20,12 @@ const ERRORS = {
   context_length_exceeded: { status: 400, type: "invalid_request_error" },
   invalid_api_key: { status: 401, type: "invalid_request_error" },
   model_not_found: { status: 404, type: "invalid_request_error" },
+  decision_not_found: { status: 404, type: "invalid_request_error" },
   unknown_url: { status: 404, type: "invalid_request_error" },
   method_not_allowed: { status: 405, type: "invalid_request_error" },
   request_too_large: { status: 413, type: "invalid_request_error" },
   unsupported_media_type: { status: 415, type: "invalid_request_error" },
+  budget_unmet: { status: 422, type: "invalid_request_error" },
   internal_error: { status: 500, type: "server_error", retry: false },
   numerical_error: { status: 500, type: "server_error", retry: false },
   misconfigured: { status: 500, type: "server_error", retry: false },

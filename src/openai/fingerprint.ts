@@ -6,15 +6,20 @@ import type { Plan } from "../variants/plan.ts";
 
 /**
  * Asks the replica for the digest of its weights and engine at once, and again on `get` if it was still loading then.
+ * @param onStatus called with what the replica says at first
  * @returns a function for when the first token is there; it throws ReplicaGoneError when the replica does not answer
  */
-export function fetchFingerprint(replica: Replica, plan: Plan): () => Promise<string> {
+export function fetchFingerprint(
+  replica: Replica,
+  plan: Plan,
+  onStatus: (status: ReplicaStatus) => void,
+): () => Promise<string> {
   const ask = (): Promise<ReplicaStatus> =>
     replica.status(plan.base.id).catch((error: unknown) => {
       throw new ReplicaGoneError("the replica did not tell its status", { cause: error });
     });
   const early = ask();
-  early.catch(() => {});
+  early.then(onStatus, () => {});
   return async () => {
     let status = await early;
     if (status.state !== "ready") status = await ask();

@@ -22,6 +22,8 @@ export interface Generation {
   readonly events: AsyncGenerator<GenerationEvent, void, undefined>;
   /** Tokens that the replica has sent so far; the end token is not among them. */
   readonly completionTokens: number;
+  /** Milliseconds that the reader of the events took between them. */
+  readonly readerMs: number;
 }
 
 export interface GenerationOptions {
@@ -30,10 +32,15 @@ export interface GenerationOptions {
   readonly tokenizer: Tokenizer;
   readonly stop: readonly string[];
   readonly signal: AbortSignal;
+  /** Called as each token comes. */
+  onToken(): void;
+  now(): number;
 }
 
-export function startGeneration({ replica, request, tokenizer, stop, signal }: GenerationOptions): Generation {
+export function startGeneration(options: GenerationOptions): Generation {
+  const { replica, request, tokenizer, stop, signal, onToken, now } = options;
   let completionTokens = 0;
+  let readerMs = 0;
   async function* events(): AsyncGenerator<GenerationEvent, void, undefined> {
     const decoding = tokenizer.createDecoding();
     const stops = createStopFinder(stop);
@@ -45,6 +52,7 @@ export function startGeneration({ replica, request, tokenizer, stop, signal }: G
         yield frame;
       } else if (frame.type === "token") {
         completionTokens++;
+        onToken();
         const text = stops.push(decoding.push(frame.id));
         if (text || !stops.found) yield text ? { type: "text", text } : { type: "idle" };
         if (stops.found) return yield { type: "end", finishReason: "stop" };
@@ -55,10 +63,20 @@ export function startGeneration({ replica, request, tokenizer, stop, signal }: G
       }
     }
   }
+  async function* timed(): AsyncGenerator<GenerationEvent, void, undefined> {
+    for await (const event of events()) {
+      const given = now();
+      yield event;
+      readerMs += now() - given;
+    }
+  }
   return {
-    events: events(),
+    events: timed(),
     get completionTokens() {
       return completionTokens;
+    },
+    get readerMs() {
+      return readerMs;
     },
   };
 }

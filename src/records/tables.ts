@@ -36,6 +36,8 @@ export const TABLES = {
   items: { columns: ["id", "run", "item", "result", "error", "discordant", "ms", "measured_at"] },
   /** One row per time that a variant was put under quarantine. */
   quarantine: { columns: ["id", "variant", "variant_digest", "engine_digest", "reason", "at", "lifted_at"] },
+  /** One row per answer: which variant gave it, and why. */
+  decisions: { columns: ["id", "key", "variant", "rule", "at", "record"] },
 } as const satisfies Record<string, Table>;
 
 export type TableName = keyof typeof TABLES;

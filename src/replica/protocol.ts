@@ -56,6 +56,8 @@ export interface ReplicaStatus {
   readonly residentBytes: number;
   readonly queued: number;
   readonly running: number;
+  /** Most tokens, prompt and reply together, that a sequence of each variant may have here; known once loaded. */
+  readonly capacities?: Readonly<Record<string, number>>;
 }
 
 /** One item of an evaluation. */

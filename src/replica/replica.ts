@@ -6,12 +6,10 @@ import { compileCatalogue } from "../variants/catalogue.ts";
 import type { CatalogueFile } from "../variants/catalogue-file.ts";
 import { type EngineKind, engineFor, type LoadingEngine, type ReplicaEnv } from "./engine.ts";
 import { type StreamedGeneration, streamGeneration } from "./generation.ts";
+import { MAX_RUNNING } from "./limits.ts";
 import { measureItem } from "./measure.ts";
 import { createPace } from "./pace.ts";
 import type { GenerateRequest, MeasureReply, MeasureRequest, Replica, ReplicaStatus } from "./protocol.ts";
-
-/** Sequences that one engine steps together. */
-const MAX_RUNNING = 4;
 
 /** One batcher per engine, shared by the isolate's Durable Objects as the engine is. */
 const batchers = new WeakMap<Engine, Batcher>();
@@ -39,6 +37,12 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
     if (!base) throw new Error(`this replica does not hold ${baseId}`);
     return engineFor(base, kind, env);
   };
+  const capacitiesOf = (engine: Engine, baseId: string): Record<string, number> =>
+    Object.fromEntries(
+      [...catalogue.values()].flatMap(({ plan }) =>
+        plan.base.id === baseId ? [[plan.id, engine.capacityOf(plan)]] : [],
+      ),
+    );
   return class extends DurableObject<ReplicaEnv> implements Replica {
     readonly #running = new Map<string, StreamedGeneration>();
 
@@ -54,6 +58,7 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
         residentBytes: loaded?.residentBytes() ?? 0,
         queued: batcher?.queued ?? 0,
         running: batcher?.running ?? 0,
+        ...(loaded ? { capacities: capacitiesOf(loaded, baseId) } : {}),
       };
     }
 

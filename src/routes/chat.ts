@@ -3,6 +3,7 @@ import { createRoute } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import {
   ApiError,
+  AUTO,
   chatChunkSchema,
   chatCompletion,
   chatCompletionSchema,
@@ -11,11 +12,14 @@ import {
   fetchFingerprint,
   fitPrompt,
   parseChatRequest,
+  readBudget,
   readJson,
   startGeneration,
 } from "../openai/index.ts";
+import type { Variant } from "../variants/catalogue.ts";
 import { bearer } from "./bearer.ts";
 import { type Reply, streamReply } from "./chat-stream.ts";
+import { chooseVariant, conclude } from "./choose.ts";
 import type { AddRoutes, AppEnv } from "./context.ts";
 import { startDeadline } from "./deadline.ts";
 
@@ -46,6 +50,7 @@ const chatRoute = createRoute({
       "model_not_found",
       "request_too_large",
       "unsupported_media_type",
+      "budget_unmet",
       "internal_error",
       "numerical_error",
       "misconfigured",
@@ -61,13 +66,18 @@ const chatRoute = createRoute({
 export const addChatRoutes: AddRoutes = (app, deps) => {
   app.openAPIRegistry.registerPath(chatRoute);
   app.post(chatRoute.path, async (c) => {
+    const arrivedAt = deps.now();
     const { signal, release } = startDeadline(c, deps.deadlineMs);
     let settled: Promise<void> | undefined;
+    let end = (): void => {};
     try {
       const request = parseChatRequest(await readJson(c.req.raw));
+      const budget = readBudget((name) => c.req.header(name), request.budget, c.get("access").budget);
       const record = c.get("record");
-      const variant = deps.catalogue.get(request.model);
-      if (!variant) {
+      const pinned = deps.catalogue.get(request.model);
+      // A request that leaves the choice to the gateway gets a variant of the base that is listed first.
+      const base = (pinned ?? [...deps.catalogue.values()][0])?.plan.base;
+      if (!base || (!pinned && request.model !== AUTO)) {
         throw new ApiError(
           "model_not_found",
           `The model '${request.model.slice(0, 100)}' does not exist. GET /v1/models lists the models there are.`,
@@ -76,35 +86,47 @@ export const addChatRoutes: AddRoutes = (app, deps) => {
       }
       record.model = request.model;
       record.stream = request.stream;
-      const { plan } = variant;
-      const { base, contextLength } = plan;
-      const started = deps.now();
       const tokenizer = deps.tokenizerOf(base);
-      const prompt = await fitPrompt(tokenizer, request, contextLength);
+      const prompt = await fitPrompt(tokenizer, request, pinned?.plan.contextLength ?? deps.router.roomOf(base.id));
       record.promptTokens = prompt.ids.length;
+      const routed = await chooseVariant(c, deps, {
+        request,
+        budget,
+        prompt,
+        arrivedAt,
+        pinned: pinned?.recipe.id,
+        base: base.id,
+      });
+      const { variant } = routed.decision;
+      const plan = (deps.catalogue.get(variant) as Variant).plan;
+      record.variant = variant;
       const replica = deps.replicaOf(base.id);
-      const fingerprint = fetchFingerprint(replica, plan);
+      routed.sent();
+      const fingerprint = fetchFingerprint(replica, plan, routed.told);
       const generation = startGeneration({
         replica,
         tokenizer,
         signal,
         stop: request.stop,
+        onToken: routed.token,
+        now: deps.now,
         request: {
           requestId: c.get("requestId"),
-          variant: request.model,
+          variant,
           promptIds: prompt.ids,
           maxTokens: prompt.maxTokens,
           mayShorten: request.maxTokens === undefined,
           temperature: request.temperature,
           topP: request.topP,
           seed: request.seed ?? randomSeed(),
-          deadlineMs: Math.max(1, deps.deadlineMs - (deps.now() - started)),
+          deadlineMs: Math.max(1, deps.deadlineMs - (deps.now() - arrivedAt)),
         },
       });
+      end = () => conclude(c, routed, generation);
       const reply: Reply = {
         id: `chatcmpl-${deps.newId()}`,
         created: Math.floor(deps.now() / 1000),
-        model: request.model,
+        model: variant,
         promptTokens: prompt.ids.length,
         includeUsage: request.includeUsage,
         generation,
@@ -113,11 +135,14 @@ export const addChatRoutes: AddRoutes = (app, deps) => {
       };
       if (!request.stream) return await whole(c, reply);
       const stream = await streamReply(c, deps.log, reply);
-      settled = stream.settled.finally(release);
+      settled = stream.settled.then(end).finally(release);
       c.set("settled", settled);
       return stream.response;
     } finally {
-      if (!settled) release();
+      if (!settled) {
+        end();
+        release();
+      }
     }
   });
 };

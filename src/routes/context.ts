@@ -2,8 +2,10 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { RequestIdVariables } from "hono/request-id";
+import type { Access } from "../access/index.ts";
 import { ApiError, ClientGoneError, toApiError } from "../openai/index.ts";
 import type { Replica } from "../replica/protocol.ts";
+import type { Router } from "../routing/index.ts";
 import type { Scoreboard } from "../scores/monitor/index.ts";
 import type { Log, RequestRecord } from "../telemetry/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
@@ -17,8 +19,9 @@ export interface GatewayDeps {
   tokenizerOf(base: BaseModel): Tokenizer;
   /** What was measured of the variants, and which are under quarantine. */
   readonly scores: Scoreboard;
-  /** Keys that clients may use, separated by commas. */
+  /** Keys that clients may use, as `createAuthorizationCheck` reads them. */
   readonly apiKeys: string;
+  readonly router: Router;
   /** A reply that has not ended after this long is stopped. */
   readonly deadlineMs: number;
   readonly log: Log;
@@ -31,6 +34,8 @@ export interface GatewayDeps {
 export interface AppEnv {
   Variables: RequestIdVariables & {
     record: RequestRecord;
+    /** Set for every path under /v1. */
+    access: Access;
     /** Settles when a streamed reply has ended, which is after its handler has returned. */
     settled?: Promise<void>;
   };

@@ -5,15 +5,18 @@ import type { AddRoutes } from "./context.ts";
 import { addDescriptionRoutes } from "./description.ts";
 import { addHealthRoutes } from "./health.ts";
 import { addModelRoutes } from "./models.ts";
+import { addRoutingRoutes } from "./routing.ts";
 import { addScoreRoutes } from "./scores.ts";
 import { addVariantRoutes } from "./variants.ts";
 
+export { ROUTING_HEADERS } from "./choose.ts";
 export { type App, type AppEnv, type GatewayDeps, reportError } from "./context.ts";
 export { WARNING_HEADER, warnOfQuarantine } from "./warning.ts";
 
 const ROUTES: readonly AddRoutes[] = [
   addChatRoutes,
   addModelRoutes,
+  addRoutingRoutes,
   addVariantRoutes,
   addScoreRoutes,
   addHealthRoutes,

@@ -1,8 +1,8 @@
 // GET /v1/models and GET /v1/models/{model}: the variants that this gateway serves.
 import { createRoute, z } from "@hono/zod-openapi";
-import { ApiError, errorResponses } from "../openai/index.ts";
+import { ApiError, AUTO, errorResponses } from "../openai/index.ts";
 import type { Scoreboard } from "../scores/monitor/index.ts";
-import type { Variant } from "../variants/catalogue.ts";
+import type { Catalogue, Variant } from "../variants/catalogue.ts";
 import { bearer } from "./bearer.ts";
 import type { AddRoutes } from "./context.ts";
 import { describeHealth, healthSchema, listScores, type Score, scoreSchema } from "./score-schema.ts";
@@ -41,6 +41,20 @@ const modelSchema = z
   })
   .openapi("Model");
 
+const autoSchema = z
+  .object({
+    id: z.literal(AUTO),
+    object: z.literal("model"),
+    created: z.int(),
+    owned_by: z.string(),
+    metadata: z.object({
+      title: z.string(),
+      base: z.string(),
+      variants: z.int().openapi({ description: "How many variants it chooses from." }),
+    }),
+  })
+  .openapi("AutoModel", { description: "Not a variant: stands for the best one within a request's budget." });
+
 const listRoute = createRoute({
   method: "get",
   path: "/v1/models",
@@ -48,10 +62,12 @@ const listRoute = createRoute({
   security: [bearer],
   responses: {
     200: {
-      description: "All variants that this gateway serves.",
+      description: "All variants that this gateway serves, and `auto`, which chooses among them.",
       content: {
         "application/json": {
-          schema: z.object({ object: z.literal("list"), data: z.array(modelSchema) }).openapi("ModelList"),
+          schema: z
+            .object({ object: z.literal("list"), data: z.array(z.union([modelSchema, autoSchema])) })
+            .openapi("ModelList"),
         },
       },
     },
@@ -66,7 +82,10 @@ const modelRoute = createRoute({
   security: [bearer],
   request: { params: z.object({ model: z.string().openapi({ example: "smollm2-135m" }) }) },
   responses: {
-    200: { description: "The variant.", content: { "application/json": { schema: modelSchema } } },
+    200: {
+      description: "The variant.",
+      content: { "application/json": { schema: z.union([modelSchema, autoSchema]) } },
+    },
     ...errorResponses("invalid_api_key", "model_not_found", "internal_error", "misconfigured"),
   },
 });
@@ -74,12 +93,14 @@ const modelRoute = createRoute({
 export const addModelRoutes: AddRoutes = (app, { catalogue, scores }) => {
   app.openapi(listRoute, async (c) => {
     const all = await listScores(scores, (promise) => c.executionCtx.waitUntil(promise));
-    const data = [...catalogue.values()].map((variant) => describe(variant, all.scores, scores));
-    return c.json({ object: "list" as const, data }, 200);
+    const variants = [...catalogue.values()].map((variant) => describe(variant, all.scores, scores));
+    return c.json({ object: "list" as const, data: [...variants, ...describeAuto(catalogue)] }, 200);
   });
   app.openapi(modelRoute, async (c) => {
     const { model } = c.req.valid("param");
     const variant = catalogue.get(model);
+    const [auto] = describeAuto(catalogue);
+    if (model === AUTO && auto) return c.json(auto, 200);
     if (!variant) {
       throw new ApiError("model_not_found", `The model '${model.slice(0, 100)}' does not exist.`, { param: "model" });
     }
@@ -87,6 +108,23 @@ export const addModelRoutes: AddRoutes = (app, { catalogue, scores }) => {
     return c.json(describe(variant, all.scores, scores), 200);
   });
 };
+
+/** None when there is nothing to choose from. */
+function describeAuto(catalogue: Catalogue): z.infer<typeof autoSchema>[] {
+  const [first] = catalogue.values();
+  if (!first) return [];
+  const { base } = first.plan;
+  const variants = [...catalogue.values()].filter(({ plan }) => plan.base.id === base.id).length;
+  return [
+    {
+      id: AUTO,
+      object: "model",
+      created: base.created,
+      owned_by: "franken-gateway",
+      metadata: { title: "The best variant within the request's budget", base: base.id, variants },
+    },
+  ];
+}
 
 function describe(
   { recipe, plan }: Variant,

@@ -6,14 +6,23 @@ export interface RequestRecord {
   /** The route's pattern, never the path that was asked for. */
   route: string;
   status: number;
-  /** A served variant's id. */
+  /** As the request has it: a served variant's id, or `auto`. */
   model?: string;
+  /** What answered. */
+  variant?: string;
   promptTokens?: number;
   completionTokens?: number;
   finishReason?: string;
   /** The error's code; `client_gone` when the client left before the end. */
   error?: string;
   stream?: boolean;
+  /** The decision that chose the variant, what it foretold at the share that budgets are held against, and how it came out. */
+  decision?: string;
+  rule?: string;
+  predictedMs?: { readonly ttft: number; readonly tpot: number; readonly latency: number };
+  actualMs?: { readonly ttft: number | null; readonly tpot: number | null; readonly latency: number };
+  /** Limits of the budget that were broken. */
+  broke?: readonly string[];
   /** From the request's arrival to the reply's last byte. */
   ms: number;
 }

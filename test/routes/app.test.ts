@@ -8,6 +8,7 @@ import {
   KEY,
   noScores,
   ready,
+  routingOptions,
   saying,
   sharedTokenizer,
   standIn,
@@ -34,6 +35,8 @@ describe("models", () => {
     expect(response.status).toBe(200);
     const list = (await response.json()) as { object: string; data: z.infer<typeof model>[] };
     expect(list.object).toBe("list");
+    const [auto] = list.data.splice(-1);
+    expect(auto).toMatchObject({ id: "auto", metadata: { base: "smollm2-135m-instruct", variants: catalogue.size } });
     expect(list.data.map((entry) => model.parse(entry).id)).toEqual([...catalogue.keys()]);
   });
 
@@ -120,6 +123,7 @@ describe("the description", () => {
       scores: noScores,
       apiKeys: KEY,
       deadlineMs: 1,
+      routing: routingOptions(),
     };
     const served = createApp(options)
       .routes.filter(({ method }) => method !== "ALL")
@@ -244,6 +248,11 @@ describe("the log", () => {
           promptTokens: expect.any(Number),
           completionTokens: gateway.records[0]?.completionTokens,
           finishReason: "stop",
+          variant: "smollm2-135m",
+          decision: response.headers.get("x-franken-decision"),
+          rule: "pinned",
+          predictedMs: { ttft: expect.any(Number), tpot: expect.any(Number), latency: expect.any(Number) },
+          actualMs: { ttft: expect.any(Number), tpot: expect.any(Number), latency: expect.any(Number) },
           ms: expect.any(Number),
         },
       ]);

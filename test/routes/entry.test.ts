@@ -13,7 +13,7 @@ const call = async (path: string, init: RequestInit = {}): Promise<Response> => 
 test("the entry serves the built catalogue under the configured keys", async () => {
   const response = await call("/v1/models");
   expect(response.status).toBe(200);
-  expect(((await response.json()) as { data: unknown[] }).data).toHaveLength(catalogue.size);
+  expect(((await response.json()) as { data: unknown[] }).data).toHaveLength(catalogue.size + 1);
 });
 
 test("the entry loads the tokenizer and reports a replica that does not answer", async () => {

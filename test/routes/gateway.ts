@@ -2,6 +2,9 @@
 import catalogueJson from "../../dist/catalogue.json";
 import { type AppOptions, createApp } from "../../src/app.ts";
 import type { Frame, GenerateRequest, Replica, ReplicaStatus } from "../../src/replica/protocol.ts";
+import { createQualityBook, type RouterStore } from "../../src/routing/index.ts";
+import { newState } from "../../src/routing/state.ts";
+import { type KeptDecision, learnReport } from "../../src/routing/store.ts";
 import { createScoreboard } from "../../src/scores/monitor/index.ts";
 import type { FailureRecord, RequestRecord } from "../../src/telemetry/index.ts";
 import { createTokenizer, type Tokenizer } from "../../src/tokenizer/index.ts";
@@ -81,6 +84,30 @@ export const saying = async (text: string): Promise<Script> => [
 export const KEY = "sk-test-one";
 export const USER = [{ role: "user", content: "Hi" }];
 
+/** Routing that keeps what it learns in memory. */
+export function routingOptions(overrides: Partial<AppOptions["routing"]> = {}): AppOptions["routing"] {
+  const state = newState();
+  const kept = new Map<string, KeptDecision>();
+  const store: RouterStore = {
+    snapshot: async () => structuredClone(state),
+    async report(reports) {
+      for (const report of reports) {
+        kept.set(report.record.id, report);
+        learnReport(state, report, Date.now());
+      }
+    },
+    find: async (id) => kept.get(id),
+  };
+  return {
+    store: () => store,
+    archive: { keep: async () => {}, find: async () => undefined },
+    qualities: createQualityBook([], ""),
+    quarantined: () => new Set(),
+    quantile: 0.95,
+    ...overrides,
+  };
+}
+
 /** What a gateway without a database knows of scores: nothing. */
 export const noScores = createScoreboard({
   catalogue,
@@ -116,6 +143,7 @@ export function testGateway(
     tokenizerOf: sharedTokenizer,
     scores: noScores,
     apiKeys: `${KEY},sk-test-two`,
+    routing: routingOptions(),
     deadlineMs: 10_000,
     log: { request: (record) => records.push({ ...record }), failure: (failure) => failures.push(failure) },
     ...options,

@@ -1,0 +1,39 @@
+// What a request asks of its answer beside the text, in this code's own terms. The wire form is src/openai/budget.ts.
+
+export type Preference = "quality" | "speed" | "cost";
+
+/** Milliseconds, and scores as recorded. What is undefined is not asked for. */
+export interface Budget {
+  readonly latencyMs: number | undefined;
+  readonly ttftMs: number | undefined;
+  readonly tpotMs: number | undefined;
+  /** Least acc_norm, in percent. */
+  readonly minHellaswag: number | undefined;
+  /** Most word perplexity. */
+  readonly maxPerplexity: number | undefined;
+  readonly prefer: Preference;
+  /** A budget that cannot be met is an error. */
+  readonly strict: boolean;
+}
+
+/** The limits of a budget by their wire names, in the order in which a violation is reported. */
+export const LIMITS = {
+  latency_ms: "latencyMs",
+  ttft_ms: "ttftMs",
+  tpot_ms: "tpotMs",
+  min_hellaswag: "minHellaswag",
+  max_perplexity: "maxPerplexity",
+} as const satisfies Record<string, keyof Budget>;
+export type Limit = keyof typeof LIMITS;
+
+export const NO_BUDGET: Budget = {
+  latencyMs: undefined,
+  ttftMs: undefined,
+  tpotMs: undefined,
+  minHellaswag: undefined,
+  maxPerplexity: undefined,
+  prefer: "quality",
+  strict: false,
+};
+
+export const hasLimit = (budget: Budget): boolean => Object.values(LIMITS).some((name) => budget[name] !== undefined);

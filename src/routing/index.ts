@@ -1,0 +1,10 @@
+// The door of routing: which variant answers, and why.
+export { type Archive, createArchive } from "./archive.ts";
+export { type Budget, hasLimit, LIMITS, type Limit, NO_BUDGET, type Preference } from "./budget.ts";
+export type { Decision, Lost, Rule, Verdict } from "./decide.ts";
+export { LEVELS, METRICS } from "./latency.ts";
+export { createQualityBook, type QualityBook, type Recorded } from "./quality.ts";
+export { budgetOnWire, type DecisionRecord, type Outcome } from "./record.ts";
+export { qualitiesOf } from "./recorded.ts";
+export { createRouter, type ReplicaNews, type Routed, type Router, type RouterOptions } from "./router.ts";
+export type { RouterStore } from "./store.ts";

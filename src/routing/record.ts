@@ -1,0 +1,116 @@
+// The record of a decision, in its wire form: who could have answered, what was foretold of each, and how it came out. Numbers only; no
+// part of a prompt or an answer ever gets in.
+import type { Budget, Limit, Preference } from "./budget.ts";
+import { LIMITS } from "./budget.ts";
+import type { Decision, Lost, Rule } from "./decide.ts";
+import { METRICS, type PerLevel, type PerMetric, record, type Work } from "./latency.ts";
+
+interface Levels {
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  /** At the share that budgets are held against. */
+  readonly budgeted: number;
+}
+
+export interface DecisionRecord {
+  readonly id: string;
+  readonly object: "routing.decision";
+  /** Unix seconds. */
+  readonly created: number;
+  readonly request_id: string;
+  /** As the request had it. */
+  readonly model: string;
+  readonly variant: string;
+  readonly rule: Rule;
+  readonly budget: Readonly<Record<Limit, number | null>> & { readonly prefer: Preference; readonly strict: boolean };
+  /** Share of outcomes that a prediction is to hold for. */
+  readonly quantile: number;
+  /** Time that had gone by before the decision. */
+  readonly elapsed_ms: number;
+  readonly prompt_tokens: number;
+  readonly max_tokens: number;
+  readonly expected_tokens: { readonly p50: number; readonly budgeted: number };
+  /** Requests under way at the replica. */
+  readonly load: number;
+  /** Limits that the variant was predicted to break. */
+  readonly breaks: readonly Limit[];
+  readonly predicted_ms: Readonly<Record<"ttft" | "tpot" | "latency", Levels>>;
+  readonly candidates: readonly {
+    readonly variant: string;
+    readonly predicted_ms: Readonly<Record<"ttft" | "tpot" | "latency", number>> | null;
+    readonly acc_norm: number | null;
+    readonly acc_norm_bound: number | null;
+    readonly word_perplexity: number | null;
+    readonly lost: Lost | null;
+  }[];
+  /** Null until the answer has ended. */
+  readonly actual: Outcome | null;
+}
+
+export interface Outcome {
+  readonly ttft_ms: number | null;
+  readonly tpot_ms: number | null;
+  readonly latency_ms: number;
+  readonly tokens: number;
+  /** The answer came to its own end. */
+  readonly complete: boolean;
+  /** Limits of the budget that it broke. */
+  readonly broke: readonly Limit[];
+}
+
+export interface RecordOptions {
+  readonly id: string;
+  readonly now: number;
+  readonly requestId: string;
+  readonly model: string;
+  readonly budget: Budget;
+  readonly quantile: number;
+  readonly elapsedMs: number;
+  readonly maxTokens: number;
+  readonly work: Work;
+  readonly underWay: number;
+  readonly decision: Decision;
+  readonly predicted: PerMetric<PerLevel<number>>;
+}
+
+export function recordOf(options: RecordOptions): DecisionRecord {
+  const { decision, budget, work, predicted, now } = options;
+  return {
+    id: options.id,
+    object: "routing.decision",
+    created: Math.floor(now / 1000),
+    request_id: options.requestId,
+    model: options.model,
+    variant: decision.variant,
+    rule: decision.rule,
+    budget: { ...budgetOnWire(budget), prefer: budget.prefer, strict: budget.strict },
+    quantile: options.quantile,
+    elapsed_ms: tenth(options.elapsedMs),
+    prompt_tokens: work.promptTokens,
+    max_tokens: options.maxTokens,
+    expected_tokens: { p50: work.tokens.p50, budgeted: work.tokens.high },
+    load: options.underWay,
+    breaks: decision.breaks,
+    predicted_ms: record(METRICS, (metric) => {
+      const { p50, p90, p99, high } = predicted[metric];
+      return { p50: tenth(p50), p90: tenth(p90), p99: tenth(p99), budgeted: tenth(high) };
+    }),
+    candidates: decision.verdicts.map(({ variant, prediction, quality, lost }) => ({
+      variant,
+      predicted_ms: prediction ? record(METRICS, (metric) => tenth(prediction[metric].high)) : null,
+      acc_norm: rounded(quality?.accNorm),
+      acc_norm_bound: rounded(quality?.bound.hellaswag),
+      word_perplexity: rounded(quality?.wordPerplexity),
+      lost: lost ?? null,
+    })),
+    actual: null,
+  };
+}
+
+export const budgetOnWire = (budget: Budget): Record<Limit, number | null> =>
+  record(Object.keys(LIMITS) as Limit[], (limit) => budget[LIMITS[limit]] ?? null);
+
+export const tenth = (ms: number): number => Math.round(ms * 10) / 10;
+const rounded = (score: number | undefined): number | null =>
+  score === undefined ? null : Math.round(score * 100) / 100;
