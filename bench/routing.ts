@@ -1,0 +1,232 @@
+// `npm run bench:routing`: replays loads with mixed budgets and says how many budgets `auto` meets, how good its answers are, and how any
+// single variant or a random one would have done.
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join, relative, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { root } from "../scripts/build/paths.ts";
+import { compileCatalogue } from "../src/variants/catalogue.ts";
+import { benchDir } from "./gguf.ts";
+import { commandLine, machine, machineLine } from "./machine.ts";
+import { arrivals, type Load, readTrace, recordedLoad, syntheticLoad } from "./routing/load.ts";
+import { measureIdle } from "./routing/machine.ts";
+import { random } from "./routing/random.ts";
+import { recordedQualities } from "./routing/recorded.ts";
+import { type Service, startService } from "./routing/service.ts";
+import { idleOn, simulate } from "./routing/simulate.ts";
+import {
+  bestFixed,
+  budgetOf,
+  dominates,
+  fastest,
+  judge,
+  type Outcome,
+  type Scene,
+  type Verdict,
+} from "./routing/verdict.ts";
+import { table } from "./table.ts";
+
+const GOALS = { met: 0.96, quality: 1 } as const;
+/** The simulated machine: its speed is not the reference's, and no variant quite what its costs say. */
+const SIMULATED = {
+  prefill: 1.7,
+  decode: 1.2,
+  noise: 0.1,
+  misfit: (variant: string) => 0.9 + ((variant.length * 37) % 20) / 100,
+};
+
+const HELP = `npm run bench:routing -- [options]
+
+Replays requests with mixed budgets on the service, as npm start runs it, and judges what comes of them. A request counts if the fastest
+variant that is good enough for it would have met its budget alone on an idle replica by a factor of 1.3.
+
+  --load NAME        synthetic, recorded or both (both)
+  --requests N       requests of a load (2000)
+  --utilisation U    share of the time that the base would be busy with the load (0.1)
+  --choices LIST     auto, random, variants' ids, or all, with commas between (auto,random and four variants)
+  --services N       services at a time, each with a part of the load; one core each (1)
+  --simulate         on a simulated replica, in seconds instead of hours
+  --seed N           of lengths, arrivals and budgets (1)
+  --json PATH        where the figures go (dist/bench/routing.json)
+  --help             this text`;
+
+const { values: options } = parseArgs({
+  options: {
+    load: { type: "string", default: "both" },
+    requests: { type: "string", default: "2000" },
+    utilisation: { type: "string", default: "0.1" },
+    choices: { type: "string" },
+    services: { type: "string", default: "1" },
+    simulate: { type: "boolean", default: false },
+    seed: { type: "string", default: "1" },
+    json: { type: "string", default: join(benchDir, "routing.json") },
+    help: { type: "boolean", default: false },
+  },
+});
+
+function number(name: "requests" | "utilisation" | "services" | "seed", least: number, most = 1e6): number {
+  const value = Number(options[name]);
+  if (!(value >= least && value <= most)) throw new Error(`--${name} ${options[name]}: it must be ${least} to ${most}`);
+  return value;
+}
+
+async function readLoads(): Promise<Load[]> {
+  const [count, seed] = [Math.floor(number("requests", 2)), number("seed", 0)];
+  const loads = {
+    synthetic: () => syntheticLoad(count, seed),
+    recorded: async () => recordedLoad(await readTrace(), count, seed),
+  };
+  const names = options.load === "both" ? (["synthetic", "recorded"] as const) : [options.load];
+  return Promise.all(
+    names.map((name) => {
+      if (name !== "synthetic" && name !== "recorded")
+        throw new Error(`--load ${name}: it may be synthetic, recorded or both`);
+      return loads[name]();
+    }),
+  );
+}
+
+/** Whatever serves a load: the variant for each request, undefined for `auto`. */
+type Replay = (load: Load, choose: (index: number) => string | undefined) => Promise<Outcome[]>;
+
+async function replayOn(
+  services: readonly Service[],
+  scene: Scene,
+  load: Load,
+  choose: (index: number) => string | undefined,
+) {
+  const utilisation = number("utilisation", 0.01, 1);
+  const size = Math.ceil(load.requests.length / services.length);
+  let done = 0;
+  const parts = services.map(async (service, part) => {
+    const requests = load.requests.slice(part * size, (part + 1) * size);
+    const at = arrivals({ ...load, requests }, utilisation, (request) => scene.idle(request, scene.base).latency);
+    const started = performance.now();
+    return Promise.all(
+      requests.map(async (request, i) => {
+        await new Promise((resolve) => setTimeout(resolve, Math.max(0, started + (at[i] ?? 0) - performance.now())));
+        const outcome = await service.ask(request, choose(part * size + i) ?? "auto", budgetOf(scene, request));
+        if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${++done} of ${load.requests.length}`);
+        return outcome;
+      }),
+    );
+  });
+  const outcomes = (await Promise.all(parts)).flat();
+  if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
+  return outcomes;
+}
+
+function choicesOf(scene: Scene, typical: Load): string[] {
+  const { variants, base } = scene;
+  const some = [
+    "auto",
+    "random",
+    base,
+    `${base}-attn-drop-5`,
+    `${base}-block-drop-6`,
+    fastest(scene, typical.requests[0]!),
+  ];
+  const asked =
+    options.choices?.split(",").flatMap((name) => (name === "all" ? ["auto", "random", ...variants] : [name])) ?? some;
+  for (const name of asked) {
+    if (name !== "auto" && name !== "random" && !variants.includes(name)) {
+      throw new Error(`--choices ${name}: there is auto, random, all, and ${variants.join(", ")}`);
+    }
+  }
+  return [...new Set(["auto", ...asked])];
+}
+
+function report(load: Load, verdicts: ReadonlyMap<string, Verdict>): boolean {
+  const auto = verdicts.get("auto") as Verdict;
+  const fixed = new Map([...verdicts].filter(([name]) => name !== "auto" && name !== "random"));
+  const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+  console.log(`\n${load.name}: ${auto.eligible} of ${load.requests.length} requests have a budget that could be met\n`);
+  const rows = [...verdicts].map(([name, { met, quality, worth }]) => [
+    name,
+    percent(met),
+    quality.toFixed(2),
+    worth.toFixed(2),
+  ]);
+  console.log(table(["answered by", "met", "mean acc_norm of those", "acc_norm in time, of all"], rows));
+  const best = bestFixed(fixed, GOALS.met);
+  const beaten = [...verdicts].filter(
+    ([name, verdict]) => name !== "auto" && (dominates(verdict, auto) || verdict.worth >= auto.worth),
+  );
+  const checks: (readonly [string, boolean])[] = [
+    [`auto meets ${percent(auto.met)} (goal ${percent(GOALS.met)})`, auto.met >= GOALS.met],
+    ...(best
+      ? [
+          [
+            `its quality is ${(auto.quality - best[1].quality).toFixed(2)} points above the best fixed choice's, ${best[0]} (goal -1)`,
+            auto.quality >= best[1].quality - GOALS.quality,
+          ] as const,
+        ]
+      : []),
+    [
+      beaten.length === 0
+        ? "no other choice is as good in what it brings in time"
+        : `as good or better: ${beaten.map(([name]) => name).join(", ")}`,
+      beaten.length === 0,
+    ],
+  ];
+  for (const [text, holds] of checks) console.log(`${holds ? "yes" : "NO "}  ${text}`);
+  return checks.every(([, holds]) => holds);
+}
+
+async function main(): Promise<void> {
+  if (options.help) return console.log(HELP);
+  const loads = await readLoads();
+  const catalogue = compileCatalogue(JSON.parse(await readFile(join(root, "dist/catalogue.json"), "utf8")));
+  const qualities = await recordedQualities(catalogue);
+  const variants = [...catalogue.keys()].filter((variant) => qualities.of(variant)?.accNorm !== undefined);
+  const base = variants[0] as string;
+  const before = machine();
+  const simulated = idleOn(catalogue, SIMULATED);
+  const services = options.simulate
+    ? []
+    : await Promise.all(Array.from({ length: Math.floor(number("services", 1, 64)) }, startService));
+  try {
+    const quickest = fastest({ variants, base, idle: simulated, qualities }, loads[0]!.requests[0]!);
+    const idle = services[0] ? await measureIdle(services[0], catalogue, [base, quickest]) : simulated;
+    const scene: Scene = { variants, base, idle, qualities };
+    const utilisation = number("utilisation", 0.01, 1);
+    const replay: Replay = async (load, choose) => {
+      if (services.length > 0) return replayOn(services, scene, load, choose);
+      const at = arrivals(load, utilisation, (request) => idle(request, base).latency);
+      const { requests } = load;
+      const fixed = { catalogue, qualities, machine: SIMULATED, requests, arrivals: at, choose, seed: 3 };
+      return (await simulate({ ...fixed, budgetOf: (request) => budgetOf(scene, request) })).outcomes;
+    };
+    console.log(machineLine(before));
+    console.log(
+      `${options.simulate ? "simulated" : "on the real engine"}, the base would be busy ${100 * utilisation} % of the time`,
+    );
+    const results: object[] = [];
+    let holds = true;
+    for (const load of loads) {
+      const verdicts = new Map<string, Verdict>();
+      for (const choice of choicesOf(scene, load)) {
+        const next = random(5);
+        const draw = (): string => variants[Math.floor(next() * variants.length)] as string;
+        const outcomes = await replay(load, () =>
+          choice === "auto" ? undefined : choice === "random" ? draw() : choice,
+        );
+        verdicts.set(choice, judge(scene, load.requests, outcomes));
+        results.push({ load: load.name, choice, ...verdicts.get(choice), outcomes });
+      }
+      holds = report(load, verdicts) && holds;
+    }
+    const path = resolve(root, options.json);
+    await mkdir(dirname(path), { recursive: true });
+    const command = commandLine("bench:routing");
+    await writeFile(path, `${JSON.stringify({ machine: before, command, results })}\n`);
+    console.log(`\n${command}\nfigures: ${relative(process.cwd(), path)}`);
+    if (!holds) process.exitCode = 2;
+  } finally {
+    await Promise.all(services.map((service) => service.stop()));
+  }
+}
+
+main().catch((error: Error) => {
+  console.error(`bench:routing: ${error.message}`);
+  process.exitCode = 1;
+});

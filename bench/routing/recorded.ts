@@ -1,0 +1,18 @@
+// The scores that are committed with the project, as the gateway routes by them.
+import { packRecorded } from "../../scripts/build/recorded.ts";
+import { type QualityBook, qualitiesOf } from "../../src/routing/index.ts";
+import { variantDigest } from "../../src/scores/index.ts";
+import { createRecordedScores } from "../../src/scores/monitor/recorded.ts";
+import type { Catalogue } from "../../src/variants/catalogue.ts";
+
+/** @throws Error when no variant has a recorded HellaSwag score */
+export async function recordedQualities(catalogue: Catalogue): Promise<QualityBook> {
+  const digests = new Map([...catalogue].map(([id, { plan }]) => [id, variantDigest(plan)]));
+  const qualities = qualitiesOf(createRecordedScores(await packRecorded(), digests), catalogue.keys());
+  if (![...catalogue.keys()].some((variant) => qualities.of(variant)?.accNorm !== undefined)) {
+    throw new Error(
+      "no variant has a recorded HellaSwag score under scores/: record some with npm run eval, see the README",
+    );
+  }
+  return qualities;
+}
