@@ -38,6 +38,10 @@ export const budgetSchema = z
     strict: z.boolean().nullish().openapi({
       description: "Refuse the request with `budget_unmet` if no variant is predicted to meet it. Default: false.",
     }),
+    downshift: z.boolean().nullish().openapi({
+      description:
+        "An answer that falls behind `latency_ms` goes on with a lighter variant that shares its KV caches; the reply's `franken.downshifts` says from which token. The text then depends on timing as well as on the seed. Default: false.",
+    }),
   })
   .openapi("Budget", {
     description:
@@ -56,6 +60,7 @@ export const BUDGET_HEADERS = {
   "x-max-perplexity": "max_perplexity",
   "x-prefer": "prefer",
   "x-budget-strict": "strict",
+  "x-budget-downshift": "downshift",
 } as const satisfies Record<string, Field>;
 type Header = keyof typeof BUDGET_HEADERS;
 
@@ -100,6 +105,15 @@ export function readBudget(
       "invalid_value",
       `'${from.strict}' needs a budget to be strict about: ${Object.keys(LIMITS).join(", ")}.`,
       { param: from.strict },
+    );
+  }
+  if (budget.downshift && merged.latencyMs === undefined) {
+    throw new ApiError(
+      "invalid_value",
+      `'${from.downshift}' needs 'latency_ms': the time that an answer may fall behind.`,
+      {
+        param: from.downshift,
+      },
     );
   }
   return merged;
@@ -149,6 +163,7 @@ const toBudget = (wire: WireBudget): Budget => ({
   maxPerplexity: wire.max_perplexity ?? undefined,
   prefer: wire.prefer ?? NO_BUDGET.prefer,
   strict: wire.strict ?? NO_BUDGET.strict,
+  downshift: wire.downshift ?? NO_BUDGET.downshift,
 });
 
 /** The name under which a request gave a limit, or would have: a header's, or the body's field. */

@@ -1,6 +1,6 @@
 // The wire form of replies: the whole completion, and the chunks of a streamed one.
 import { z } from "@hono/zod-openapi";
-import type { FinishReason } from "./generate.ts";
+import type { Downshift, FinishReason } from "./generate.ts";
 
 const usageSchema = z
   .object({
@@ -19,6 +19,14 @@ const head = {
     example: "fp_3fb1c0a2d94e",
   }),
 };
+const frankenSchema = z
+  .object({
+    downshifts: z.array(z.object({ variant: z.string(), from_token: z.int() })).openapi({
+      description: "Variants that went on with the answer, each from one of its tokens on, counted from 0.",
+    }),
+  })
+  .optional()
+  .openapi({ description: "Only in replies that a budget with `downshift` made go on with a lighter variant." });
 const finishReasonSchema = z.enum(["stop", "length"]);
 
 export const chatCompletionSchema = z
@@ -34,6 +42,7 @@ export const chatCompletionSchema = z
       }),
     ),
     usage: usageSchema,
+    franken: frankenSchema,
   })
   .openapi("ChatCompletion");
 export type ChatCompletion = z.infer<typeof chatCompletionSchema>;
@@ -53,6 +62,7 @@ export const chatChunkSchema = z
       )
       .openapi({ description: "Empty in the chunk that carries the usage." }),
     usage: usageSchema.nullish().openapi({ description: "With `include_usage`: null in all chunks but the last." }),
+    franken: frankenSchema,
   })
   .openapi("ChatCompletionChunk");
 export type ChatChunk = z.infer<typeof chatChunkSchema>;
@@ -63,6 +73,7 @@ export interface ReplyOptions {
   readonly created: number;
   readonly model: string;
   readonly fingerprint: string;
+  readonly downshifts?: readonly Downshift[];
 }
 
 export interface TokenCounts {
@@ -71,7 +82,7 @@ export interface TokenCounts {
 }
 
 export function chatCompletion(
-  { id, created, model, fingerprint }: ReplyOptions,
+  { id, created, model, fingerprint, downshifts = [] }: ReplyOptions,
   content: string,
   finishReason: FinishReason,
   counts: TokenCounts,
@@ -86,8 +97,12 @@ export function chatCompletion(
     ],
     usage: usage(counts),
     system_fingerprint: fingerprint,
+    ...franken(downshifts),
   };
 }
+
+const franken = (downshifts: readonly Downshift[]): Pick<ChatCompletion, "franken"> =>
+  downshifts.length > 0 ? { franken: { downshifts: [...downshifts] } } : {};
 
 /** Makes the chunks of one reply, which share all but delta, finish reason and usage. */
 export function chunksOf({ id, created, model, fingerprint }: ReplyOptions, includeUsage: boolean) {
@@ -105,7 +120,10 @@ export function chunksOf({ id, created, model, fingerprint }: ReplyOptions, incl
   return {
     role: (): ChatChunk => choice({ role: "assistant", content: "" }, null),
     text: (content: string): ChatChunk => choice({ content }, null),
-    finish: (reason: FinishReason): ChatChunk => choice({}, reason),
+    finish: (reason: FinishReason, downshifts: readonly Downshift[] = []): ChatChunk => ({
+      ...choice({}, reason),
+      ...franken(downshifts),
+    }),
     usage: (counts: TokenCounts): ChatChunk => chunk([], counts),
   };
 }

@@ -5,6 +5,12 @@ import type { Tokenizer } from "../tokenizer/index.ts";
 import { replicaError } from "./errors.ts";
 import { createStopFinder } from "./stop.ts";
 
+/** Tokens from this one on, counted from 0, come from this variant. */
+export interface Downshift {
+  readonly variant: string;
+  readonly from_token: number;
+}
+
 export type FinishReason = "stop" | "length";
 
 export type GenerationEvent =
@@ -12,8 +18,6 @@ export type GenerationEvent =
   | { readonly type: "idle" }
   /** Some text, never empty, in whole characters. */
   | { readonly type: "text"; readonly text: string }
-  /** Tokens from `fromToken` on, counted from 0, come from this variant. */
-  | { readonly type: "variant"; readonly id: string; readonly fromToken: number }
   /** The last event. */
   | { readonly type: "end"; readonly finishReason: FinishReason };
 
@@ -22,6 +26,8 @@ export interface Generation {
   readonly events: AsyncGenerator<GenerationEvent, void, undefined>;
   /** Tokens that the replica has sent so far; the end token is not among them. */
   readonly completionTokens: number;
+  /** Variants that went on with the answer, so far. */
+  readonly downshifts: readonly Downshift[];
   /** Milliseconds that the reader of the events took between them. */
   readonly readerMs: number;
 }
@@ -34,13 +40,16 @@ export interface GenerationOptions {
   readonly signal: AbortSignal;
   /** Called as each token comes. */
   onToken(): void;
+  /** Called when another variant goes on. */
+  onVariant(id: string, fromToken: number): void;
   now(): number;
 }
 
 export function startGeneration(options: GenerationOptions): Generation {
-  const { replica, request, tokenizer, stop, signal, onToken, now } = options;
+  const { replica, request, tokenizer, stop, signal, onToken, onVariant, now } = options;
   let completionTokens = 0;
   let readerMs = 0;
+  const downshifts: Downshift[] = [];
   async function* events(): AsyncGenerator<GenerationEvent, void, undefined> {
     const decoding = tokenizer.createDecoding();
     const stops = createStopFinder(stop);
@@ -49,7 +58,9 @@ export function startGeneration(options: GenerationOptions): Generation {
       if (frame.type === "wait") {
         yield { type: "idle" };
       } else if (frame.type === "variant") {
-        yield frame;
+        downshifts.push({ variant: frame.id, from_token: frame.fromToken });
+        onVariant(frame.id, frame.fromToken);
+        yield { type: "idle" };
       } else if (frame.type === "token") {
         completionTokens++;
         onToken();
@@ -75,6 +86,7 @@ export function startGeneration(options: GenerationOptions): Generation {
     get completionTokens() {
       return completionTokens;
     },
+    downshifts,
     get readerMs() {
       return readerMs;
     },

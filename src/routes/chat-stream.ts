@@ -47,8 +47,8 @@ export async function streamReply(c: Context<AppEnv>, log: Log, reply: Reply): P
     let chunks: ReturnType<typeof chunksOf> | undefined;
     for (let next = first; !next.done; next = await events.next()) {
       const event = next.value;
-      if (event.type === "idle" || event.type === "variant") {
-        await out.comment(event.type === "idle" ? "waiting" : `${event.id} from token ${event.fromToken} on`);
+      if (event.type === "idle") {
+        await out.comment("waiting");
         continue;
       }
       if (!chunks) {
@@ -60,7 +60,7 @@ export async function streamReply(c: Context<AppEnv>, log: Log, reply: Reply): P
         continue;
       }
       record.finishReason = event.finishReason;
-      await out.send(chunks.finish(event.finishReason));
+      await out.send(chunks.finish(event.finishReason, generation.downshifts));
       const { completionTokens } = generation;
       if (includeUsage) await out.send(chunks.usage({ promptTokens, completionTokens }));
       await out.send("[DONE]");

@@ -108,7 +108,12 @@ export const addChatRoutes: AddRoutes = (app, deps) => {
         tokenizer,
         signal,
         stop: request.stop,
-        onToken: routed.token,
+        onToken() {
+          const lighter = routed.token();
+          // It may come too late: then the answer ends as it is.
+          if (lighter) replica.switchVariant(c.get("requestId"), lighter).catch(() => {});
+        },
+        onVariant: routed.switched,
         now: deps.now,
         request: {
           requestId: c.get("requestId"),
@@ -159,7 +164,10 @@ async function whole(c: Context<AppEnv>, reply: Reply): Promise<Response> {
       const { completionTokens } = generation;
       const fingerprint = await reply.fingerprint();
       return c.json(
-        chatCompletion({ ...reply, fingerprint }, content, event.finishReason, { promptTokens, completionTokens }),
+        chatCompletion({ ...reply, fingerprint, downshifts: generation.downshifts }, content, event.finishReason, {
+          promptTokens,
+          completionTokens,
+        }),
       );
     }
     throw new Error("a generation ended without its last event");

@@ -69,6 +69,7 @@ const decisionSchema = z
       max_perplexity: z.number().nullable(),
       prefer: z.enum(["quality", "speed", "cost"]),
       strict: z.boolean(),
+      downshift: z.boolean(),
     }),
     quantile: z.number().openapi({ description: "Share of outcomes that a prediction held against a budget is for." }),
     elapsed_ms: z.number().openapi({ description: "Time of the budget that had gone by before the decision." }),
@@ -101,6 +102,9 @@ const decisionSchema = z
         tokens: z.int(),
         complete: z.boolean().openapi({ description: "The answer came to its own end." }),
         broke: z.array(z.enum(LIMIT_NAMES)).openapi({ description: "Limits of the budget that it broke." }),
+        downshifts: z
+          .array(z.object({ variant: z.string(), from_token: z.int() }))
+          .openapi({ description: "Variants that went on with the answer, each from one of its tokens on." }),
       })
       .nullable()
       .openapi({ description: "Null until the answer has ended." }),
@@ -211,5 +215,9 @@ const mutable = (record: DecisionRecord): z.infer<typeof decisionSchema> => ({
   ...record,
   breaks: [...record.breaks],
   candidates: [...record.candidates],
-  actual: record.actual && { ...record.actual, broke: [...record.actual.broke] },
+  actual: record.actual && {
+    ...record.actual,
+    broke: [...record.actual.broke],
+    downshifts: [...record.actual.downshifts],
+  },
 });

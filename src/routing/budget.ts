@@ -14,6 +14,8 @@ export interface Budget {
   readonly prefer: Preference;
   /** A budget that cannot be met is an error. */
   readonly strict: boolean;
+  /** An answer that falls behind `latencyMs` may go on with a lighter variant. */
+  readonly downshift: boolean;
 }
 
 /** The limits of a budget by their wire names, in the order in which a violation is reported. */
@@ -34,6 +36,7 @@ export const NO_BUDGET: Budget = {
   maxPerplexity: undefined,
   prefer: "quality",
   strict: false,
+  downshift: false,
 };
 
 export const hasLimit = (budget: Budget): boolean => Object.values(LIMITS).some((name) => budget[name] !== undefined);

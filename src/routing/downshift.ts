@@ -39,5 +39,58 @@ export function downshift({ allowedMs, elapsedMs, tpotMs, tokensLeft, stepMs, li
   return best?.variant;
 }
 
+/** Tokens whose times make a measurement. */
+const MEASURED = 4;
+
+export interface FollowerOptions {
+  readonly allowedMs: number;
+  /** Milliseconds of them that had gone by at `startedAt`. */
+  readonly elapsedMs: number;
+  readonly startedAt: number;
+  /** Tokens that the answer is foretold to have. */
+  readonly expectedTokens: number;
+  readonly variant: string;
+  /** What could go on from a variant, and the foretold time of its own tokens. */
+  lighterThan(variant: string): Pick<Progress, "stepMs" | "lighter">;
+}
+
+export interface Follower {
+  /** A token came. @returns the variant to switch to, if any; then nothing more until `switched` is called */
+  token(now: number): string | undefined;
+  /** The answer goes on with this variant from here on. */
+  switched(variant: string, now: number): void;
+}
+
+/** Follows one answer against its deadline. */
+export function followDeadline(options: FollowerOptions): Follower {
+  const { allowedMs, elapsedMs, startedAt, expectedTokens, lighterThan } = options;
+  let { variant } = options;
+  let tokens = 0;
+  let asked = false;
+  let since: { at: number; tokens: number } | undefined;
+  return {
+    token(now) {
+      tokens++;
+      since ??= { at: now, tokens };
+      const measured = tokens - since.tokens;
+      if (asked || measured < MEASURED) return undefined;
+      const next = downshift({
+        allowedMs,
+        elapsedMs: elapsedMs + now - startedAt,
+        tpotMs: (now - since.at) / measured,
+        tokensLeft: Math.max(0, expectedTokens - tokens),
+        ...lighterThan(variant),
+      });
+      asked = next !== undefined;
+      return next;
+    },
+    switched(to, now) {
+      variant = to;
+      asked = false;
+      since = { at: now, tokens };
+    },
+  };
+}
+
 const byQuality = (a: Lighter, b: Lighter): number =>
   (b.quality ?? Number.NEGATIVE_INFINITY) - (a.quality ?? Number.NEGATIVE_INFINITY) || a.stepMs - b.stepMs;

@@ -23,7 +23,11 @@ export interface DecisionRecord {
   readonly model: string;
   readonly variant: string;
   readonly rule: Rule;
-  readonly budget: Readonly<Record<Limit, number | null>> & { readonly prefer: Preference; readonly strict: boolean };
+  readonly budget: Readonly<Record<Limit, number | null>> & {
+    readonly prefer: Preference;
+    readonly strict: boolean;
+    readonly downshift: boolean;
+  };
   /** Share of outcomes that a prediction is to hold for. */
   readonly quantile: number;
   /** Time that had gone by before the decision. */
@@ -57,6 +61,8 @@ export interface Outcome {
   readonly complete: boolean;
   /** Limits of the budget that it broke. */
   readonly broke: readonly Limit[];
+  /** Variants that went on with the answer, each from one of its tokens on. */
+  readonly downshifts: readonly { readonly variant: string; readonly from_token: number }[];
 }
 
 export interface RecordOptions {
@@ -84,7 +90,7 @@ export function recordOf(options: RecordOptions): DecisionRecord {
     model: options.model,
     variant: decision.variant,
     rule: decision.rule,
-    budget: { ...budgetOnWire(budget), prefer: budget.prefer, strict: budget.strict },
+    budget: { ...budgetOnWire(budget), prefer: budget.prefer, strict: budget.strict, downshift: budget.downshift },
     quantile: options.quantile,
     elapsed_ms: tenth(options.elapsedMs),
     prompt_tokens: work.promptTokens,

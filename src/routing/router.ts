@@ -4,6 +4,7 @@ import type { Archive } from "./archive.ts";
 import { type Budget, hasLimit, LIMITS, type Limit } from "./budget.ts";
 import { costsOf } from "./costs.ts";
 import { type Candidate, type Decision, decide, type Policy } from "./decide.ts";
+import { type Follower, followDeadline } from "./downshift.ts";
 import { type Crowding, crowdingOf } from "./headroom.ts";
 import {
   LEVELS,
@@ -19,6 +20,7 @@ import {
   type Work,
 } from "./latency.ts";
 import { lengthsOf } from "./length.ts";
+import { lightersOf } from "./lighter.ts";
 import type { QualityBook } from "./quality.ts";
 import { type DecisionRecord, type Outcome, recordOf, tenth } from "./record.ts";
 import { createSnapshot } from "./snapshot.ts";
@@ -88,7 +90,10 @@ export interface Routed {
   sent(): void;
   /** The replica told of itself, asked while the request was on its way. */
   told(news: ReplicaNews): void;
-  token(): void;
+  /** A token came. @returns the variant that should go on with the answer, which has fallen behind */
+  token(): string | undefined;
+  /** A variant goes on with the answer. */
+  switched(variant: string, fromToken: number): void;
   /**
    * The answer has ended; only the first call counts.
    * @param ended `complete` when it came to its own end; `readerMs` that its reader made it wait
@@ -123,6 +128,7 @@ export function createRouter(options: RouterOptions): Router {
   const { catalogue, store, qualities, quantile: high, now } = options;
   const snapshot = createSnapshot(options);
   const variants = [...catalogue.values()].map((variant) => ({ ...variant, costs: costsOf(variant.plan) }));
+  const plans = new Map(variants.map(({ recipe, plan }) => [recipe.id, plan]));
   const boards = new Map<string, Board>();
   const news = new Map<string, ReplicaNews>();
   const kept = new Map<string, KeptDecision>();
@@ -201,12 +207,33 @@ export function createRouter(options: RouterOptions): Router {
       let first: number | undefined;
       let wasReady = false;
       let over = false;
+      let follower: Follower | undefined;
+      const downshifts: Outcome["downshifts"][number][] = [];
+      const lighterThan = (current: string) =>
+        lightersOf({
+          current,
+          candidates,
+          plans,
+          qualities,
+          budget,
+          profile,
+          context: promptTokens + work.tokens.p50 / 2,
+        });
       return {
         decision,
         record: made,
         sent() {
           sent = { costs, promptTokens, expectedTokens: work.tokens.p50, sentAt: now(), tokens: 0 };
           board.add(sent);
+          if (!budget.downshift || budget.latencyMs === undefined) return;
+          follower = followDeadline({
+            allowedMs: budget.latencyMs,
+            elapsedMs: request.elapsedMs,
+            startedAt: now(),
+            expectedTokens: work.tokens.high,
+            variant,
+            lighterThan,
+          });
         },
         told(status) {
           news.set(base, status);
@@ -214,9 +241,14 @@ export function createRouter(options: RouterOptions): Router {
           board.told(status.queued + status.running, underWay, now());
         },
         token() {
-          if (!sent) return;
+          if (!sent) return undefined;
           first ??= now();
           board.token(sent, now());
+          return follower?.token(now());
+        },
+        switched(to, fromToken) {
+          downshifts.push({ variant: to, from_token: fromToken });
+          follower?.switched(to, now());
         },
         ended({ complete, readerMs }) {
           if (over || !sent) return undefined;
@@ -234,9 +266,15 @@ export function createRouter(options: RouterOptions): Router {
             tokens,
             complete,
             broke: brokenBy(budget, measured, request.elapsedMs),
+            downshifts,
           };
-          // Loading, and a reader that is slow, say nothing about a variant.
-          const teaches = complete && wasReady && ttftMs !== undefined && readerMs <= latencyMs * SLOW_READER;
+          // Loading, a reader that is slow, and an answer by several variants say nothing about one.
+          const teaches =
+            complete &&
+            wasReady &&
+            downshifts.length === 0 &&
+            ttftMs !== undefined &&
+            readerMs <= latencyMs * SLOW_READER;
           const observation: Observation | undefined = teaches
             ? {
                 ...{ variant, key, alone: load.alone, tokens, maxTokens, predicted },

@@ -31,6 +31,8 @@ export const ready: ReplicaStatus = {
 export interface StandIn extends Replica {
   readonly requests: GenerateRequest[];
   cancelled: number;
+  /** Variants that it was asked to go on with. */
+  readonly switches: string[];
 }
 
 export function standIn(script: Script | ((request: GenerateRequest) => Script), status = () => ready): StandIn {
@@ -39,7 +41,11 @@ export function standIn(script: Script | ((request: GenerateRequest) => Script),
     requests: [],
     cancelled: 0,
     status: async () => status(),
-    switchVariant: async () => false,
+    switches: [],
+    switchVariant: async (_requestId, variant) => {
+      self.switches.push(variant);
+      return true;
+    },
     measure: async () => ({ state: "busy" }),
     async generate(request) {
       self.requests.push(request);

@@ -9,6 +9,7 @@ import {
   type DecisionRecord,
   type RouterStore,
 } from "../../src/routing/index.ts";
+import { type Plan, sharedKv } from "../../src/variants/plan.ts";
 import { madeUpQualities } from "../routing/made-up.ts";
 import { env as database, migratedDatabase } from "../support/database.ts";
 import {
@@ -18,6 +19,7 @@ import {
   KEY,
   ready,
   routingOptions,
+  type Script,
   saying,
   standIn,
   type TestGateway,
@@ -192,12 +194,51 @@ describe("a variant's id", () => {
   });
 });
 
+describe("downshift", () => {
+  const steps = (count: number): Script => Array.from({ length: count }, () => [20, ...tokens([19556])]).flat();
+  const request = { model: BASE, max_tokens: 64, messages: USER };
+
+  test("asks the replica for a lighter variant when an answer falls behind, and says from which token it went on", async () => {
+    for (const stream of [false, true]) {
+      const script: Script = [
+        ...steps(8),
+        { type: "variant", id: "smollm2-135m-block-drop-4", fromToken: 8 },
+        ...steps(2),
+        end,
+      ];
+      const gateway = testGateway(script, scored());
+      const response = await gateway.chat({ ...request, stream, budget: { latency_ms: 300, downshift: true } });
+      const text = await response.text();
+      await gateway.settled();
+      const [asked, ...more] = gateway.replica.switches;
+      expect(more).toEqual([]);
+      const [from, to] = [BASE, asked as string].map((id) => catalogue.get(id)?.plan as Plan);
+      expect(sharedKv(from as Plan, to as Plan)).toBeDefined();
+      expect(text).toContain('"franken":{"downshifts":[{"variant":"smollm2-135m-block-drop-4","from_token":8}]}');
+      expect((await decisionOf(gateway, response)).actual?.downshifts).toEqual([
+        { variant: "smollm2-135m-block-drop-4", from_token: 8 },
+      ]);
+    }
+  });
+
+  test("leaves an answer alone that is in time, and one whose budget does not ask for it", async () => {
+    for (const budget of [{ latency_ms: 60_000, downshift: true }, { latency_ms: 300 }]) {
+      const gateway = testGateway([...steps(8), end], scored());
+      const text = await (await gateway.chat({ ...request, budget })).text();
+      await gateway.settled();
+      expect(gateway.replica.switches).toEqual([]);
+      expect(text).not.toContain('franken":');
+    }
+  });
+});
+
 describe("bad budgets", () => {
   test.each([
     [{ latency_ms: -1 }, "budget.latency_ms"],
     [{ latency_ms: 1, ttft_ms: 2 }, "budget.ttft_ms"],
     [{ nonsense: 1 }, "budget"],
     [{ strict: true }, "budget.strict"],
+    [{ downshift: true, tpot_ms: 5 }, "budget.downshift"],
   ])("get 400 with the field's name: %j", async (budget, param) => {
     const response = await testGateway().chat({ model: "auto", budget });
     expect(response.status).toBe(400);

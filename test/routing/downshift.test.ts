@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { downshift, type Progress } from "../../src/routing/downshift.ts";
+import { downshift, followDeadline, type Progress } from "../../src/routing/downshift.ts";
 
 const progress: Progress = {
   allowedMs: 1000,
@@ -38,5 +38,30 @@ describe("downshift", () => {
   it("prefers the faster among equals", () => {
     const lighter = ["a", "b"].map((variant, i) => ({ variant, stepMs: 12 - i, quality: 33 }));
     expect(downshift({ ...progress, tokensLeft: 80, lighter })).toBe("b");
+  });
+});
+
+describe("followDeadline", () => {
+  it("measures a few tokens, asks once, and measures anew after a switch", () => {
+    const asked: string[] = [];
+    const follower = followDeadline({
+      allowedMs: 1000,
+      elapsedMs: 100,
+      startedAt: 5000,
+      expectedTokens: 100,
+      variant: "whole",
+      lighterThan(variant) {
+        asked.push(variant);
+        return { stepMs: 10, lighter: [{ variant: `${variant}-lighter`, stepMs: 6, quality: 30 }] };
+      },
+    });
+    const times = Array.from({ length: 12 }, (_, i) => 5100 + 20 * i);
+    const answers = times.map((now) => follower.token(now));
+    expect(answers.indexOf("whole-lighter")).toBe(4);
+    expect(answers.filter(Boolean)).toHaveLength(1);
+    follower.switched("whole-lighter", 5330);
+    const after = Array.from({ length: 6 }, (_, i) => follower.token(5335 + 5 * i));
+    expect(after).toEqual(new Array(6).fill(undefined));
+    expect(new Set(asked)).toEqual(new Set(["whole", "whole-lighter"]));
   });
 });
