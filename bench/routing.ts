@@ -18,6 +18,7 @@ import {
   budgetOf,
   dominates,
   fastest,
+  isEligible,
   judge,
   type Outcome,
   type Scene,
@@ -211,7 +212,12 @@ async function main(): Promise<void> {
           choice === "auto" ? undefined : choice === "random" ? draw() : choice,
         );
         verdicts.set(choice, judge(scene, load.requests, outcomes));
-        results.push({ load: load.name, choice, ...verdicts.get(choice), outcomes });
+        const detailed = outcomes.map((outcome, i) => {
+          const request = load.requests[i]!;
+          const budget = budgetOf(scene, request);
+          return { ...request, budget, counts: isEligible(scene, request, budget), outcome };
+        });
+        results.push({ load: load.name, choice, ...verdicts.get(choice), requests: detailed });
       }
       holds = report(load, verdicts) && holds;
     }

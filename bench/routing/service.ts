@@ -8,7 +8,7 @@ import { localRuntime } from "../../scripts/build/local.ts";
 import type { Budget } from "../../src/routing/index.ts";
 import { budgetOnWire, NO_BUDGET } from "../../src/routing/index.ts";
 import type { LoadRequest } from "./load.ts";
-import type { Outcome } from "./verdict.ts";
+import type { Outcome, Times } from "./verdict.ts";
 
 export interface Service {
   /** Sends a request now. A refusal or an error is an outcome. */
@@ -50,6 +50,8 @@ async function ask(openai: OpenAI, request: LoadRequest, model: string, budget: 
   const started = performance.now();
   const words = Math.max(1, request.promptTokens - EMPTY_PROMPT);
   let variant = model;
+  let rule: string | undefined;
+  let predicted: Times = { ttft: 0, tpot: 0, latency: 0 };
   let first: number | undefined;
   let tokens = 0;
   try {
@@ -64,6 +66,9 @@ async function ask(openai: OpenAI, request: LoadRequest, model: string, budget: 
     };
     const { data, response } = await openai.chat.completions.create(body).withResponse();
     variant = response.headers.get("x-franken-variant") ?? model;
+    rule = response.headers.get("x-franken-rule") ?? undefined;
+    const ms = (name: string): number => Number(response.headers.get(`x-franken-predicted-${name}ms`));
+    predicted = { ttft: ms("ttft-"), tpot: ms("tpot-"), latency: ms("") };
     for await (const chunk of data) {
       first ??= performance.now();
       tokens = chunk.usage?.completion_tokens ?? tokens;
@@ -74,5 +79,5 @@ async function ask(openai: OpenAI, request: LoadRequest, model: string, budget: 
   }
   const latency = performance.now() - started;
   const ttft = (first ?? performance.now()) - started;
-  return { variant, ttft, latency, tpot: tokens > 1 ? (latency - ttft) / (tokens - 1) : 0 };
+  return { variant, rule, predicted, ttft, latency, tpot: tokens > 1 ? (latency - ttft) / (tokens - 1) : 0 };
 }

@@ -13,6 +13,9 @@ export interface Times {
 export interface Outcome extends Times {
   readonly variant: string;
   readonly failed?: boolean;
+  /** What the reply's headers said of the decision. */
+  readonly rule?: string | undefined;
+  readonly predicted?: Times;
 }
 
 /** How long a request takes alone on an idle replica, under a variant. */
