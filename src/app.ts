@@ -23,7 +23,7 @@ import { consoleLog } from "./telemetry/index.ts";
 export interface AppOptions
   extends Omit<GatewayDeps, "log" | "now" | "newId" | "router">,
     Partial<Pick<GatewayDeps, "log" | "now" | "newId">> {
-  readonly routing: Pick<RouterOptions, "store" | "archive" | "qualities" | "quarantined" | "quantile">;
+  readonly routing: Pick<RouterOptions, "store" | "archive" | "qualities" | "quarantined" | "quantile" | "policy">;
 }
 
 const METHODS = ["GET", "POST"] as const;

@@ -2,6 +2,7 @@
 import catalogueJson from "../../dist/catalogue.json";
 import { type AppOptions, createApp } from "../../src/app.ts";
 import type { Frame, GenerateRequest, Replica, ReplicaStatus } from "../../src/replica/protocol.ts";
+import { POLICY } from "../../src/routing/decide.ts";
 import { createQualityBook, type RouterStore } from "../../src/routing/index.ts";
 import { newState } from "../../src/routing/state.ts";
 import { type KeptDecision, learnReport } from "../../src/routing/store.ts";
@@ -105,6 +106,8 @@ export function routingOptions(overrides: Partial<AppOptions["routing"]> = {}): 
     find: async (id) => kept.get(id),
   };
   return {
+    // Requests get ids at random: none of them is to explore.
+    policy: { ...POLICY, explore: 0 },
     store: () => store,
     archive: { keep: async () => {}, find: async () => undefined },
     qualities: createQualityBook([], ""),
