@@ -127,8 +127,8 @@ export interface RoutingReport {
 export function createRouter(options: RouterOptions): Router {
   const { catalogue, store, qualities, quantile: high, now } = options;
   const snapshot = createSnapshot(options);
-  const variants = [...catalogue.values()].map((variant) => ({ ...variant, costs: costsOf(variant.plan) }));
-  const plans = new Map(variants.map(({ recipe, plan }) => [recipe.id, plan]));
+  const variants = [...catalogue].map(([id, variant]) => ({ id, ...variant, costs: costsOf(variant.plan) }));
+  const plans = new Map(variants.map(({ id, plan }) => [id, plan]));
   const boards = new Map<string, Board>();
   const news = new Map<string, ReplicaNews>();
   const kept = new Map<string, KeptDecision>();
@@ -153,12 +153,12 @@ export function createRouter(options: RouterOptions): Router {
     const { capacities, engine } = news.get(base) ?? {};
     return variants
       .filter(({ plan }) => plan.base.id === base)
-      .map(({ recipe, plan, costs }) => ({
-        variant: recipe.id,
+      .map(({ id, recipe, plan, costs }) => ({
+        variant: id,
         costs,
         status: recipe.status,
-        capacity: plan.onnx && engine !== "onnx" ? 0 : (capacities?.[recipe.id] ?? plan.contextLength),
-        quarantined: quarantined.has(recipe.id),
+        capacity: plan.onnx && engine !== "onnx" ? 0 : (capacities?.[id] ?? plan.contextLength),
+        quarantined: quarantined.has(id),
       }));
   };
 
@@ -306,11 +306,11 @@ export function createRouter(options: RouterOptions): Router {
       const work = { promptTokens: tokens, tokens: record(LEVELS, () => tokens) };
       return {
         quantile: high,
-        variants: variants.map(({ recipe, costs }) => ({
-          variant: recipe.id,
-          observations: profile.of(recipe.id).alone.latency.own + profile.of(recipe.id).shared.latency.own,
-          prediction: predict(costs, profile.of(recipe.id), idle, work),
-          calibration: calibrationOf(state, recipe.id),
+        variants: variants.map(({ id, costs }) => ({
+          variant: id,
+          observations: profile.of(id).alone.latency.own + profile.of(id).shared.latency.own,
+          prediction: predict(costs, profile.of(id), idle, work),
+          calibration: calibrationOf(state, id),
         })),
       };
     },

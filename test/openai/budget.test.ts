@@ -27,6 +27,7 @@ const NOTHING = {
   maxPerplexity: undefined,
   prefer: "quality",
   strict: false,
+  downshift: false,
 };
 
 describe("a budget", () => {
@@ -40,6 +41,7 @@ describe("a budget", () => {
       maxPerplexity: 60,
       prefer: "speed",
       strict: true,
+      downshift: false,
     };
     expect(
       read({
