@@ -41,7 +41,7 @@ describe("a budget", () => {
       maxPerplexity: 60,
       prefer: "speed",
       strict: true,
-      downshift: false,
+      downshift: true,
     };
     expect(
       read({
@@ -52,6 +52,7 @@ describe("a budget", () => {
         "x-max-perplexity": "60",
         "x-prefer": "speed",
         "x-budget-strict": "true",
+        "x-budget-downshift": "true",
       }),
     ).toEqual(all);
     const body = {
@@ -62,8 +63,10 @@ describe("a budget", () => {
       max_perplexity: 60,
       prefer: "speed",
     };
-    expect(read({}, { ...body, strict: true })).toEqual(all);
-    expect(read({ "x-latency-budget-ms": "2000", "x-budget-strict": "true" }, body)).toEqual(all);
+    expect(read({}, { ...body, strict: true, downshift: true })).toEqual(all);
+    expect(read({ "x-latency-budget-ms": "2000", "x-budget-strict": "true" }, { ...body, downshift: true })).toEqual(
+      all,
+    );
     expect(read({}, null)).toEqual(NOTHING);
   });
 
@@ -74,7 +77,10 @@ describe("a budget", () => {
       latencyMs: 50,
       prefer: "quality",
     });
-    expect(read({}, { latency_ms: null, strict: false }, defaults)).toEqual({ ...NOTHING, prefer: "cost" });
+    expect(read({}, { latency_ms: null, strict: false }, defaults)).toEqual({
+      ...NOTHING,
+      prefer: "cost",
+    });
     expect(read({}, { ttft_ms: 2000 }, defaults)).toMatchObject({ latencyMs: 900, ttftMs: 2000 });
   });
 

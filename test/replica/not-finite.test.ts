@@ -161,6 +161,8 @@ describe("a reply that becomes infinite on its way", () => {
 });
 
 function gatewayOf(replica: Replica, plans: Record<string, Plan>): TestGateway {
-  const catalogue = new Map(Object.entries(plans).map(([id, plan]) => [id, { plan, recipe: adaptedRecipe() }]));
+  const catalogue = new Map(
+    Object.entries(plans).map(([id, plan]) => [id, { plan, recipe: { ...adaptedRecipe(), id } }]),
+  );
   return testGateway([], { catalogue, replicaOf: () => replica });
 }
