@@ -162,12 +162,16 @@ function report(load: Load, verdicts: ReadonlyMap<string, Verdict>): boolean {
           ] as const,
         ]
       : []),
-    [
-      beaten.length === 0
-        ? "no other choice is as good in what it brings in time"
-        : `as good or better: ${beaten.map(([name]) => name).join(", ")}`,
-      beaten.length === 0,
-    ],
+    ...(verdicts.size > 1
+      ? [
+          [
+            beaten.length === 0
+              ? "no other choice is as good in what it brings in time"
+              : `as good or better: ${beaten.map(([name]) => name).join(", ")}`,
+            beaten.length === 0,
+          ] as const,
+        ]
+      : []),
   ];
   for (const [text, holds] of checks) console.log(`${holds ? "yes" : "NO "}  ${text}`);
   return checks.every(([, holds]) => holds);

@@ -39,9 +39,7 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
   };
   const capacitiesOf = (engine: Engine, baseId: string): Record<string, number> =>
     Object.fromEntries(
-      [...catalogue.values()].flatMap(({ plan }) =>
-        plan.base.id === baseId ? [[plan.id, engine.capacityOf(plan)]] : [],
-      ),
+      [...catalogue].flatMap(([id, { plan }]) => (plan.base.id === baseId ? [[id, engine.capacityOf(plan)]] : [])),
     );
   return class extends DurableObject<ReplicaEnv> implements Replica {
     readonly #running = new Map<string, StreamedGeneration>();

@@ -94,7 +94,7 @@ export const addChatRoutes: AddRoutes = (app, deps) => {
         budget,
         prompt,
         arrivedAt,
-        pinned: pinned?.recipe.id,
+        pinned: pinned && request.model,
         base: base.id,
       });
       const { variant } = routed.decision;

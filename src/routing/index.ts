@@ -6,5 +6,6 @@ export { LEVELS, METRICS } from "./latency.ts";
 export { createQualityBook, type QualityBook, type Recorded } from "./quality.ts";
 export { budgetOnWire, type DecisionRecord, type Outcome } from "./record.ts";
 export { qualitiesOf } from "./recorded.ts";
-export { createRouter, type ReplicaNews, type Routed, type Router, type RouterOptions } from "./router.ts";
+export type { ReplicaNews, Routed } from "./routed.ts";
+export { createRouter, type Router, type RouterOptions } from "./router.ts";
 export type { RouterStore } from "./store.ts";

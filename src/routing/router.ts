@@ -1,10 +1,9 @@
 // Routing in the gateway: puts the question together from what this isolate knows, and passes on what came out of it.
 import type { Catalogue } from "../variants/catalogue.ts";
 import type { Archive } from "./archive.ts";
-import { type Budget, hasLimit, LIMITS, type Limit } from "./budget.ts";
+import { type Budget, hasLimit } from "./budget.ts";
 import { costsOf } from "./costs.ts";
-import { type Candidate, type Decision, decide, type Policy } from "./decide.ts";
-import { type Follower, followDeadline } from "./downshift.ts";
+import { type Candidate, decide, type Policy } from "./decide.ts";
 import { type Crowding, crowdingOf } from "./headroom.ts";
 import {
   LEVELS,
@@ -15,25 +14,23 @@ import {
   type Profile,
   predict,
   profileOf,
-  ratiosOf,
   record,
   type Work,
 } from "./latency.ts";
 import { lengthsOf } from "./length.ts";
 import { lightersOf } from "./lighter.ts";
 import type { QualityBook } from "./quality.ts";
-import { type DecisionRecord, type Outcome, recordOf, tenth } from "./record.ts";
+import { recordOf } from "./record.ts";
+import { followRequest, type ReplicaNews, type Routed } from "./routed.ts";
 import { createSnapshot } from "./snapshot.ts";
-import { calibrationOf, type Observation, type RouterState } from "./state.ts";
+import { calibrationOf, type RouterState } from "./state.ts";
 import type { KeptDecision, RouterStore } from "./store.ts";
-import { type Board, createBoard, type Sent } from "./under-way.ts";
+import { type Board, createBoard } from "./under-way.ts";
 
 /** Decisions and last choices that an isolate remembers. */
 const MOST_REMEMBERED = 500;
 /** A last choice holds off a better one this long. */
 const INCUMBENT_MS = 60_000;
-/** Where a reader took more than this share of the time, its pace was measured and not the replica's. */
-const SLOW_READER = 0.2;
 
 export interface RouterOptions {
   readonly catalogue: Catalogue;
@@ -72,36 +69,6 @@ export interface RouteRequest {
   readonly elapsedMs: number;
 }
 
-/** What a replica says of itself, as far as routing uses it. */
-export interface ReplicaNews {
-  readonly state: "loading" | "ready" | "failed";
-  readonly engine: string;
-  readonly queued: number;
-  readonly running: number;
-  /** Most tokens that a sequence of each variant may have there. */
-  readonly capacities?: Readonly<Record<string, number>> | undefined;
-}
-
-/** A request on its way: told what happens to it, it teaches the model. */
-export interface Routed {
-  readonly decision: Decision;
-  readonly record: DecisionRecord;
-  /** The request goes to the replica now. */
-  sent(): void;
-  /** The replica told of itself, asked while the request was on its way. */
-  told(news: ReplicaNews): void;
-  /** A token came. @returns the variant that should go on with the answer, which has fallen behind */
-  token(): string | undefined;
-  /** A variant goes on with the answer. */
-  switched(variant: string, fromToken: number): void;
-  /**
-   * The answer has ended; only the first call counts.
-   * @param ended `complete` when it came to its own end; `readerMs` that its reader made it wait
-   * @returns how it came out, for the log
-   */
-  ended(ended: { readonly complete: boolean; readonly readerMs: number }): Outcome | undefined;
-}
-
 export interface Router {
   /** Decides. Undefined when no variant has room for the request. Waits for nothing once this isolate has a copy of what was learnt. */
   route(request: RouteRequest, waitUntil: WaitUntil): Promise<Routed | undefined>;
@@ -127,8 +94,8 @@ export interface RoutingReport {
 export function createRouter(options: RouterOptions): Router {
   const { catalogue, store, qualities, quantile: high, now } = options;
   const snapshot = createSnapshot(options);
-  const variants = [...catalogue.values()].map((variant) => ({ ...variant, costs: costsOf(variant.plan) }));
-  const plans = new Map(variants.map(({ recipe, plan }) => [recipe.id, plan]));
+  const variants = [...catalogue].map(([id, variant]) => ({ id, ...variant, costs: costsOf(variant.plan) }));
+  const plans = new Map(variants.map(({ id, plan }) => [id, plan]));
   const boards = new Map<string, Board>();
   const news = new Map<string, ReplicaNews>();
   const kept = new Map<string, KeptDecision>();
@@ -153,12 +120,12 @@ export function createRouter(options: RouterOptions): Router {
     const { capacities, engine } = news.get(base) ?? {};
     return variants
       .filter(({ plan }) => plan.base.id === base)
-      .map(({ recipe, plan, costs }) => ({
-        variant: recipe.id,
+      .map(({ id, recipe, plan, costs }) => ({
+        variant: id,
         costs,
         status: recipe.status,
-        capacity: plan.onnx && engine !== "onnx" ? 0 : (capacities?.[recipe.id] ?? plan.contextLength),
-        quarantined: quarantined.has(recipe.id),
+        capacity: plan.onnx && engine !== "onnx" ? 0 : (capacities?.[id] ?? plan.contextLength),
+        quarantined: quarantined.has(id),
       }));
   };
 
@@ -195,100 +162,26 @@ export function createRouter(options: RouterOptions): Router {
       }
       const { costs } = candidates.find((candidate) => candidate.variant === variant) as Candidate;
       const predicted = predictAll((level) => predict(costs, profile.of(variant), load, work, level));
-      const underWay = board.count;
       const made = recordOf({
         ...{ id: `dec_${options.newId()}`, now: now(), requestId, model, budget, quantile: high },
-        ...{ elapsedMs: request.elapsedMs, maxTokens, work, underWay, decision, predicted },
+        ...{ elapsedMs: request.elapsedMs, maxTokens, work, underWay: board.count, decision, predicted },
       });
       remember(kept, made.id, { key, record: made });
       waitUntil(snapshot.report({ key, record: made, arrival: { slackMs: decision.slackMs } }));
 
-      let sent: Sent | undefined;
-      let first: number | undefined;
-      let wasReady = false;
-      let over = false;
-      let follower: Follower | undefined;
-      const downshifts: Outcome["downshifts"][number][] = [];
-      const lighterThan = (current: string) =>
-        lightersOf({
-          current,
-          candidates,
-          plans,
-          qualities,
-          budget,
-          profile,
-          context: promptTokens + work.tokens.p50 / 2,
-        });
-      return {
-        decision,
-        record: made,
-        sent() {
-          sent = { costs, promptTokens, expectedTokens: work.tokens.p50, sentAt: now(), tokens: 0 };
-          board.add(sent);
-          if (!budget.downshift || budget.latencyMs === undefined) return;
-          follower = followDeadline({
-            allowedMs: budget.latencyMs,
-            elapsedMs: request.elapsedMs,
-            startedAt: now(),
-            expectedTokens: work.tokens.high,
-            variant,
-            lighterThan,
-          });
+      return followRequest({
+        ...{ key, decision, record: made, request, costs, load, profile, work, predicted, board, now },
+        lighterThan: (current) => {
+          const context = promptTokens + work.tokens.p50 / 2;
+          return lightersOf({ current, candidates, plans, qualities, budget, profile, context });
         },
-        told(status) {
-          news.set(base, status);
-          wasReady = status.state === "ready";
-          board.told(status.queued + status.running, underWay, now());
+        onNews: (status) => void news.set(base, status),
+        onEnd(outcome) {
+          remember(kept, made.id, outcome);
+          waitUntil(snapshot.report(outcome));
+          waitUntil(options.archive.keep(outcome));
         },
-        token() {
-          if (!sent) return undefined;
-          first ??= now();
-          board.token(sent, now());
-          return follower?.token(now());
-        },
-        switched(to, fromToken) {
-          downshifts.push({ variant: to, from_token: fromToken });
-          follower?.switched(to, now());
-        },
-        ended({ complete, readerMs }) {
-          if (over || !sent) return undefined;
-          over = true;
-          board.remove(sent);
-          const { sentAt, tokens } = sent;
-          const latencyMs = now() - sentAt;
-          const ttftMs = first === undefined ? undefined : first - sentAt;
-          const tpotMs = ttftMs === undefined || tokens < 2 ? undefined : (latencyMs - ttftMs) / (tokens - 1);
-          const measured = { ttft: ttftMs, tpot: tpotMs, latency: latencyMs };
-          const actual: Outcome = {
-            ttft_ms: ttftMs === undefined ? null : tenth(ttftMs),
-            tpot_ms: tpotMs === undefined ? null : tenth(tpotMs),
-            latency_ms: tenth(latencyMs),
-            tokens,
-            complete,
-            broke: brokenBy(budget, measured, request.elapsedMs),
-            downshifts,
-          };
-          // Loading, a reader that is slow, and an answer by several variants say nothing about one.
-          const teaches =
-            complete &&
-            wasReady &&
-            downshifts.length === 0 &&
-            ttftMs !== undefined &&
-            readerMs <= latencyMs * SLOW_READER;
-          const observation: Observation | undefined = teaches
-            ? {
-                ...{ variant, key, alone: load.alone, tokens, maxTokens, predicted },
-                ratios: ratiosOf(costs, profile.of(variant), load, promptTokens, { ttftMs, latencyMs, tokens }),
-                measured: { ttft: ttftMs, latency: latencyMs, ...(tpotMs === undefined ? {} : { tpot: tpotMs }) },
-              }
-            : undefined;
-          const done = { ...made, actual };
-          remember(kept, done.id, { key, record: done });
-          waitUntil(snapshot.report({ key, record: done, observation }));
-          waitUntil(options.archive.keep({ key, record: done }));
-          return actual;
-        },
-      };
+      });
     },
     roomOf: (base) => Math.max(...candidatesOf(base).map(({ capacity }) => capacity)),
     async find(id) {
@@ -306,11 +199,11 @@ export function createRouter(options: RouterOptions): Router {
       const work = { promptTokens: tokens, tokens: record(LEVELS, () => tokens) };
       return {
         quantile: high,
-        variants: variants.map(({ recipe, costs }) => ({
-          variant: recipe.id,
-          observations: profile.of(recipe.id).alone.latency.own + profile.of(recipe.id).shared.latency.own,
-          prediction: predict(costs, profile.of(recipe.id), idle, work),
-          calibration: calibrationOf(state, recipe.id),
+        variants: variants.map(({ id, costs }) => ({
+          variant: id,
+          observations: profile.of(id).alone.latency.own + profile.of(id).shared.latency.own,
+          prediction: predict(costs, profile.of(id), idle, work),
+          calibration: calibrationOf(state, id),
         })),
       };
     },
@@ -321,23 +214,6 @@ const predictAll = (at: (level: (typeof LEVELS)[number]) => Prediction): PerMetr
   const byLevel = record(LEVELS, at);
   return record(METRICS, (metric) => record(LEVELS, (level) => byLevel[level][metric].high));
 };
-
-/** Limits in time that a request broke; a budget's clock starts when the request comes. */
-function brokenBy(
-  budget: Budget,
-  measured: Readonly<Record<"ttft" | "tpot" | "latency", number | undefined>>,
-  elapsedMs: number,
-): Limit[] {
-  const actual: Partial<Record<Limit, number | undefined>> = {
-    latency_ms: elapsedMs + (measured.latency ?? 0),
-    ttft_ms: measured.ttft === undefined ? undefined : elapsedMs + measured.ttft,
-    tpot_ms: measured.tpot,
-  };
-  return (Object.keys(LIMITS) as Limit[]).filter((limit) => {
-    const [ms, allowed] = [actual[limit], budget[LIMITS[limit]]];
-    return ms !== undefined && allowed !== undefined && ms > allowed;
-  });
-}
 
 /** Sets an entry and forgets the oldest beyond `MOST_REMEMBERED`. */
 function remember<V>(map: Map<string, V>, key: string, value: V): V {
