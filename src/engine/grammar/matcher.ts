@@ -1,6 +1,6 @@
 // Which tokens a grammar allows next: a walk over the vocabulary's tree that leaves a branch with the first byte that does not fit.
 import type { Grammar } from "../../grammar/automaton.ts";
-import { createRecognizer, NOWHERE, type Position } from "./recognizer.ts";
+import { createRecognizer, GrammarError, NOWHERE, type Position, TOO_AMBIGUOUS } from "./recognizer.ts";
 import { isPlain, PLAIN, SUBTREE, type VocabularyTree } from "./vocabulary.ts";
 
 export interface MatcherOptions {
@@ -17,7 +17,7 @@ export interface Matcher {
    * @throws GrammarError when no token fits, or the grammar can be read in too many ways at once
    */
   mask(): Int32Array;
-  /** Goes on with a token that the mask allows, other than an end token. @throws GrammarError for one that it does not */
+  /** Goes on with a token that the mask allows, other than an end token. @throws GrammarError for one that it does not allow */
   accept(id: number): void;
   /** Whether the text may end here. */
   readonly complete: boolean;
@@ -25,17 +25,12 @@ export interface Matcher {
   readonly over: boolean;
 }
 
-/** The replica cannot follow the grammar; the message says why. */
-export class GrammarError extends Error {
-  override readonly name = "GrammarError";
-}
-
 /** Masks that are kept: some 6 kB each. */
 const MAX_MASKS = 64;
-/** Positions that are kept from one mask to the next: some 1 MB. */
-const MAX_POSITIONS = 4096;
-/** Edges looked at for one mask. Grammars that JSON schemas give need a thousandth. */
-const MAX_WORK = 10_000_000;
+/** Ways to read a text that are kept from one mask to the next: some 2 MB. */
+const MAX_KEPT = 16_384;
+/** Edges looked at for one mask: some 20 ms, and as many MB at worst. */
+const MAX_WORK = 500_000;
 /** Bytes that a token may have. */
 const MAX_LEVELS = 1024;
 const PLAIN_BYTES = Array.from({ length: 256 }, (_, byte) => byte).filter(isPlain);
@@ -94,7 +89,7 @@ export function createMatcher({ grammar, vocabulary, endIds }: MatcherOptions): 
       if (next === 0) {
         next = recognizer.step(row / classes, node >>> 24);
         table = recognizer.table;
-        if (recognizer.work > most) throw new GrammarError("the grammar's patterns are too ambiguous to follow");
+        if (recognizer.work > most) throw new GrammarError(TOO_AMBIGUOUS);
       }
       if (next === NOWHERE) {
         at += node & SUBTREE;
@@ -120,7 +115,7 @@ export function createMatcher({ grammar, vocabulary, endIds }: MatcherOptions): 
     mask() {
       let mask = masks.get(position);
       if (mask) return mask;
-      if (recognizer.kept > MAX_POSITIONS) {
+      if (recognizer.kept > MAX_KEPT) {
         position = recognizer.forget(position);
         masks.clear();
       }

@@ -23,6 +23,14 @@ interface Ways {
   readonly list: readonly (readonly [state: number, stack: Stack])[];
 }
 
+/** The replica cannot follow the grammar; the message says why. */
+export class GrammarError extends Error {
+  override readonly name = "GrammarError";
+}
+export const TOO_AMBIGUOUS = "the grammar can be read in too many ways at once: make its patterns less ambiguous";
+/** Ways to read one text. Choices between hundreds of schemas have hundreds. */
+const MAX_WAYS = 1000;
+
 /** Where a text stands in the grammar: an index above 0, good until `forget`. */
 export type Position = number;
 /** No text of the grammar goes on like that. */
@@ -35,13 +43,13 @@ export interface Recognizer {
   readonly classes: number;
   /** `[positions, classes]`: what `step` gives, or 0 where it was not asked yet. Replaced when `step` makes room. */
   readonly table: Int32Array;
-  /** Where the text stands after one more byte. */
+  /** Where the text stands after one more byte. @throws GrammarError when it can be read in too many ways */
   step(from: Position, byte: number): Position;
   /** Whether the text may end here. */
   isComplete(position: Position): boolean;
   /** Whether it can only end here. */
   isOver(position: Position): boolean;
-  /** Positions that are kept. */
+  /** Ways to read a text that are kept, of all positions together: what memory grows with. */
   readonly kept: number;
   /** Forgets all positions but one, and gives its new index. */
   forget(but: Position): Position;
@@ -60,6 +68,7 @@ export function createRecognizer({ start, offsets, edges }: Grammar): Recognizer
   const frames = new Map<string, Frame>();
   let ids = 1;
   let work = 0;
+  let kept = 0;
 
   const stackOf = (list: readonly Frame[]): Stack => {
     const key = list.map(({ id }) => id).join();
@@ -122,10 +131,12 @@ export function createRecognizer({ start, offsets, edges }: Grammar): Recognizer
   const positionOf = (at: Ways): Position => {
     const { complete, list } = at;
     if (list.length === 0 && !complete) return NOWHERE;
+    if (list.length > MAX_WAYS) throw new GrammarError(TOO_AMBIGUOUS);
     const key = `${complete}${list.map(([state, { id }]) => `,${state}:${id}`).join("")}`;
     let position = known.get(key);
     if (position === undefined) {
       position = ways.push(at) - 1;
+      kept += 1 + list.length;
       known.set(key, position);
       if (ways.length * classes > table.length) {
         const larger = new Int32Array(Math.max(64 * classes, 2 * table.length));
@@ -175,7 +186,7 @@ export function createRecognizer({ start, offsets, edges }: Grammar): Recognizer
     isComplete: (position) => (ways[position] as Ways).complete,
     isOver: (position) => (ways[position] as Ways).complete && (ways[position] as Ways).list.length === 0,
     get kept() {
-      return ways.length;
+      return kept;
     },
     forget(but) {
       const at = ways[but] as Ways;
@@ -184,6 +195,7 @@ export function createRecognizer({ start, offsets, edges }: Grammar): Recognizer
       frames.clear();
       table = new Int32Array(0);
       ways.splice(0, ways.length, none);
+      kept = 0;
       return positionOf(at);
     },
     get work() {
