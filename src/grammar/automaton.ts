@@ -27,6 +27,9 @@ export type Fragment = (next: State) => State;
 /** States that one grammar may have: some 2 MB. */
 const MAX_STATES = 60_000;
 
+/** Numbers of the edges that a state may take over from another. */
+const MAX_COPIED = 3 * 8;
+
 /** The grammar has more states than a replica takes. */
 export class GrammarTooLarge extends Error {
   override readonly name = "GrammarTooLarge";
@@ -69,10 +72,13 @@ export function createAutomatonBuilder(): AutomatonBuilder {
     const leads = (at: number, list: readonly number[]): boolean =>
       list[at] === DONE ||
       (reaches[list[at + 1] as number] === 1 && (list[at] !== CALL || reaches[list[at + 2] as number] === 1));
-    for (let changed = true; changed; ) {
+    const order = edges.map((_, id) => id);
+    // There and back: states are mostly made after what follows them, rules before.
+    for (let changed = true; changed; order.reverse()) {
       changed = false;
-      for (const [id, list] of edges.entries()) {
+      for (const id of order) {
         if (reaches[id]) continue;
+        const list = edges[id] as number[];
         for (let at = 0; at < list.length && !reaches[id]; at += 3) if (leads(at, list)) reaches[id] = 1;
         if (reaches[id]) changed = true;
       }
@@ -94,16 +100,19 @@ export function createAutomatonBuilder(): AutomatonBuilder {
     },
     any(states) {
       if (states.length === 1) return states[0] as State;
-      // What only reads bytes needs no jump: its edges stand here as well.
+      // What only reads a few bytes needs no jump: its edges stand here as well. A few, or chains of choices would grow as their square.
       return withEdges(
         states.flatMap((to) => {
           const list = edges[to] as number[];
-          return list.length > 0 && list.every((label, at) => at % 3 !== 0 || label >= 0) ? list : [JUMP, to, 0];
+          return list.length > 0 && list.length <= MAX_COPIED && list.every((label, at) => at % 3 !== 0 || label >= 0)
+            ? list
+            : [JUMP, to, 0];
         }),
       );
     },
     jump: (from, to) => void edges[from]?.push(JUMP, to, 0),
-    call: (start, next) => withEdges([CALL, start, next]),
+    // A call at a rule's end returns to nothing: going there is enough, and leaves nothing open.
+    call: (start, next) => (next === 0 ? start : withEdges([CALL, start, next])),
     productive,
     build(start) {
       const reaches = productive();

@@ -42,15 +42,24 @@ const NO_PARAMETERS = { type: "object", properties: {}, required: [], additional
  * @throws SchemaError for a schema that is malformed or asks for what is not enforced; of a tool's, the path begins with `/tools/<index>`
  */
 export function compileGrammar(format: OutputFormat): Grammar {
+  try {
+    return compile(format);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new SchemaError({ path: "", problem: "is nested too deeply, in a pattern or a value" });
+  }
+}
+
+function compile(format: OutputFormat): Grammar {
   const builder = createAutomatonBuilder();
   const make = createFragments(builder);
   const json = createJson(make);
   const checks: (() => void)[] = [];
 
   const ofSchema = (schema: unknown, strict: boolean, at = ""): Fragment => {
-    const { fragment, check } = below(at, () => schemaFragment({ builder, make, json, schema, strict }));
-    checks.push(() => below(at, check));
-    return (next) => below(at, () => fragment(next));
+    const { fragment, check } = schemaFragment({ builder, make, json, schema, strict, at });
+    checks.push(check);
+    return fragment;
   };
   const callOf = ({ name, parameters = NO_PARAMETERS, strict = false }: ToolFormat, index: number): Fragment =>
     make.sequence(
@@ -66,18 +75,9 @@ export function compileGrammar(format: OutputFormat): Grammar {
   };
 
   const start = rootOf()(builder.done);
+  make.finish();
   for (const check of checks) check();
   return builder.build(start);
-}
-
-/** Puts a prefix before the path of a SchemaError. */
-function below<T>(at: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (!(error instanceof SchemaError) || at === "" || error.path.startsWith(at)) throw error;
-    throw new SchemaError({ path: at + error.path, keyword: error.keyword, problem: error.problem });
-  }
 }
 
 /** Any text that does not begin with a prefix. */

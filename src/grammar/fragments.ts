@@ -49,14 +49,18 @@ export interface Fragments {
   repeat(part: Fragment, min: number, max?: number): Fragment;
   /** One character of a set, in UTF-8. */
   characters(set: CharacterSet): Fragment;
-  /** A rule that may call itself; `body` is asked for once, when the rule is first used. */
+  /** A rule that may call itself; `body` is asked for once, and only if the rule is used. */
   rule(body: () => Fragment): Fragment;
+  /** Makes the rules that were used; to be called when all else is put together. */
+  finish(): void;
 }
 
 export function createFragments(builder: AutomatonBuilder): Fragments {
   const { byte, any, state, jump, call, done } = builder;
   const encoder = new TextEncoder();
 
+  const chain = (bytes: Uint8Array, next: State): State =>
+    bytes.reduceRight((after, value) => byte(value, value, after), next);
   const sequence = (...parts: readonly Fragment[]): Fragment => {
     return (next) => parts.reduceRight((after, part) => part(after), next);
   };
@@ -65,21 +69,19 @@ export function createFragments(builder: AutomatonBuilder): Fragments {
   };
   const literal = (text: string): Fragment => {
     const bytes = encoder.encode(text);
-    return (next) => bytes.reduceRight((after, value) => byte(value, value, after), next);
+    return (next) => chain(bytes, next);
   };
+  /** What is left of texts from `depth` on, up to which they are the same. */
   const branch = (texts: readonly Uint8Array[], depth: number, next: State): State => {
-    const byFirst = new Map<number, Uint8Array[]>();
-    for (const text of texts) {
-      const first = text[depth];
-      if (first === undefined) continue;
-      const group = byFirst.get(first);
-      if (group) group.push(text);
-      else byFirst.set(first, [text]);
-    }
-    const states = [...byFirst].map(([value, group]) => byte(value, value, branch(group, depth + 1, next)));
-    if (texts.some((text) => text.length === depth)) states.push(next);
-    return any(states);
+    const [first = new Uint8Array()] = texts;
+    let same = depth;
+    while (same < first.length && texts.every((text) => text[same] === first[same])) same++;
+    if (same > depth) return chain(first.subarray(depth, same), branch(texts, same, next));
+    const byNext = new Map<number | undefined, Uint8Array[]>();
+    for (const text of texts) byNext.set(text[depth], [...(byNext.get(text[depth]) ?? []), text]);
+    return any([...byNext].map(([value, group]) => (value === undefined ? next : branch(group, depth, next))));
   };
+  const unmade: (() => void)[] = [];
 
   return {
     empty: (next) => next,
@@ -114,11 +116,16 @@ export function createFragments(builder: AutomatonBuilder): Fragments {
       let start: State | undefined;
       return (next) => {
         if (start === undefined) {
-          start = state();
-          jump(start, body()(done));
+          const made = state();
+          start = made;
+          // Not at once: a chain of rules would be a chain of calls here.
+          unmade.push(() => jump(made, body()(done)));
         }
         return call(start, next);
       };
+    },
+    finish() {
+      for (let make = unmade.pop(); make; make = unmade.pop()) make();
     },
   };
 }

@@ -13,7 +13,7 @@ const MAX_LARGE_ENUM_CHARACTERS = 15_000;
 const MAX_LEVELS = 64;
 
 /** @throws SchemaError that names the place where a limit is passed, or where there should be a schema and is none */
-export function checkLimits(root: SchemaObject, strict: boolean): void {
+export function checkLimits(root: SchemaObject, strict: boolean, at: string): void {
   let properties = 0;
   let characters = 0;
   let enumValues = 0;
@@ -42,5 +42,5 @@ export function checkLimits(root: SchemaObject, strict: boolean): void {
     if (characters > MAX_CHARACTERS) fail(`brings names and values over ${MAX_CHARACTERS} characters`);
     for (const [place, inner] of subschemas(schema, path)) visit(inner, place, levels + 1, inObject);
   };
-  visit(root, "", 0, 0);
+  visit(root, at, 0, 0);
 }

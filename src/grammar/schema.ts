@@ -28,6 +28,8 @@ export interface SchemaOptions {
   readonly schema: unknown;
   /** Whether OpenAI's strict rules hold: every property required, no additional ones, a type everywhere, an object at the root. */
   readonly strict: boolean;
+  /** The schema's own path, for errors. */
+  readonly at: string;
 }
 
 export interface SchemaFragment {
@@ -37,10 +39,12 @@ export interface SchemaFragment {
 }
 
 /** @throws SchemaError that names keyword and place; the fragment too, when the grammar gets too large */
-export function schemaFragment({ builder, make, json, schema, strict }: SchemaOptions): SchemaFragment {
-  const root = schemaAt(schema, "");
-  checkLimits(root, strict);
+export function schemaFragment({ builder, make, json, schema, strict, at }: SchemaOptions): SchemaFragment {
+  const root = schemaAt(schema, at);
+  checkLimits(root, strict, at);
   const rules = new Map<string, Fragment>();
+  /** Schemas that `isEndless` has found to be fine. */
+  const ending = new Set<SchemaObject>();
   /** Where each schema begins and what follows it, innermost first. */
   const places: { path: string; state: State; next: State }[] = [];
 
@@ -86,21 +90,32 @@ export function schemaFragment({ builder, make, json, schema, strict }: SchemaOp
     const known = rules.get(ref);
     if (known) return known;
     const target = resolveRef(root, ref, path);
-    if (leadsTo(target, ref, new Set())) {
+    if (isEndless(target, path)) {
       throw new SchemaError({ path, keyword: "$ref", problem: `${ref} refers to itself with nothing in between` });
     }
-    const rule = make.rule(() => node(target, ref.slice(1)));
+    const rule = make.rule(() => node(target, at + ref.slice(1)));
     rules.set(ref, rule);
     return rule;
   };
-  /** Whether a schema comes back to a reference by references and choices alone. */
-  const leadsTo = (from: SchemaObject, ref: string, seen: Set<SchemaObject>): boolean => {
-    if (seen.has(from)) return false;
-    seen.add(from);
-    if (typeof from.$ref === "string") {
-      return from.$ref === ref || leadsTo(resolveRef(root, from.$ref, ref.slice(1)), ref, seen);
+  /** Whether references and choices alone lead from a schema to one that leads to itself: no byte would be read on the way. */
+  const isEndless = (start: SchemaObject, path: string): boolean => {
+    const way = new Set<SchemaObject>();
+    const due = [start];
+    for (let schema = due.at(-1); schema; schema = due.at(-1)) {
+      if (way.has(schema) || ending.has(schema)) {
+        way.delete(schema);
+        ending.add(schema);
+        due.pop();
+        continue;
+      }
+      way.add(schema);
+      const { $ref, anyOf } = schema;
+      const inner = Array.isArray(anyOf) ? anyOf.map((choice) => schemaAt(choice, path)) : [];
+      if (typeof $ref === "string") inner.push(resolveRef(root, $ref, path));
+      if (inner.some((next) => way.has(next))) return true;
+      due.push(...inner);
     }
-    return Array.isArray(from.anyOf) && from.anyOf.some((inner) => leadsTo(schemaAt(inner, ref.slice(1)), ref, seen));
+    return false;
   };
 
   const ofTypes = (own: SchemaObject, path: string, read: KeywordReader): Fragment => {
@@ -211,18 +226,22 @@ export function schemaFragment({ builder, make, json, schema, strict }: SchemaOp
   };
 
   if (strict) {
-    const target = typeof root.$ref === "string" ? resolveRef(root, root.$ref, "") : root;
+    const target = typeof root.$ref === "string" ? resolveRef(root, root.$ref, at) : root;
     if (target.type !== "object") {
-      throw new SchemaError({ path: "", keyword: "type", problem: 'must be "object" at the root of a strict schema' });
+      throw new SchemaError({ path: at, keyword: "type", problem: 'must be "object" at the root of a strict schema' });
     }
   }
+  const fragment = node(root, at);
+  let whole: State | undefined;
   return {
-    fragment: node(root, ""),
+    fragment: (next) => {
+      whole = fragment(next);
+      return whole;
+    },
     check() {
       const reaches = builder.productive();
-      const last = places.at(-1);
-      if (!last || reaches[last.state]) return;
-      const { path } = places.find(({ state, next }) => !reaches[state] && reaches[next]) ?? last;
+      if (whole === undefined || reaches[whole]) return;
+      const { path } = places.find(({ state, next }) => !reaches[state] && reaches[next]) ?? { path: at };
       throw new SchemaError({
         path,
         problem: "no finite value can match: bounds exclude all, or it always holds itself",

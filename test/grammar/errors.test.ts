@@ -1,7 +1,7 @@
 // A schema that is not enforced to the letter is refused, and the error says which keyword of which part is at fault.
 import { describe, expect, it } from "vitest";
 import { compileGrammar, SchemaError } from "../../src/grammar/index.ts";
-import { grammarOf, strictObject } from "../support/grammar.ts";
+import { accepts, grammarOf, strictObject } from "../support/grammar.ts";
 
 function errorOf(work: () => unknown): SchemaError {
   try {
@@ -195,6 +195,32 @@ describe("limits", () => {
     expect(strictError(strictObject({ n: { type: "integer", multipleOf: 99_991 } }))).toMatchObject({
       path: "/properties/n",
     });
+  });
+});
+
+describe("schemas that could overflow", () => {
+  it("a long chain of references is followed", () => {
+    const count = 3000;
+    const $defs = Object.fromEntries(
+      Array.from({ length: count }, (_, i) => [`d${i}`, i + 1 < count ? { $ref: `#/$defs/d${i + 1}` } : { const: 7 }]),
+    );
+    const grammar = compileGrammar({
+      type: "json_schema",
+      schema: { ...strictObject({ a: { $ref: "#/$defs/d0" } }), $defs },
+    });
+    expect(accepts(grammar, '{"a":7}')).toBe(true);
+  });
+
+  it("long values are fine", () => {
+    const long = "x".repeat(30_000);
+    const grammar = grammarOf({ enum: [long, `${long}y`] });
+    expect(accepts(grammar, JSON.stringify(`${long}y`))).toBe(true);
+    expect(accepts(grammar, JSON.stringify(`${long}z`))).toBe(false);
+  });
+
+  it("deep patterns are refused", () => {
+    const pattern = `${"(".repeat(20_000)}a${")".repeat(20_000)}`;
+    expect(() => grammarOf({ type: "string", pattern })).toThrow(SchemaError);
   });
 });
 
