@@ -1,5 +1,6 @@
 // The output formats that a request can ask for, as grammars. Own code, because nothing that runs in Workers enforces what it accepts:
-// `npm run bench:grammar` shows what @mlc-ai/web-xgrammar 0.1.27 writes for bounds and patterns, what it takes to compile, and its memory.
+// `npm run bench:grammar -- --peer` shows which invalid texts @mlc-ai/web-xgrammar 0.1.27 lets through, the seconds that one bounded string
+// takes to compile, in one go, and the 16 MiB that would not fit beside the weights.
 import { createAutomatonBuilder, type Fragment, type Grammar } from "./automaton.ts";
 import { SchemaError } from "./errors.ts";
 import { characterSet, complement, createFragments, type Fragments, MAX_CODE_POINT } from "./fragments.ts";
