@@ -28,7 +28,10 @@ interface Step {
 const STEPS: readonly Step[] = [
   {
     name: "weights",
-    inputs: ["models", "src/variants", "scripts/build", "package-lock.json"],
+    inputs: [
+      ...["models", "src/variants", "src/engine/grammar/vocabulary.ts", "src/tokenizer/alphabet.ts"],
+      ...["scripts/build", "package-lock.json"],
+    ],
     outputs: [catalogueFile, weightsDir, tokenizersFile],
     async run() {
       const { buildCatalogue, readRecipes } = await import("./build/catalogue.ts");

@@ -1,4 +1,5 @@
 // Writes a tokenizer in the form that @huggingface/tokenizers reads, from the GGUF's own metadata.
+import { bytesOfToken } from "../../src/tokenizer/alphabet.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 
 /** GGUF's token types that are matched as a whole before the text is split. */
@@ -25,6 +26,18 @@ export interface TokenizerFile {
     readonly pad_token: string;
     readonly clean_up_tokenization_spaces: false;
   };
+}
+
+/** The bytes of each token, in byte-level BPE's alphabet or as they are; none for those that stand for no text. */
+export function tokenBytes({ metadata }: Checkpoint): (Uint8Array | undefined)[] {
+  const fields = metadata as Record<string, unknown>;
+  const tokens = fields["tokenizer.ggml.tokens"] as string[];
+  const types = fields["tokenizer.ggml.token_type"] as number[];
+  return tokens.map((token, id) => {
+    if (types[id] === CONTROL) return undefined;
+    const bytes = types[id] === USER_DEFINED ? undefined : bytesOfToken(token);
+    return bytes ? Uint8Array.from(bytes) : new TextEncoder().encode(token);
+  });
 }
 
 /** @throws Error when the checkpoint's tokenizer is of a kind that is not supported */

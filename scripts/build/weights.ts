@@ -1,11 +1,12 @@
 // Lays a checkpoint's tensors out as one image, cut into content-addressed parts that fit a Workers static asset.
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { buildTree, writeTree } from "../../src/engine/grammar/index.ts";
 import type { BaseModel, BuiltFile, ModelConfig, Tensor } from "../../src/variants/base.ts";
 import { isDecoderTensor } from "../../src/variants/plan.ts";
 import { type Checkpoint, type CheckpointTensor, sha256 } from "./checkpoint.ts";
 import { packQ4, packQ8 } from "./pack.ts";
-import { buildTokenizer, type TokenizerFile } from "./tokenizer.ts";
+import { buildTokenizer, type TokenizerFile, tokenBytes } from "./tokenizer.ts";
 
 const PART_BYTES = 24 * 1024 * 1024;
 const ALIGN = 64;
@@ -55,6 +56,7 @@ export function buildBase(checkpoint: Checkpoint): BuiltBase {
       tensors,
       imageBytes: image.length,
       parts,
+      vocabulary: addFile(weights, "bin", writeTree(buildTree(tokenBytes(checkpoint)))),
     },
     weights,
     tokenizer: buildTokenizer(checkpoint),

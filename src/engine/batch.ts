@@ -1,6 +1,7 @@
 // Runs many generations on one engine: each round steps every sequence that decodes and one chunk of one prompt, so that a long prompt
 // does not stall the answers under way. A generation's tokens do not depend on what else is running.
 import type { Plan } from "../variants/plan.ts";
+import type { Matcher } from "./grammar/index.ts";
 import type { Sampler } from "./sampling/index.ts";
 import { type Engine, EngineError, type Pace, type Sequence, type StepInput } from "./types.ts";
 
@@ -11,6 +12,8 @@ export interface Generation {
   /** Tokens that end the model's turn; they are not delivered. */
   readonly endIds: readonly number[];
   readonly sampler: Sampler;
+  /** Which tokens may come: it masks what is sampled, and ends the generation as "stop" where nothing more can come. */
+  readonly matcher?: Matcher | undefined;
   /**
    * Receives a token. While the returned promise is pending the receiver is behind and the sequence pauses; a rejection means that it is
    * gone and ends the generation without a further call.
@@ -153,16 +156,18 @@ export function createBatcher({ engine, pace, maxRunning }: BatcherOptions): Bat
         `${sequence.plan.id} computed NaN or infinity at position ${sequence.length}: ask another variant`,
       );
     }
-    const { id } = generation.sampler.next(logits, sequence.length);
+    const { matcher } = generation;
+    const { id } = generation.sampler.next(logits, sequence.length, matcher?.mask());
     if (generation.endIds.includes(id)) {
       generation.onEnd("stop");
       return finish(entry);
     }
+    matcher?.accept(id);
     entry.next = id;
     entry.generated++;
     const pending = generation.onToken(id);
-    if (entry.generated === generation.maxTokens) {
-      generation.onEnd("length");
+    if (matcher?.over || entry.generated === generation.maxTokens) {
+      generation.onEnd(matcher?.over ? "stop" : "length");
       return finish(entry);
     }
     if (!pending) return;

@@ -18,6 +18,7 @@ const ERRORS = {
   invalid_value: { status: 400, type: "invalid_request_error" },
   unsupported_parameter: { status: 400, type: "invalid_request_error" },
   context_length_exceeded: { status: 400, type: "invalid_request_error" },
+  grammar_failed: { status: 400, type: "invalid_request_error" },
   invalid_api_key: { status: 401, type: "invalid_request_error" },
   model_not_found: { status: 404, type: "invalid_request_error" },
   decision_not_found: { status: 404, type: "invalid_request_error" },
@@ -45,6 +46,7 @@ const REPLICA_ERRORS: Record<ReplicaErrorCode, ErrorCode> = {
   context_overflow: "context_length_exceeded",
   damaged_weights: "model_damaged",
   not_finite: "numerical_error",
+  grammar_failed: "grammar_failed",
   internal: "internal_error",
 };
 

@@ -43,7 +43,7 @@ const RETRY_MS = 10_000;
 const loading = new Map<string, LoadingEngine>();
 
 /** Opens built files from R2 when a bucket is bound, otherwise from static assets. */
-function openFrom(env: ReplicaEnv): OpenFile {
+export function openFrom(env: ReplicaEnv): OpenFile {
   return async ({ file }) => {
     if (env.WEIGHTS_BUCKET) return (await env.WEIGHTS_BUCKET.get(file))?.body;
     const response = await env.WEIGHTS.fetch(`https://assets.invalid/${file}`);

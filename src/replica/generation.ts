@@ -1,5 +1,6 @@
 // One generation of a replica, from the request to the end of its stream: deadline, cancel, errors and the line in the log.
 import type { Batcher, Submitted } from "../engine/batch.ts";
+import { createMatcher, GrammarError, type VocabularyTree } from "../engine/grammar/index.ts";
 import { createSampler } from "../engine/sampling/index.ts";
 import { EngineError } from "../engine/types.ts";
 import type { Plan } from "../variants/plan.ts";
@@ -9,10 +10,17 @@ import type { Frame, GenerateRequest, ReplicaErrorCode } from "./protocol.ts";
 /** Generations that may wait; more are refused, because they would only time out. */
 const MAX_QUEUED = 64;
 
+export interface Ready {
+  readonly plan: Plan;
+  readonly batcher: Batcher;
+  /** What a request with a grammar needs. */
+  readonly vocabulary?: VocabularyTree | undefined;
+}
+
 export interface GenerationOptions {
   readonly request: GenerateRequest;
   /** The plan and what runs it, which may still be loading. Rejects with what went wrong. */
-  readonly ready: Promise<{ readonly plan: Plan; readonly batcher: Batcher }>;
+  readonly ready: Promise<Ready>;
   /** Receives one entry when the generation is over, and one more when it failed for a reason that only the log should name. */
   readonly log: (entry: object) => void;
   /** Called once, when nothing more will come. */
@@ -56,6 +64,7 @@ export function streamGeneration({ request, ready, log, onOver }: GenerationOpti
       log({ event: "not_finite", requestId, variant, position: request.promptIds.length + tokens });
     }
     if (error instanceof EngineError && error.code !== "bad_plan") return fail(error.code, error.message);
+    if (error instanceof GrammarError) return fail("grammar_failed", error.message);
     log({ event: "replica_error", requestId, message: error instanceof Error ? error.message : String(error) });
     fail("internal", "the replica failed; its log has the reason under this request's id");
   };
@@ -65,15 +74,18 @@ export function streamGeneration({ request, ready, log, onOver }: GenerationOpti
   );
 
   ready
-    .then(({ plan, batcher }) => {
+    .then(({ plan, batcher, vocabulary }) => {
       if (over) return;
       if (batcher.queued >= MAX_QUEUED) return fail("overloaded", `${MAX_QUEUED} requests are waiting already`);
+      const { grammar } = request;
+      const endIds = plan.base.config.eosTokenIds;
       const room = Math.max(1, batcher.capacityOf(plan) - request.promptIds.length);
       submitted = batcher.submit({
         plan,
         promptIds: request.promptIds,
         maxTokens: request.mayShorten ? Math.min(request.maxTokens, room) : request.maxTokens,
-        endIds: plan.base.config.eosTokenIds,
+        endIds,
+        matcher: grammar && vocabulary && createMatcher({ grammar, vocabulary, endIds }),
         sampler: createSampler({ temperature: request.temperature, topP: request.topP, seed: request.seed }),
         onToken(id) {
           tokens++;

@@ -1,5 +1,6 @@
 // What the gateway and a replica say to each other: token ids only. A generation is a stream of frames, one JSON document a line.
 import { z } from "zod";
+import type { Grammar } from "../grammar/index.ts";
 import type { ScoreAnswer, ScoreRequest } from "../scores/scorer.ts";
 
 export interface GenerateRequest {
@@ -15,6 +16,8 @@ export interface GenerateRequest {
   readonly temperature: number;
   readonly topP: number;
   readonly seed: number;
+  /** What the reply must fit; `compileGrammar` makes it. Default: none. */
+  readonly grammar?: Grammar | undefined;
   /** The generation is stopped with `deadline_exceeded` this long after it was asked for. */
   readonly deadlineMs: number;
 }
@@ -36,6 +39,7 @@ export const frameSchema = z.discriminatedUnion("type", [
       "context_overflow",
       "damaged_weights",
       "not_finite",
+      "grammar_failed",
       "internal",
     ]),
     message: z.string(),

@@ -5,11 +5,12 @@ import type { Engine } from "../engine/types.ts";
 import { compileCatalogue } from "../variants/catalogue.ts";
 import type { CatalogueFile } from "../variants/catalogue-file.ts";
 import { type EngineKind, engineFor, type LoadingEngine, type ReplicaEnv } from "./engine.ts";
-import { type StreamedGeneration, streamGeneration } from "./generation.ts";
+import { type Ready, type StreamedGeneration, streamGeneration } from "./generation.ts";
 import { MAX_RUNNING } from "./limits.ts";
 import { measureItem } from "./measure.ts";
 import { createPace } from "./pace.ts";
 import type { GenerateRequest, MeasureReply, MeasureRequest, Replica, ReplicaStatus } from "./protocol.ts";
+import { vocabularyOf } from "./vocabulary.ts";
 
 /** One batcher per engine, shared by the isolate's Durable Objects as the engine is. */
 const batchers = new WeakMap<Engine, Batcher>();
@@ -64,7 +65,7 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
       const { requestId } = request;
       const generation = streamGeneration({
         request,
-        ready: this.#ready(request),
+        ready: this.#readyToGenerate(request),
         log: (entry) => console.log(JSON.stringify(entry)),
         onOver: () => this.#running.delete(requestId),
       });
@@ -92,6 +93,11 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
       if (!plan) throw new Error(`this replica does not serve ${variant}`);
       const engine = await load(plan.base.id, this.env).engine;
       return { plan, engine, batcher: batcherOf(engine, kind) };
+    }
+
+    async #readyToGenerate(request: GenerateRequest): Promise<Ready> {
+      const ready = await this.#ready(request);
+      return { ...ready, vocabulary: request.grammar && (await vocabularyOf(ready.plan.base, this.env)) };
     }
   };
 }

@@ -50,5 +50,7 @@ export const baseModelSchema = z.strictObject({
   tensors: z.array(tensorSchema),
   imageBytes: z.int().positive(),
   parts: z.array(fileSchema).min(1),
+  /** The bytes of its tokens, as src/engine/grammar/vocabulary.ts lays them out. */
+  vocabulary: fileSchema,
 });
 export type BaseModel = z.infer<typeof baseModelSchema>;

@@ -7,6 +7,8 @@ import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import WebSocket from "ws";
 import { localRuntime } from "../../scripts/build/local.ts";
+import { compileGrammar } from "../../src/grammar/index.ts";
+import type { GenerateRequest, Replica } from "../../src/replica/protocol.ts";
 
 const MIB = 1024 * 1024;
 
@@ -55,11 +57,16 @@ afterAll(async () => {
   await rm(state, { recursive: true });
 });
 
+/** The least of three readings: between a reading and the collection before it, garbage comes up that is not held. */
 async function residentMiB(): Promise<number> {
-  const { heap, buffers } = await isolateBytes();
-  const resident_bytes = (await health()).replicas[0]?.resident_bytes ?? Number.NaN;
-  if (process.env.DEBUG_MEM) console.log(heap / MIB, buffers / MIB, resident_bytes / MIB);
-  return (heap + buffers + resident_bytes) / MIB;
+  const readings: number[] = [];
+  while (readings.length < 3) {
+    const { heap, buffers } = await isolateBytes();
+    const resident_bytes = (await health()).replicas[0]?.resident_bytes ?? Number.NaN;
+    if (process.env.DEBUG_MEM) console.log(heap / MIB, buffers / MIB, resident_bytes / MIB);
+    readings.push((heap + buffers + resident_bytes) / MIB);
+  }
+  return Math.min(...readings);
 }
 
 describe("the replica's isolate", () => {
@@ -76,10 +83,38 @@ describe("the replica's isolate", () => {
     });
     const measured: number[] = [];
     for await (const chunk of stream) {
-      if (chunk.choices[0]?.delta.content && measured.length < 3) measured.push(await residentMiB());
+      if (chunk.choices[0]?.delta.content && measured.length < 2) measured.push(await residentMiB());
     }
     const peak = Math.max(...measured);
     expect(peak).toBeGreaterThan(100);
     expect(peak).toBeLessThanOrEqual(120);
+  });
+
+  it("holds at most 4 MiB more when the reply is held to a grammar", async () => {
+    const base = "smollm2-135m-instruct";
+    const namespace = await miniflare.getDurableObjectNamespace("REPLICA", "franken-gateway");
+    const replica = namespace.get(namespace.idFromName(base)) as unknown as Replica;
+    // Every character of such a string is a place of its own in the grammar: nothing asks more of the replica.
+    const schema = { type: "string", minLength: 1000, maxLength: 2000 };
+    const request: GenerateRequest = {
+      requestId: "memory",
+      variant: "smollm2-135m",
+      promptIds: new Array<number>(1985).fill(1),
+      maxTokens: 32,
+      mayShorten: false,
+      temperature: 1,
+      topP: 1,
+      seed: 1,
+      deadlineMs: 120_000,
+      grammar: compileGrammar({ type: "json_schema", schema, strict: false }),
+    };
+    const measured: number[] = [];
+    const decoder = new TextDecoder();
+    for await (const frames of await replica.generate(request)) {
+      const tokens = decoder.decode(frames, { stream: true }).includes('"token"');
+      if (tokens && measured.length < 2) measured.push(await residentMiB());
+    }
+    expect(measured.length).toBe(2);
+    expect(Math.max(...measured)).toBeLessThanOrEqual(124);
   });
 });

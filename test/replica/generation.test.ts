@@ -1,11 +1,13 @@
 import { describe, expect, it, vi } from "vitest";
 import { createBatcher } from "../../src/engine/batch.ts";
+import { buildTree } from "../../src/engine/grammar/index.ts";
 import { type Engine, EngineError } from "../../src/engine/types.ts";
 import { type GenerationOptions, streamGeneration } from "../../src/replica/generation.ts";
 import { type Frame, frameSchema, type GenerateRequest } from "../../src/replica/protocol.ts";
 import { compilePlan } from "../../src/variants/plan.ts";
 import { tinyBase, tinyRecipe } from "../support/base.ts";
 import { countingEngine } from "../support/engine.ts";
+import { grammarOf } from "../support/grammar.ts";
 
 const plan = compilePlan(tinyRecipe(), tinyBase());
 const request: GenerateRequest = {
@@ -49,6 +51,31 @@ describe("streamGeneration", () => {
           outcome: "length",
         }),
       ],
+    ]);
+  });
+
+  it("masks tokens by a grammar, and stops where nothing more can come", async () => {
+    // The engine would say 3, 4, 5, …; ids 10 to 12 are what `[1]` is written with.
+    const text = (character: string) => new TextEncoder().encode(character);
+    const tokens = Array.from({ length: 64 }, (_, id) => text("[1],"[id - 10] ?? "x"));
+    const ready = readyOn(countingEngine().engine).then((parts) => ({ ...parts, vocabulary: buildTree(tokens) }));
+    const grammar = grammarOf({ type: "array", items: { const: 1 }, minItems: 1, maxItems: 1 });
+    const frames = await framesOf(generate({ request: { ...request, maxTokens: 20, grammar }, ready, log: vi.fn() }));
+    expect(frames).toEqual([
+      { type: "token", id: 10 },
+      { type: "token", id: 11 },
+      { type: "token", id: 12 },
+      { type: "end", reason: "stop" },
+    ]);
+  });
+
+  it("ends with grammar_failed when no token fits the grammar", async () => {
+    const vocabulary = buildTree([new TextEncoder().encode("x")]);
+    const ready = readyOn(countingEngine().engine).then((parts) => ({ ...parts, vocabulary }));
+    const grammar = grammarOf({ const: 1 });
+    const frames = await framesOf(generate({ request: { ...request, grammar }, ready, log: vi.fn() }));
+    expect(frames).toEqual([
+      { type: "error", code: "grammar_failed", message: "no token of the vocabulary fits the grammar here" },
     ]);
   });
 

@@ -53,6 +53,7 @@ export function tinyBase(config: ModelConfig = tinyConfig): BaseModel {
     tensors,
     imageBytes: end,
     parts: [file],
+    vocabulary: file,
   };
 }
 

@@ -128,6 +128,7 @@ export function makeTiny({ shape = config, seed = 1, poisoned = -1, narrow = tru
   const files = new Map([image.subarray(0, half), image.subarray(half)].map((bytes) => [sha256(bytes), bytes]));
   const parts = [...files].map(([sha, bytes]) => ({ file: sha, sha256: sha, bytes: bytes.length }));
   const base: BaseModel = {
+    vocabulary: { file: "none", sha256: "none", bytes: 1 },
     id: "tiny",
     digest: sha256(image),
     created: 0,

@@ -1,0 +1,46 @@
+// `format`: the formats that OpenAI's strict mode lists, and `uri`, as patterns. Each is at most what its RFC allows, so whatever fits is
+// valid for every validator; rare forms (quoted local parts of an address, leap seconds) are left out.
+
+const HOUR = "([01][0-9]|2[0-3])";
+const MINUTE = "[0-5][0-9]";
+const LEAP_YEAR = "([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)";
+const DATE = [
+  "[0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))",
+  `${LEAP_YEAR}-02-29`,
+].join("|");
+const TIME = `${HOUR}:${MINUTE}:${MINUTE}(\\.[0-9]{1,9})?(Z|[+-]${HOUR}:${MINUTE})`;
+
+const LABEL = "[a-zA-Z0-9]([a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?";
+const HOSTNAME = `${LABEL}(\\.${LABEL}){0,6}`;
+const ATOM = "[a-zA-Z0-9_+-]{1,30}";
+
+const OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
+const IPV4 = `${OCTET}(\\.${OCTET}){3}`;
+const H16 = "[0-9a-fA-F]{1,4}";
+/** RFC 4291, section 2.2, without the forms that end in an IPv4 address. */
+const IPV6 = [
+  `(${H16}:){7}${H16}`,
+  ...Array.from({ length: 7 }, (_, before) => {
+    const left = before === 0 ? "" : `${H16}(:${H16}){${before - 1}}`;
+    const most = 6 - before;
+    return `${left}::${most === 0 ? `(${H16})?` : `(${H16}(:${H16}){0,${most}})?`}`;
+  }),
+].join("|");
+
+/** ISO 8601 durations as RFC 3339, appendix A has them. */
+const DURATION_TIME = "T([0-9]{1,9}H([0-9]{1,9}M([0-9]{1,9}S)?)?|[0-9]{1,9}M([0-9]{1,9}S)?|[0-9]{1,9}S)";
+const DURATION_DATE = "([0-9]{1,9}D|[0-9]{1,9}M([0-9]{1,9}D)?|[0-9]{1,9}Y([0-9]{1,9}M([0-9]{1,9}D)?)?)";
+
+/** Whole-string patterns by the format's name. */
+export const FORMATS: Readonly<Record<string, string>> = {
+  "date-time": `^(${DATE})T${TIME}$`,
+  date: `^(${DATE})$`,
+  time: `^${TIME}$`,
+  duration: `^P(${DURATION_DATE}(${DURATION_TIME})?|${DURATION_TIME}|[0-9]{1,9}W)$`,
+  email: `^${ATOM}(\\.${ATOM})?@${LABEL}(\\.${LABEL}){1,4}$`,
+  hostname: `^${HOSTNAME}$`,
+  ipv4: `^${IPV4}$`,
+  ipv6: `^(${IPV6})$`,
+  uuid: "^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$",
+  uri: `^https?://${HOSTNAME}(:[1-9][0-9]{0,3})?(/[a-zA-Z0-9._~-]{0,60}){0,8}(\\?[a-zA-Z0-9._~=&-]{0,120})?(#[a-zA-Z0-9._~-]{0,60})?$`,
+};

@@ -1,0 +1,19 @@
+// The bytes of a base's tokens: read when the first request with a grammar comes, once an isolate.
+import { readTree, type VocabularyTree } from "../engine/grammar/index.ts";
+import { readParts } from "../engine/weights.ts";
+import type { BaseModel } from "../variants/base.ts";
+import { openFrom, type ReplicaEnv } from "./engine.ts";
+
+/** By base model. */
+const reading = new Map<string, Promise<VocabularyTree>>();
+
+/** @throws EngineError `damaged_weights` when the file is not as the build wrote it; the next call tries again */
+export function vocabularyOf({ id, vocabulary }: BaseModel, env: ReplicaEnv): Promise<VocabularyTree> {
+  const known = reading.get(id);
+  if (known) return known;
+  const file = new Uint8Array(vocabulary.bytes);
+  const read = readParts([vocabulary], file, { open: openFrom(env) }).then(() => readTree(file));
+  reading.set(id, read);
+  read.catch(() => reading.delete(id));
+  return read;
+}
