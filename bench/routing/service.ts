@@ -19,6 +19,9 @@ export interface Service {
 const KEY = "sk-bench";
 /** Tokens of the chat template with an empty message, which is subtracted from a prompt's. */
 const EMPTY_PROMPT = 30;
+/** Each is a token. */
+const MARK_DIGITS = 5;
+let asked = 0;
 
 export async function startService(): Promise<Service> {
   const state = await mkdtemp(join(tmpdir(), "franken-bench-"));
@@ -48,7 +51,9 @@ export async function startService(): Promise<Service> {
 
 async function ask(openai: OpenAI, request: LoadRequest, model: string, budget: Partial<Budget>): Promise<Outcome> {
   const started = performance.now();
-  const words = Math.max(1, request.promptTokens - EMPTY_PROMPT);
+  // No prompt begins like another: what the replica keeps of earlier ones would make them shorter.
+  const mark = String(asked++).padStart(MARK_DIGITS, "0");
+  const words = Math.max(1, request.promptTokens - EMPTY_PROMPT - MARK_DIGITS);
   let variant = model;
   let rule: string | undefined;
   let predicted: Times = { ttft: 0, tpot: 0, latency: 0 };
@@ -57,7 +62,7 @@ async function ask(openai: OpenAI, request: LoadRequest, model: string, budget: 
   try {
     const body = {
       model,
-      messages: [{ role: "user" as const, content: " word".repeat(words).trim() }],
+      messages: [{ role: "user" as const, content: mark + " word".repeat(words) }],
       max_tokens: request.maxTokens,
       temperature: 0,
       stream: true as const,

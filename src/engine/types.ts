@@ -7,8 +7,20 @@ export interface Sequence {
   readonly plan: Plan;
   /** Tokens in the KV cache, which is the position of the next token. */
   readonly length: number;
-  /** Forgets the tokens from position `length` on: the next step goes on from there. */
+  /** Forgets the tokens from position `length` on, which may not be shared: the next step goes on from there. */
   truncate(length: number): void;
+  /**
+   * Before the first step: takes over what sequences of the same plan and scope have shared of the beginning of these tokens. At least the
+   * last one is left to step. Absent where an engine shares nothing.
+   * @param top asks for the likelihoods of the tokens too, with this many likeliest, and takes over no more than there are any for
+   * @returns likelihoods `[length, 1 + 2 * top]`, as steps over the tokens taken over would have given them
+   */
+  reuse?(tokens: readonly number[], top?: number): Float32Array;
+  /**
+   * Lets later sequences take over what this one holds, and what of its likelihoods is known; from then on its tokens stay. The sequence
+   * may go on. Absent where an engine shares nothing.
+   */
+  share?(likelihoods?: PromptLikelihoods): void;
   /** Frees the KV cache. A closed sequence may not be stepped; closing twice is harmless. */
   close(): void;
 }
@@ -21,6 +33,13 @@ export interface Likelihoods {
 }
 
 export const MAX_LIKELIEST = 20;
+
+/** Likelihoods of the tokens of a prompt from the second one on. */
+export interface PromptLikelihoods {
+  readonly top: number;
+  /** `[tokens - 1, 1 + 2 * top]`, as `Engine.step` gives them. */
+  readonly rows: Float32Array;
+}
 
 /** What a step gives back for one sequence: no logits (an early prefill chunk), those after the last token, after each, or likelihoods. */
 export type LogitsWanted = "none" | "last" | "all" | Likelihoods;
@@ -51,9 +70,10 @@ export interface Engine {
   /**
    * A new, empty sequence under a plan; sets up what the plan needs and is not set up yet.
    * @param capacity most tokens that the sequence will ever hold; admission is decided on it
+   * @param scope sequences of one scope, a client's, share what they hold when they are told to; without one it shares nothing
    * @throws EngineError `context_overflow` beyond `capacityOf`, `out_of_memory` when the KV cache does not fit now, `bad_plan` when the plan asks for what the weights lack
    */
-  open(plan: Plan, capacity: number): Promise<Sequence>;
+  open(plan: Plan, capacity: number, scope?: string): Promise<Sequence>;
   /**
    * Goes on with a sequence under another plan: what it holds stays, and the next step is the new plan's.
    * @throws EngineError `bad_plan` when the sequence lacks a KV cache that the plan needs (`sharedKv`), or the engine cannot

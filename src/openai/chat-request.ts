@@ -1,16 +1,17 @@
 // The body of POST /v1/chat/completions: its schema, and what the rest of the gateway needs of it.
 import { z } from "@hono/zod-openapi";
+import { MAX_LIKELIEST } from "../engine/types.ts";
 import type { ChatMessage } from "../tokenizer/index.ts";
-import { budgetSchema, type WireBudget } from "./budget.ts";
+import type { Ask } from "./ask.ts";
+import { budgetSchema } from "./budget.ts";
 import { ApiError } from "./errors.ts";
+import { logitBiasSchema, parseLogitBias } from "./logit-bias.ts";
+import { DEFAULT_MAX_TOKENS, fitPrompt } from "./prompt.ts";
 import { refuseUnsupported, unsupportedFields } from "./unsupported.ts";
 import { validate } from "./validate.ts";
 
-/** Tokens of a reply at most when the request does not say. */
-export const DEFAULT_MAX_TOKENS = 512;
-
-/** The model that stands for the best variant within the budget. */
-export const AUTO = "auto";
+/** Choices of one request. */
+const MAX_CHOICES = 16;
 
 /** The start of a value that a client sent, for an error message. */
 const quote = (value: unknown): string => `'${String(value).slice(0, 40)}'`;
@@ -72,6 +73,35 @@ export const chatRequestSchema = z
       })
       .nullish()
       .openapi({ description: "Up to 4 texts before which the reply ends. They are not part of the reply." }),
+    n: z
+      .int()
+      .min(1)
+      .max(MAX_CHOICES)
+      .nullish()
+      .openapi({ description: "How many choices to generate, each with random numbers of its own. Default: 1." }),
+    presence_penalty: z
+      .number()
+      .min(-2)
+      .max(2)
+      .nullish()
+      .openapi({ description: "Taken off the logit of every token that the reply has already. Default: 0." }),
+    frequency_penalty: z
+      .number()
+      .min(-2)
+      .max(2)
+      .nullish()
+      .openapi({ description: "Taken off the logit of a token once for each time that the reply has it. Default: 0." }),
+    logit_bias: logitBiasSchema.nullish(),
+    logprobs: z
+      .boolean()
+      .nullish()
+      .openapi({ description: "Tells every token with its log-probability. Default: false." }),
+    top_logprobs: z
+      .int()
+      .min(0)
+      .max(MAX_LIKELIEST)
+      .nullish()
+      .openapi({ description: "With `logprobs`: also tells this many of the likeliest tokens. Default: 0." }),
     seed: z.int().nullish().openapi({
       description: "The same request with the same seed gets the same text, under any load. Default: a random one.",
     }),
@@ -92,22 +122,9 @@ export const chatRequestSchema = z
     },
   });
 
-/** A valid request with its defaults filled in. */
+/** A valid request. */
 export interface ChatRequest {
-  readonly model: string;
-  readonly messages: readonly ChatMessage[];
-  readonly temperature: number;
-  readonly topP: number;
-  /** Undefined when the request does not say. */
-  readonly maxTokens: number | undefined;
-  /** The body's field, without what headers and the key say. */
-  readonly budget: WireBudget | undefined;
-  /** The name under which the request gave `maxTokens`. */
-  readonly maxTokensParam: "max_completion_tokens" | "max_tokens";
-  readonly stop: readonly string[];
-  /** Undefined when any will do. */
-  readonly seed: number | undefined;
-  readonly stream: boolean;
+  readonly ask: Ask;
   readonly includeUsage: boolean;
 }
 
@@ -115,11 +132,12 @@ export interface ChatRequest {
 export function parseChatRequest(body: unknown): ChatRequest {
   if (typeof body === "object" && body !== null) refuseUnsupported(body as Record<string, unknown>);
   const request = validate(chatRequestSchema, body);
-  const { max_completion_tokens: maxCompletionTokens, max_tokens: maxTokens, stop, stream_options: options } = request;
-  if (maxTokens != null && maxCompletionTokens != null && maxTokens !== maxCompletionTokens) {
+  const { max_completion_tokens: maxCompletionTokens, max_tokens: olderMaxTokens, stop } = request;
+  const { stream_options: options } = request;
+  if (olderMaxTokens != null && maxCompletionTokens != null && olderMaxTokens !== maxCompletionTokens) {
     throw new ApiError(
       "invalid_value",
-      `'max_tokens' (${maxTokens}) and 'max_completion_tokens' (${maxCompletionTokens}) differ. Give only 'max_completion_tokens'.`,
+      `'max_tokens' (${olderMaxTokens}) and 'max_completion_tokens' (${maxCompletionTokens}) differ. Give only 'max_completion_tokens'.`,
       { param: "max_tokens" },
     );
   }
@@ -128,20 +146,47 @@ export function parseChatRequest(body: unknown): ChatRequest {
       param: "stream_options",
     });
   }
-  return {
-    model: request.model,
-    budget: request.budget ?? undefined,
-    messages: request.messages.map(({ role, content }) => ({
+  if (request.top_logprobs != null && !request.logprobs) {
+    throw new ApiError("invalid_value", "'top_logprobs' is only allowed when 'logprobs' is true.", {
+      param: "top_logprobs",
+    });
+  }
+  const messages = request.messages.map(
+    ({ role, content }): ChatMessage => ({
       role: role === "developer" ? "system" : role,
       content: (typeof content === "string" ? content : content.map((part) => part.text).join("\n")).toWellFormed(),
-    })),
-    temperature: request.temperature ?? 1,
-    topP: request.top_p ?? 1,
-    maxTokens: maxCompletionTokens ?? maxTokens ?? undefined,
-    maxTokensParam: maxCompletionTokens == null && maxTokens != null ? "max_tokens" : "max_completion_tokens",
-    stop: (typeof stop === "string" ? [stop] : (stop ?? [])).map((text) => text.toWellFormed()),
-    seed: request.seed ?? undefined,
+    }),
+  );
+  const maxTokens = maxCompletionTokens ?? olderMaxTokens ?? undefined;
+  const ask: Ask = {
+    model: request.model,
+    budget: request.budget ?? undefined,
     stream: request.stream ?? false,
-    includeUsage: options?.include_usage ?? false,
+    mayShorten: maxTokens === undefined,
+    n: request.n ?? 1,
+    stop: (typeof stop === "string" ? [stop] : (stop ?? [])).map((text) => text.toWellFormed()),
+    sampling: {
+      temperature: request.temperature ?? 1,
+      topP: request.top_p ?? 1,
+      presencePenalty: request.presence_penalty ?? 0,
+      frequencyPenalty: request.frequency_penalty ?? 0,
+      logitBias: parseLogitBias(request.logit_bias),
+    },
+    seed: request.seed ?? undefined,
+    logprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
+    prompts: async (tokenizer, room) => [
+      await fitPrompt(
+        {
+          name: "messages",
+          characters: messages.reduce((total, { content }) => total + content.length, 0),
+          encode: (limit) => tokenizer.encodeChat(messages, { limit }),
+          maxTokens,
+          maxTokensParam:
+            maxCompletionTokens == null && olderMaxTokens != null ? "max_tokens" : "max_completion_tokens",
+        },
+        room,
+      ),
+    ],
   };
+  return { ask, includeUsage: options?.include_usage ?? false };
 }

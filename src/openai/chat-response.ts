@@ -1,14 +1,11 @@
 // The wire form of replies: the whole completion, and the chunks of a streamed one.
 import { z } from "@hono/zod-openapi";
+import type { Tokenizer } from "../tokenizer/index.ts";
+import type { ChatRequest } from "./chat-request.ts";
+import type { ChoiceEvent, WholeChoice } from "./choices.ts";
 import type { Downshift, FinishReason } from "./generate.ts";
-
-const usageSchema = z
-  .object({
-    prompt_tokens: z.int(),
-    completion_tokens: z.int().openapi({ description: "Tokens generated, the end token not among them." }),
-    total_tokens: z.int(),
-  })
-  .openapi("Usage");
+import { chatLogprobs, logprobsSchema } from "./logprobs.ts";
+import { type TokenCounts, usage, usageSchema } from "./usage.ts";
 
 const head = {
   id: z.string().openapi({ example: "chatcmpl-0f2a6c1e9b7d4853" }),
@@ -35,9 +32,9 @@ export const chatCompletionSchema = z
     object: z.literal("chat.completion"),
     choices: z.array(
       z.object({
-        index: z.literal(0),
+        index: z.int(),
         message: z.object({ role: z.literal("assistant"), content: z.string(), refusal: z.null() }),
-        logprobs: z.null(),
+        logprobs: logprobsSchema.nullable(),
         finish_reason: finishReasonSchema,
       }),
     ),
@@ -54,9 +51,9 @@ export const chatChunkSchema = z
     choices: z
       .array(
         z.object({
-          index: z.literal(0),
+          index: z.int(),
           delta: z.object({ role: z.literal("assistant").optional(), content: z.string().optional() }),
-          logprobs: z.null(),
+          logprobs: logprobsSchema.nullable(),
           finish_reason: finishReasonSchema.nullable(),
         }),
       )
@@ -73,63 +70,73 @@ export interface ReplyOptions {
   readonly created: number;
   readonly model: string;
   readonly fingerprint: string;
-  readonly downshifts?: readonly Downshift[];
 }
 
-export interface TokenCounts {
-  readonly promptTokens: number;
-  readonly completionTokens: number;
+/** The answer, as far as a reply tells of it. */
+export interface Told {
+  readonly tokenizer: Tokenizer;
+  /** Choices there are. */
+  readonly count: number;
+  readonly downshifts: readonly Downshift[];
+  usage(): TokenCounts;
 }
 
 export function chatCompletion(
-  { id, created, model, fingerprint, downshifts = [] }: ReplyOptions,
-  content: string,
-  finishReason: FinishReason,
-  counts: TokenCounts,
+  { fingerprint, ...head }: ReplyOptions,
+  { ask }: ChatRequest,
+  answer: Told,
+  choices: readonly WholeChoice[],
 ): ChatCompletion {
   return {
-    id,
+    ...head,
     object: "chat.completion",
-    created,
-    model,
-    choices: [
-      { index: 0, message: { role: "assistant", content, refusal: null }, logprobs: null, finish_reason: finishReason },
-    ],
-    usage: usage(counts),
+    choices: choices.map(({ text, tokens, finishReason }, index) => ({
+      index,
+      message: { role: "assistant", content: text, refusal: null },
+      logprobs: ask.logprobs === undefined ? null : chatLogprobs(answer.tokenizer, tokens),
+      finish_reason: finishReason,
+    })),
+    usage: usage(answer.usage()),
     system_fingerprint: fingerprint,
-    ...franken(downshifts),
+    ...franken(answer.downshifts),
   };
 }
 
 const franken = (downshifts: readonly Downshift[]): Pick<ChatCompletion, "franken"> =>
   downshifts.length > 0 ? { franken: { downshifts: [...downshifts] } } : {};
 
-/** Makes the chunks of one reply, which share all but delta, finish reason and usage. */
-export function chunksOf({ id, created, model, fingerprint }: ReplyOptions, includeUsage: boolean) {
-  const chunk = (choices: ChatChunk["choices"], counts?: TokenCounts): ChatChunk => ({
-    id,
+type ChunkChoice = ChatChunk["choices"][number];
+
+/** Writes the chunks of one reply. */
+export function createChatWriter(
+  { fingerprint, ...head }: ReplyOptions,
+  { ask, includeUsage }: ChatRequest,
+  answer: Told,
+) {
+  const chunk = (choices: ChunkChoice[], counts?: TokenCounts): ChatChunk => ({
+    ...head,
     object: "chat.completion.chunk",
-    created,
-    model,
     system_fingerprint: fingerprint,
     choices,
     ...(includeUsage ? { usage: counts ? usage(counts) : null } : {}),
   });
-  const choice = (delta: ChatChunk["choices"][number]["delta"], finishReason: FinishReason | null): ChatChunk =>
-    chunk([{ index: 0, delta, logprobs: null, finish_reason: finishReason }]);
+  const choice = (index: number, delta: ChunkChoice["delta"], rest: Partial<ChunkChoice> = {}): ChatChunk =>
+    chunk([{ index, delta, logprobs: null, finish_reason: null, ...rest }]);
+  const finish = (index: number, reason: FinishReason): ChatChunk => ({
+    ...choice(index, {}, { finish_reason: reason }),
+    ...(index === 0 ? franken(answer.downshifts) : {}),
+  });
+  const chunksOf = ({ choice: index, event }: ChoiceEvent): ChatChunk[] => {
+    if (event.type === "end") return [finish(index, event.finishReason)];
+    if (event.type !== "text") return [];
+    const logprobs = ask.logprobs === undefined ? null : chatLogprobs(answer.tokenizer, event.tokens);
+    return [choice(index, { content: event.text }, { logprobs })];
+  };
+  const data = (chunks: ChatChunk[]) => chunks.map((chunk) => ({ data: chunk }));
   return {
-    role: (): ChatChunk => choice({ role: "assistant", content: "" }, null),
-    text: (content: string): ChatChunk => choice({ content }, null),
-    finish: (reason: FinishReason, downshifts: readonly Downshift[] = []): ChatChunk => ({
-      ...choice({}, reason),
-      ...franken(downshifts),
-    }),
-    usage: (counts: TokenCounts): ChatChunk => chunk([], counts),
+    begin: () =>
+      data(Array.from({ length: answer.count }, (_, i) => choice(i, { role: "assistant" as const, content: "" }))),
+    write: (event: ChoiceEvent) => data(chunksOf(event)),
+    end: () => [...(includeUsage ? data([chunk([], answer.usage())]) : []), { data: "[DONE]" as const }],
   };
 }
-
-const usage = ({ promptTokens, completionTokens }: TokenCounts): z.infer<typeof usageSchema> => ({
-  prompt_tokens: promptTokens,
-  completion_tokens: completionTokens,
-  total_tokens: promptTokens + completionTokens,
-});

@@ -1,4 +1,6 @@
 // The door of the wire contract: what routes and the app use of it.
+
+export { type Ask, AUTO } from "./ask.ts";
 export { MAX_BODY_BYTES, readJson } from "./body.ts";
 export {
   BUDGET_HEADERS,
@@ -8,8 +10,15 @@ export {
   readBudget,
   type WireBudget,
 } from "./budget.ts";
-export { AUTO, type ChatRequest, chatRequestSchema, parseChatRequest } from "./chat-request.ts";
-export { chatChunkSchema, chatCompletion, chatCompletionSchema, chunksOf, type ReplyOptions } from "./chat-response.ts";
+export { type ChatRequest, chatRequestSchema, parseChatRequest } from "./chat-request.ts";
+export {
+  chatChunkSchema,
+  chatCompletion,
+  chatCompletionSchema,
+  createChatWriter,
+  type ReplyOptions,
+} from "./chat-response.ts";
+export { type ChoiceEvent, collectChoices, mergeChoices, type WholeChoice } from "./choices.ts";
 export {
   ApiError,
   type ErrorCode,
@@ -20,6 +29,7 @@ export {
   toEnvelope,
 } from "./errors.ts";
 export { fetchFingerprint } from "./fingerprint.ts";
-export { type FinishReason, type Generation, type GenerationEvent, startGeneration } from "./generate.ts";
-export { fitPrompt } from "./prompt.ts";
-export { ClientGoneError, createEventStream } from "./sse.ts";
+export { type Downshift, type Generation, startGeneration } from "./generate.ts";
+export type { Prompt } from "./prompt.ts";
+export { ClientGoneError, createEventStream, type ServerEvent } from "./sse.ts";
+export type { TokenCounts } from "./usage.ts";

@@ -1,8 +1,9 @@
-// Encodes the messages and fits prompt and reply into the model's context.
-import { RunTooLongError, type Tokenizer } from "../tokenizer/index.ts";
-import { type ChatRequest, DEFAULT_MAX_TOKENS } from "./chat-request.ts";
+// Encodes a prompt and fits it and its reply into the model's context.
+import { type Encoded, RunTooLongError } from "../tokenizer/index.ts";
 import { ApiError } from "./errors.ts";
 
+/** Tokens of a reply at most when the request does not say. */
+export const DEFAULT_MAX_TOKENS = 512;
 /** Prompts are counted exactly up to this many contexts, for the error message; beyond, counting would only cost time. */
 const COUNTED_CONTEXTS = 4;
 /** Text longer than this many characters for each token of the context is not even counted. English has 4 to 5 characters a token. */
@@ -13,43 +14,57 @@ export interface Prompt {
   readonly maxTokens: number;
 }
 
+/** What is to become a prompt, and how long the reply may be. */
+export interface PromptSource {
+  /** What the client calls it, which is the request's field too. */
+  readonly name: "messages" | "prompt" | "input";
+  readonly characters: number;
+  /** @throws RunTooLongError */
+  encode(limit: number): Promise<Encoded>;
+  /** Undefined when the request does not say. */
+  readonly maxTokens: number | undefined;
+  /** Where it said so. */
+  readonly maxTokensParam: string;
+  /** Where it does not say. */
+  readonly defaultMaxTokens?: number;
+}
+
 /**
  * @param contextLength tokens of prompt and reply together, at most
  * @throws ApiError `context_length_exceeded` with both numbers, or naming a run of characters that is too long to read
  */
-export async function fitPrompt(tokenizer: Tokenizer, request: ChatRequest, contextLength: number): Promise<Prompt> {
+export async function fitPrompt(source: PromptSource, contextLength: number): Promise<Prompt> {
+  const { name, characters, encode, maxTokensParam, defaultMaxTokens = DEFAULT_MAX_TOKENS } = source;
   const exceeded = (sentence: string, param: string): ApiError =>
     new ApiError(
       "context_length_exceeded",
       `This model's maximum context length is ${contextLength} tokens. However, ${sentence}`,
       { param },
     );
-  const characters = request.messages.reduce((total, { content }) => total + content.length, 0);
+  const has = name === "messages" ? "have" : "has";
   const readable = contextLength * CHARACTERS_PER_TOKEN;
   if (characters > readable) {
     throw exceeded(
-      `your messages have ${characters} characters; at most ${readable} can be read. Please reduce the length of the messages.`,
-      "messages",
+      `your ${name} ${has} ${characters} characters; at most ${readable} can be read. Please reduce the length of the ${name}.`,
+      name,
     );
   }
   const limit = contextLength * COUNTED_CONTEXTS;
-  const { ids, complete } = await tokenizer.encodeChat(request.messages, { limit }).catch((error) => {
+  const { ids, complete } = await encode(limit).catch((error) => {
     if (error instanceof RunTooLongError)
-      throw new ApiError("invalid_value", `A message cannot be read: ${error.message}.`, { param: "messages" });
+      throw new ApiError("invalid_value", `The text cannot be read: ${error.message}.`, { param: name });
     throw error;
   });
   const left = contextLength - ids.length;
-  if (!complete || left < 1) {
+  const least = source.maxTokens === 0 ? 0 : 1;
+  if (!complete || left < least) {
     const resulted = complete ? `${ids.length}` : `more than ${limit}`;
-    throw exceeded(
-      `your messages resulted in ${resulted} tokens. Please reduce the length of the messages.`,
-      "messages",
-    );
+    throw exceeded(`your ${name} resulted in ${resulted} tokens. Please reduce the length of the ${name}.`, name);
   }
-  const { maxTokens = Math.min(DEFAULT_MAX_TOKENS, left), maxTokensParam } = request;
+  const { maxTokens = Math.min(defaultMaxTokens, left) } = source;
   if (maxTokens > left) {
     throw exceeded(
-      `you requested ${ids.length + maxTokens} tokens (${ids.length} in the messages, ${maxTokens} in the completion). Please reduce the length of the messages or completion.`,
+      `you requested ${ids.length + maxTokens} tokens (${ids.length} in the ${name}, ${maxTokens} in the completion). Please reduce the length of the ${name} or completion.`,
       maxTokensParam,
     );
   }

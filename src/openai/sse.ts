@@ -1,9 +1,15 @@
 // Server-sent events with awaited writes: a slow client slows the generation down, and one that has left is noticed.
 
+export interface ServerEvent {
+  /** Its name. Default: none. */
+  readonly event?: string | undefined;
+  readonly data: object | "[DONE]";
+}
+
 export interface EventStream {
   readonly readable: ReadableStream<Uint8Array>;
   /** Writes one event. Each of these rejects once the client has left. */
-  send(data: object | "[DONE]"): Promise<void>;
+  send(event: ServerEvent): Promise<void>;
   /** Writes a comment, which clients skip. */
   comment(text: string): Promise<void>;
   close(): Promise<void>;
@@ -28,7 +34,8 @@ export function createEventStream(): EventStream {
   const write = (text: string): Promise<void> => writer.write(encoder.encode(text)).catch(gone);
   return {
     readable,
-    send: (data) => write(`data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`),
+    send: ({ event, data }) =>
+      write(`${event ? `event: ${event}\n` : ""}data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`),
     comment: (text) => write(`: ${text}\n\n`),
     close: () => writer.close().catch(gone),
     abort: () => void writer.abort().catch(() => {}),

@@ -19,17 +19,12 @@ const empty: Unsupported = {
 
 const REQUEST_FIELDS: Readonly<Record<string, Unsupported>> = {
   audio: never,
-  frequency_penalty: only(0),
   function_call: only("none", "auto"),
   functions: empty,
-  logit_bias: empty,
-  logprobs: only(false),
   modalities: {
     harmless: '["text"]',
     isHarmless: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
   },
-  n: only(1),
-  presence_penalty: only(0),
   reasoning_effort: only("none"),
   response_format: {
     harmless: '{"type": "text"}',
@@ -37,7 +32,6 @@ const REQUEST_FIELDS: Readonly<Record<string, Unsupported>> = {
   },
   tool_choice: only("none", "auto"),
   tools: empty,
-  top_logprobs: only(0),
   verbosity: only("medium"),
   web_search_options: never,
 };

@@ -1,14 +1,17 @@
 // One generation of a replica, from the request to the end of its stream: deadline, cancel, errors and the line in the log.
 import type { Batcher, Submitted } from "../engine/batch.ts";
 import { createMatcher, GrammarError, type VocabularyTree } from "../engine/grammar/index.ts";
-import { createSampler } from "../engine/sampling/index.ts";
+import { readLikelihoods } from "../engine/likelihoods.ts";
+import { createSampler, type Sampled, type TokenLogprob } from "../engine/sampling/index.ts";
 import { EngineError } from "../engine/types.ts";
 import type { Plan } from "../variants/plan.ts";
 import { createOutbox } from "./outbox.ts";
-import type { Frame, GenerateRequest, ReplicaErrorCode } from "./protocol.ts";
+import type { Frame, FrameToken, GenerateRequest, ReplicaErrorCode } from "./protocol.ts";
 
 /** Generations that may wait; more are refused, because they would only time out. */
 const MAX_QUEUED = 64;
+/** Tokens of a prompt in a frame: with the likeliest beside them, a line stays below what its reader takes. */
+const PROMPT_TOKENS = 16;
 
 export interface Ready {
   readonly plan: Plan;
@@ -68,6 +71,21 @@ export function streamGeneration({ request, ready, log, onOver }: GenerationOpti
     log({ event: "replica_error", requestId, message: error instanceof Error ? error.message : String(error) });
     fail("internal", "the replica failed; its log has the reason under this request's id");
   };
+  const frameToken = (token: Sampled): FrameToken =>
+    request.logprobs === undefined
+      ? { id: token.id }
+      : { id: token.id, logprob: token.logprob, top: pairsOf(token.top) };
+  /** Prompt tokens that went out. */
+  let told = 0;
+  const sendPrompt = (rows: Float32Array, top: number): void => {
+    const tokens = readLikelihoods(rows, top).map(({ logprob, likeliest }): FrameToken => {
+      told++;
+      return { id: request.promptIds[told] as number, logprob, top: pairsOf(likeliest) };
+    });
+    for (let at = 0; at < tokens.length; at += PROMPT_TOKENS) {
+      void outbox.send({ type: "prompt", tokens: tokens.slice(at, at + PROMPT_TOKENS) });
+    }
+  };
   const deadline = setTimeout(
     () => fail("deadline_exceeded", `the reply was not finished within ${deadlineMs} ms`),
     deadlineMs,
@@ -77,7 +95,7 @@ export function streamGeneration({ request, ready, log, onOver }: GenerationOpti
     .then(({ plan, batcher, vocabulary }) => {
       if (over) return;
       if (batcher.queued >= MAX_QUEUED) return fail("overloaded", `${MAX_QUEUED} requests are waiting already`);
-      const { grammar } = request;
+      const { grammar, logitBias, logprobs, promptLogprobs } = request;
       const endIds = plan.base.config.eosTokenIds;
       const room = Math.max(1, batcher.capacityOf(plan) - request.promptIds.length);
       submitted = batcher.submit({
@@ -86,12 +104,18 @@ export function streamGeneration({ request, ready, log, onOver }: GenerationOpti
         maxTokens: request.mayShorten ? Math.min(request.maxTokens, room) : request.maxTokens,
         endIds,
         matcher: grammar && vocabulary && createMatcher({ grammar, vocabulary, endIds }),
-        sampler: createSampler({ temperature: request.temperature, topP: request.topP, seed: request.seed }),
-        onToken(id) {
+        scope: request.scope,
+        promptLikelihoods: promptLogprobs,
+        sampler: createSampler({ ...request, logitBias: new Map(logitBias), topLogprobs: logprobs }),
+        onStart: (cached) => void outbox.send({ type: "start", cached }),
+        onPrompt: (rows) => sendPrompt(rows, promptLogprobs ?? 0),
+        onToken(token) {
           tokens++;
-          return outbox.send({ type: "token", id });
+          return outbox.send({ type: "token", ...frameToken(token) });
         },
-        onEnd: (reason) => end({ type: "end", reason }),
+        onEnd(reason, token) {
+          end({ type: "end", reason, ...(token && logprobs !== undefined ? { token: frameToken(token) } : {}) });
+        },
         onError: failWith,
       });
     })
@@ -108,3 +132,6 @@ export function streamGeneration({ request, ready, log, onOver }: GenerationOpti
     },
   };
 }
+
+const pairsOf = (likeliest: readonly TokenLogprob[]): [number, number][] =>
+  likeliest.map(({ id, logprob }) => [id, logprob]);

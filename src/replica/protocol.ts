@@ -3,33 +3,62 @@ import { z } from "zod";
 import type { Grammar } from "../grammar/index.ts";
 import type { ScoreAnswer, ScoreRequest } from "../scores/scorer.ts";
 
-export interface GenerateRequest {
+/** How tokens are drawn; `SamplerOptions` says what each field does. */
+export interface Sampling {
+  readonly temperature: number;
+  readonly topP: number;
+  readonly presencePenalty?: number | undefined;
+  readonly frequencyPenalty?: number | undefined;
+  /** Pairs of token id and bias. */
+  readonly logitBias?: readonly (readonly [number, number])[] | undefined;
+  readonly seed: number;
+  /** Choices under one seed draw from streams of their own. Default: 0. */
+  readonly choice?: number | undefined;
+}
+
+export interface GenerateRequest extends Sampling {
   /** For the log: ties a replica's lines to the gateway's. */
   readonly requestId: string;
   /** Variant id, one of the catalogue's. */
   readonly variant: string;
   readonly promptIds: readonly number[];
+  /** 0 only with `promptLogprobs`. */
   readonly maxTokens: number;
   /** `maxTokens` is a default, not the client's wish: the replica lowers it to what it has room for. */
   readonly mayShorten: boolean;
-  /** 0 is greedy. */
-  readonly temperature: number;
-  readonly topP: number;
-  readonly seed: number;
+  /** Requests of one scope, a client's, go on from each other's prompts and replies where theirs begin alike. Default: they do not. */
+  readonly scope?: string | undefined;
+  /** Each token comes with its log-probability and with those of this many of the likeliest. Default: with neither. */
+  readonly logprobs?: number | undefined;
+  /** The prompt's tokens from the second one on come with theirs too. Default: they do not come at all. */
+  readonly promptLogprobs?: number | undefined;
   /** What the reply must fit; `compileGrammar` makes it. Default: none. */
   readonly grammar?: Grammar | undefined;
   /** The generation is stopped with `deadline_exceeded` this long after it was asked for. */
   readonly deadlineMs: number;
 }
 
+const likeliest = z.array(z.tuple([z.int().nonnegative(), z.number()]));
+/** A token with natural log-probabilities of the model's own distribution, where they were asked for; `top` is likeliest first. */
+const tokenSchema = z.strictObject({
+  id: z.int().nonnegative(),
+  logprob: z.number().optional(),
+  top: likeliest.optional(),
+});
+export type FrameToken = z.infer<typeof tokenSchema>;
+
 export const frameSchema = z.discriminatedUnion("type", [
   /** Still queued or prefilling; written at least every 200 ms, so that a client that left is noticed. */
   z.strictObject({ type: z.literal("wait") }),
-  z.strictObject({ type: z.literal("token"), id: z.int().nonnegative() }),
+  /** The prompt is being computed; `cached` of its tokens were there already. */
+  z.strictObject({ type: z.literal("start"), cached: z.int().nonnegative() }),
+  /** The next tokens of the prompt, from its second one on. */
+  z.strictObject({ type: z.literal("prompt"), tokens: z.array(tokenSchema) }),
+  tokenSchema.extend({ type: z.literal("token") }),
   /** Tokens from `fromToken` on, counted from 0, come from another variant than the one asked for. */
   z.strictObject({ type: z.literal("variant"), id: z.string(), fromToken: z.int().nonnegative() }),
-  /** `stop`: the model ended its turn (the end token itself is not sent); `length`: `maxTokens` were sent. */
-  z.strictObject({ type: z.literal("end"), reason: z.enum(["stop", "length"]) }),
+  /** `stop`: the model ended its turn, with `token` where its log-probability was asked for, or a grammar did; `length`: `maxTokens` were sent. */
+  z.strictObject({ type: z.literal("end"), reason: z.enum(["stop", "length"]), token: tokenSchema.optional() }),
   z.strictObject({
     type: z.literal("error"),
     code: z.enum([

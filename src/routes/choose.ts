@@ -1,6 +1,6 @@
-// Which variant answers a chat request, what the reply's headers say of it, and what its end teaches.
+// Which variant answers a request, what the reply's headers say of it, and what its end teaches.
 import type { Context } from "hono";
-import { ApiError, type ChatRequest, type Generation, limitParam } from "../openai/index.ts";
+import { ApiError, limitParam } from "../openai/index.ts";
 import type { Budget, Limit, Routed } from "../routing/index.ts";
 import type { AppEnv, GatewayDeps } from "./context.ts";
 
@@ -20,12 +20,15 @@ const TIME_HEADERS = {
 export const ROUTING_HEADERS: string[] = [...Object.values(DECISION_HEADERS), ...Object.values(TIME_HEADERS).flat()];
 
 export interface ChooseOptions {
-  readonly request: ChatRequest;
+  readonly model: string;
+  /** The length of the reply is a default, and not the client's wish. */
+  readonly mayShorten: boolean;
   readonly budget: Budget;
   /** The variant that the request names. */
   readonly pinned: string | undefined;
   readonly base: string;
-  readonly prompt: { readonly ids: readonly number[]; readonly maxTokens: number };
+  readonly promptTokens: number;
+  readonly maxTokens: number;
   readonly arrivedAt: number;
 }
 
@@ -34,18 +37,13 @@ export interface ChooseOptions {
  * @throws ApiError `budget_unmet` for a strict budget that the variant is predicted to break, `replica_unavailable` when none may serve
  */
 export async function chooseVariant(c: Context<AppEnv>, deps: GatewayDeps, options: ChooseOptions): Promise<Routed> {
-  const { request, budget, pinned, base, prompt, arrivedAt } = options;
+  const { arrivedAt, ...request } = options;
+  const { budget } = request;
   const routed = await deps.router.route(
     {
       requestId: c.get("requestId"),
       key: c.get("access").keyId,
-      model: request.model,
-      pinned,
-      base,
-      promptTokens: prompt.ids.length,
-      maxTokens: prompt.maxTokens,
-      mayShorten: request.maxTokens === undefined,
-      budget,
+      ...request,
       elapsedMs: deps.now() - arrivedAt,
     },
     (promise) => c.executionCtx.waitUntil(promise),
@@ -106,10 +104,10 @@ function unmet(c: Context<AppEnv>, { decision, record }: Routed): ApiError {
   );
 }
 
-/** Notes how a reply came out, once it has ended in whatever way. */
-export function conclude(c: Context<AppEnv>, routed: Routed, generation: Generation): void {
+/** Notes how a reply came out, once it has ended in whatever way. @param readerMs that its reader made it wait */
+export function conclude(c: Context<AppEnv>, routed: Routed, readerMs: number): void {
   const log = c.get("record");
-  const outcome = routed.ended({ complete: log.finishReason !== undefined, readerMs: generation.readerMs });
+  const outcome = routed.ended({ complete: log.finishReason !== undefined, readerMs });
   if (!outcome) return;
   log.actualMs = { ttft: outcome.ttft_ms, tpot: outcome.tpot_ms, latency: outcome.latency_ms };
   if (outcome.broke.length > 0) log.broke = outcome.broke;

@@ -31,6 +31,8 @@ export interface Routed {
   sent(): void;
   /** The replica told of itself, asked while the request was on its way. */
   told(news: ReplicaNews): void;
+  /** The prompt's computation begins: this many of its tokens need none. */
+  started(cachedTokens: number): void;
   /** A token came. @returns the variant that should go on with the answer, which has fallen behind */
   token(): string | undefined;
   /** A variant goes on with the answer. */
@@ -75,6 +77,7 @@ export function followRequest(options: FollowOptions): Routed {
   let first: number | undefined;
   let wasReady = false;
   let over = false;
+  let cached = 0;
   let follower: Follower | undefined;
   const downshifts: Outcome["downshifts"][number][] = [];
   return {
@@ -97,6 +100,9 @@ export function followRequest(options: FollowOptions): Routed {
       options.onNews(status);
       wasReady = status.state === "ready";
       board.told(status.queued + status.running, underWay, now());
+    },
+    started(cachedTokens) {
+      cached = cachedTokens;
     },
     token() {
       if (!sent) return undefined;
@@ -132,7 +138,7 @@ export function followRequest(options: FollowOptions): Routed {
       const observation: Observation | undefined = teaches
         ? {
             ...{ variant, key, alone: load.alone, tokens, maxTokens, predicted },
-            ratios: ratiosOf(costs, profile.of(variant), load, promptTokens, { ttftMs, latencyMs, tokens }),
+            ratios: ratiosOf(costs, profile.of(variant), load, promptTokens - cached, { ttftMs, latencyMs, tokens }),
             measured: { ttft: ttftMs, latency: latencyMs, ...(tpotMs === undefined ? {} : { tpot: tpotMs }) },
           }
         : undefined;

@@ -55,6 +55,8 @@ export interface Tokenizer {
   /** All text of these tokens, special tokens spelled out. Bytes that are not UTF-8 become U+FFFD. */
   decode(ids: readonly number[]): string;
   createDecoding(): TextDecoding;
+  /** The bytes of one token, a special token's spelling; none for an id that is not in the vocabulary. */
+  bytesOf(id: number): Uint8Array;
 }
 
 /** Characters encoded between two turns of the event loop, some 5 ms of them; a piece has a cost of its own, in characters too. */
@@ -97,6 +99,7 @@ export function createTokenizer({ tokenizer, config }: TokenizerJson): Tokenizer
     encodeChat: (messages, { limit = Number.POSITIVE_INFINITY, ...options } = {}) =>
       encodePieces(renderPieces(renderChat, messages, specials, options), limit),
     renderChat,
+    bytesOf: vocabulary.bytesOf,
     decode(ids) {
       const decoder = utf8();
       return ids.map((id) => decoder.decode(vocabulary.bytesOf(id), { stream: true })).join("") + decoder.decode();

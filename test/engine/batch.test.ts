@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
-import { createBatcher, type Generation } from "../../src/engine/batch.ts";
+import { createBatcher } from "../../src/engine/batch.ts";
+import type { Generation } from "../../src/engine/generation.ts";
 import { type Engine, EngineError } from "../../src/engine/types.ts";
 import { compilePlan } from "../../src/variants/plan.ts";
 import { tinyBase, tinyRecipe } from "../support/base.ts";
@@ -22,7 +23,7 @@ function collector(promptLength: number, maxTokens: number, change: Partial<Gene
     maxTokens,
     endIds: [END],
     sampler: greedy,
-    onToken(id) {
+    onToken({ id }) {
       tokens.push(id);
       return undefined;
     },
@@ -67,6 +68,88 @@ describe("createBatcher", () => {
     await done;
     expect(tokens).toEqual([3, 4]);
     expect(end).toHaveBeenCalledExactlyOnceWith("stop");
+  });
+
+  it("tells how likely the prompt's tokens were, and draws what comes after the last", async () => {
+    const { engine, batches } = countingEngine();
+    const rows: number[] = [];
+    const { generation, tokens, done } = collector(6, 1, {
+      promptIds: [9, 1, 5, 3, 4, 8],
+      promptLikelihoods: 0,
+      onPrompt: (some) => void rows.push(...some),
+    });
+    createBatcher({ engine, pace, maxRunning: 4 }).submit(generation);
+    await done;
+    // The engine says -|target - its position|.
+    expect(rows).toEqual([-0, -3, -0, -0, -3]);
+    expect(tokens).toEqual([6]);
+    expect(batches.flat().map((input) => [input.tokens, input.logits])).toEqual([
+      [[9, 1, 5, 3], { targets: [1, 5, 3, 4], top: 0 }],
+      [[4], { targets: [8], top: 0 }],
+      [[8], "last"],
+    ]);
+  });
+
+  it.each([1, 2, 5, 6])("ends with the likelihoods of a prompt of %i when no token is wanted", async (length) => {
+    const { engine, open } = countingEngine();
+    const rows: number[] = [];
+    const onPrompt = (some: Float32Array) => void rows.push(...some);
+    const { generation, tokens, end, done } = collector(length, 0, { promptLikelihoods: 0, onPrompt });
+    createBatcher({ engine, pace, maxRunning: 4 }).submit(generation);
+    await done;
+    await settle();
+    expect(rows).toHaveLength(length - 1);
+    expect(tokens).toEqual([]);
+    expect(end).toHaveBeenCalledExactlyOnceWith("length");
+    expect(open()).toBe(0);
+  });
+
+  it("ends a prompt whose likelihoods are not numbers with an error", async () => {
+    const { engine, open } = countingEngine();
+    const { generation, error, done } = collector(3, 1, { promptIds: [1, 63, 2], promptLikelihoods: 0 });
+    createBatcher({ engine, pace, maxRunning: 4 }).submit(generation);
+    await done;
+    await settle();
+    expect(error.mock.calls[0]?.[0]).toMatchObject({ code: "not_finite" });
+    expect(open()).toBe(0);
+  });
+
+  it("goes on from what is there of a prompt, and shares prompts and replies but never what failed", async () => {
+    const { engine, batches } = countingEngine();
+    const shared: number[] = [];
+    const cached: number[] = [];
+    const opened = engine.open;
+    engine.open = async (...args) => {
+      const sequence = await opened(...args);
+      return Object.assign(sequence, {
+        reuse(ids: readonly number[]) {
+          (sequence as { length: number }).length = Math.min(5, ids.length - 1);
+          return new Float32Array(0);
+        },
+        share: () => void shared.push(sequence.length),
+      });
+    };
+    const batcher = createBatcher({ engine, pace, maxRunning: 4 });
+    const sound = collector(8, 3, { onStart: (tokens) => void cached.push(tokens) });
+    batcher.submit(sound.generation);
+    await sound.done;
+    await settle();
+    expect(cached).toEqual([5]);
+    expect(batches.flat().map((input) => input.tokens.length)).toEqual([3, 1, 1]);
+    expect(shared).toEqual([8, 10]);
+    const failing = collector(8, 3, {
+      sampler: {
+        next(logits, position) {
+          if (position === 9) throw new Error("no token");
+          return greedy.next(logits);
+        },
+      },
+    });
+    batcher.submit(failing.generation);
+    await failing.done;
+    await settle();
+    expect(failing.error).toHaveBeenCalledOnce();
+    expect(shared).toEqual([8, 10, 8]);
   });
 
   it("goes on decoding while another prompt goes in chunk by chunk", async () => {
@@ -162,7 +245,7 @@ describe("createBatcher", () => {
     const gate = Promise.withResolvers<void>();
     const slow: number[] = [];
     const behind = collector(1, 5, {
-      onToken(id) {
+      onToken({ id }) {
         slow.push(id);
         return slow.length === 2 ? gate.promise : undefined;
       },

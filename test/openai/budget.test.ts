@@ -5,8 +5,8 @@ import { USER } from "../routes/gateway.ts";
 
 /** The budget of a request with these headers and this body's field, as the route reads it. */
 function read(headers: Record<string, string>, budget?: unknown, defaults?: WireBudget) {
-  const body = parseChatRequest({ model: "auto", messages: USER, ...(budget === undefined ? {} : { budget }) });
-  return readBudget((name) => headers[name], body.budget, defaults);
+  const { ask } = parseChatRequest({ model: "auto", messages: USER, ...(budget === undefined ? {} : { budget }) });
+  return readBudget((name) => headers[name], ask.budget, defaults);
 }
 
 const failure = (run: () => unknown): ApiError => {

@@ -36,6 +36,7 @@ describe("streamGeneration", () => {
     const log = vi.fn();
     const frames = await framesOf(generate({ request, ready: readyOn(countingEngine().engine), log }));
     expect(frames).toEqual([
+      { type: "start", cached: 0 },
       { type: "token", id: 3 },
       { type: "token", id: 4 },
       { type: "token", id: 5 },
@@ -62,6 +63,7 @@ describe("streamGeneration", () => {
     const grammar = grammarOf({ type: "array", items: { const: 1 }, minItems: 1, maxItems: 1 });
     const frames = await framesOf(generate({ request: { ...request, maxTokens: 20, grammar }, ready, log: vi.fn() }));
     expect(frames).toEqual([
+      { type: "start", cached: 0 },
       { type: "token", id: 10 },
       { type: "token", id: 11 },
       { type: "token", id: 12 },
@@ -75,6 +77,7 @@ describe("streamGeneration", () => {
     const grammar = grammarOf({ const: 1 });
     const frames = await framesOf(generate({ request: { ...request, grammar }, ready, log: vi.fn() }));
     expect(frames).toEqual([
+      { type: "start", cached: 0 },
       { type: "error", code: "grammar_failed", message: "no token of the vocabulary fits the grammar here" },
     ]);
   });
@@ -88,8 +91,8 @@ describe("streamGeneration", () => {
     await generation.switchPlan({ ...plan, id: "lighter" });
     const all = await frames;
     const at = all.findIndex((frame) => frame.type === "variant");
-    expect(all[at]).toEqual({ type: "variant", id: "lighter", fromToken: at });
-    expect(all).toHaveLength(22);
+    expect(all[at]).toEqual({ type: "variant", id: "lighter", fromToken: at - 1 });
+    expect(all).toHaveLength(23);
     await expect(generation.switchPlan(plan)).rejects.toThrow("over");
   });
 

@@ -30,7 +30,7 @@ function setUp(options: Parameters<typeof countingEngine>[0] = {}) {
       maxTokens,
       endIds: [],
       sampler: { next: (logits: Float32Array) => ({ id: logits.indexOf(1), logprob: 0, top: [] }) },
-      onToken: (id) => void tokens.push(id) as undefined,
+      onToken: ({ id }) => void tokens.push(id) as undefined,
       onEnd: (reason) => ended.resolve(reason),
       onError: ended.reject,
     });

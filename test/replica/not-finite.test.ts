@@ -92,7 +92,7 @@ describe("a variant whose adapter overflows", () => {
     ];
     const alone: Frame[][] = [];
     for (const other of others) alone.push(await framesOf(replica, other));
-    expect(alone.map((frames) => frames.length)).toEqual([25, 25, 25, 61]);
+    expect(alone.map((frames) => frames.length)).toEqual([26, 26, 26, 62]);
     log.length = 0;
 
     const [first, second, third, fourth] = others.map((other) => framesOf(replica, other));
@@ -101,7 +101,10 @@ describe("a variant whose adapter overflows", () => {
     expect(log.filter(({ outcome }) => outcome === "length")).toEqual([]);
     for (const [i, frames] of ended.entries()) {
       const message = `adapted computed NaN or infinity at position ${broken[i]!.promptIds.length}: ask another variant`;
-      expect(frames).toEqual([{ type: "error", code: "not_finite", message }]);
+      expect(frames).toEqual([
+        { type: "start", cached: 0 },
+        { type: "error", code: "not_finite", message },
+      ]);
     }
     expect(log.filter(({ event }) => event !== "generation")).toEqual(
       broken.map(({ promptIds }) => ({

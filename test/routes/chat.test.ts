@@ -1,7 +1,18 @@
 import { describe, expect, test } from "vitest";
 import { chatChunkSchema, chatCompletionSchema } from "../../src/openai/index.ts";
-import type { Frame } from "../../src/replica/protocol.ts";
-import { end, errorOf, ready, saying, sharedTokenizer, standIn, testGateway, tokens, wait } from "./gateway.ts";
+import type { Frame, GenerateRequest } from "../../src/replica/protocol.ts";
+import {
+  end,
+  errorOf,
+  ready,
+  type Script,
+  saying,
+  sharedTokenizer,
+  standIn,
+  testGateway,
+  tokens,
+  wait,
+} from "./gateway.ts";
 
 interface Streamed {
   readonly events: string[];
@@ -46,7 +57,17 @@ describe("a whole reply", () => {
           finish_reason: "stop",
         },
       ],
-      usage: { prompt_tokens: 31, completion_tokens: 2, total_tokens: 33 },
+      usage: {
+        prompt_tokens: 31,
+        completion_tokens: 2,
+        total_tokens: 33,
+        prompt_tokens_details: { cached_tokens: 0 },
+        completion_tokens_details: {
+          reasoning_tokens: 0,
+          accepted_prediction_tokens: 0,
+          rejected_prediction_tokens: 0,
+        },
+      },
       system_fingerprint: expect.stringMatching(/^fp_[0-9a-f]{12}$/),
     });
   });
@@ -83,6 +104,105 @@ describe("a whole reply", () => {
     const completion = await completionOf(await testGateway([...tokens([19556, 1, 17, 4]), end]).chat({}));
     expect(completion.choices[0]?.message.content).toBe(sharedTokenizer().decode([19556, 17]));
     expect(completion.usage.completion_tokens).toBe(4);
+  });
+});
+
+describe("several choices", () => {
+  const script = async ({ choice = 0 }: GenerateRequest): Promise<Script> => [
+    { type: "start", cached: choice === 0 ? 16 : 30 },
+    ...(await saying(["one", "two words", "now three words"][choice] as string)),
+  ];
+
+  test("come whole, in order, each drawn from a stream of its own", async () => {
+    const scripts = await Promise.all([0, 1, 2].map((choice) => script({ choice } as GenerateRequest)));
+    const gateway = testGateway(({ choice = 0 }) => scripts[choice] as Script);
+    const completion = await completionOf(await gateway.chat({ n: 3, seed: 5 }));
+    expect(completion.choices.map(({ index, message }) => [index, message.content])).toEqual([
+      [0, "one"],
+      [1, "two words"],
+      [2, "now three words"],
+    ]);
+    expect(completion.usage).toMatchObject({ prompt_tokens: 31, completion_tokens: 6 });
+    expect(completion.usage.prompt_tokens_details.cached_tokens).toBe(16);
+    expect(gateway.replica.requests.map(({ seed, choice }) => [seed, choice])).toEqual([
+      [5, 0],
+      [5, 1],
+      [5, 2],
+    ]);
+    expect(new Set(gateway.replica.requests.map(({ requestId }) => requestId)).size).toBe(3);
+  });
+
+  test("come as a stream, each with its role, its text and its end", async () => {
+    const scripts = await Promise.all([0, 1, 2].map((choice) => script({ choice } as GenerateRequest)));
+    const gateway = testGateway(({ choice = 0 }) => scripts[choice] as Script);
+    const body = { n: 3, stream: true, stream_options: { include_usage: true } };
+    const { chunks, events } = await readStream(await gateway.chat(body));
+    for (const [index, text] of ["one", "two words", "now three words"].entries()) {
+      const own = chunks.flatMap(({ choices }) => choices.filter((choice) => choice.index === index));
+      expect(own[0]?.delta).toEqual({ role: "assistant", content: "" });
+      expect(own.map(({ delta }) => delta.content ?? "").join("")).toBe(text);
+      expect(own.filter(({ finish_reason }) => finish_reason !== null)).toHaveLength(1);
+      expect(own.at(-1)?.finish_reason).toBe("stop");
+    }
+    expect(chunks.at(-1)?.usage).toMatchObject({ prompt_tokens: 31, completion_tokens: 6 });
+    expect(events.at(-1)).toBe("[DONE]");
+  });
+
+  test("end together when one fails", async () => {
+    const gateway = testGateway(({ choice = 0 }) =>
+      choice === 1 ? [{ type: "error", code: "not_finite", message: "broken" }] : ["never"],
+    );
+    const response = await gateway.chat({ n: 2 });
+    expect(await errorOf(response)).toMatchObject({ code: "numerical_error" });
+    expect(gateway.replica.cancelled).toBe(2);
+  });
+});
+
+describe("logprobs", () => {
+  const likely = (id: number, logprob: number, top: [number, number][] = [[id, logprob]]): Frame => ({
+    ...{ type: "token", id },
+    ...{ logprob, top },
+  });
+
+  test("name every token with its bytes and the likeliest, best first", async () => {
+    const gateway = testGateway([
+      likely(19556, -0.5, [
+        [19556, -0.5],
+        [17, -1.25],
+      ]),
+      likely(17, -2),
+      end,
+    ]);
+    const completion = await completionOf(await gateway.chat({ logprobs: true, top_logprobs: 2 }));
+    expect(gateway.replica.requests[0]).toMatchObject({ logprobs: 2 });
+    const { content } = completion.choices[0]?.logprobs ?? {};
+    expect(content?.map(({ token }) => token).join("")).toBe(completion.choices[0]?.message.content);
+    expect(content?.[0]).toEqual({
+      token: "Hello",
+      logprob: -0.5,
+      bytes: [72, 101, 108, 108, 111],
+      top_logprobs: [
+        { token: "Hello", logprob: -0.5, bytes: [72, 101, 108, 108, 111] },
+        { token: sharedTokenizer().decode([17]), logprob: -1.25, bytes: expect.any(Array) },
+      ],
+    });
+  });
+
+  test("come with the text that their tokens end in, and stop with it", async () => {
+    const ids = (await sharedTokenizer().encode("one two three four")).ids;
+    const gateway = testGateway([...ids.map((id) => likely(id, -1)), "never"]);
+    const body = { logprobs: true, stop: [" thr"], stream: true };
+    const { chunks } = await readStream(await gateway.chat(body));
+    const told = chunks.flatMap(({ choices }) => choices[0]?.logprobs?.content ?? []);
+    expect(told.map(({ token }) => token)).toEqual(["one", " two"]);
+    const whole = await completionOf(await gateway.chat({ ...body, stream: false }));
+    expect(whole.choices[0]?.logprobs?.content).toEqual(told);
+  });
+
+  test("are not told unless they are asked for", async () => {
+    const gateway = testGateway(await saying("Hello"));
+    expect((await completionOf(await gateway.chat({ logprobs: false }))).choices[0]?.logprobs).toBeNull();
+    expect(gateway.replica.requests[0]?.logprobs).toBeUndefined();
   });
 });
 

@@ -12,6 +12,7 @@ import { type Entry, forward } from "./forward.ts";
 import { instantiate, type KernelBuild, type KernelModules } from "./kernels.ts";
 import type { Machine, Work } from "./linear.ts";
 import { createMemory } from "./memory.ts";
+import { createPrefixes } from "./prefixes.ts";
 import { layScratch, MAX_TOP, scratchBytes } from "./scratch.ts";
 import { capacityOf, checkCapacity, openSequence, type WasmSequence } from "./sequences.ts";
 import { shapesOf, slotProblem } from "./shapes.ts";
@@ -68,6 +69,7 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
   });
 
   const adapters = createAdapters(memory, shapes.pageBytes, open);
+  const prefixes = createPrefixes(memory);
   const checked = new WeakSet<Plan>();
   const sequences = new WeakSet<Sequence>();
   /** Logits of single rows, by place in the batch. */
@@ -82,13 +84,15 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
     return rows[place];
   }
 
-  /** Runs what needs memory, again without idle adapters if it does not fit. */
+  /** Runs what needs memory, and again while it does not fit and there are prefixes or adapters that nothing uses. */
   async function withRoom<T>(run: () => T | Promise<T>): Promise<T> {
-    try {
-      return await run();
-    } catch (error) {
-      if (!(error instanceof EngineError) || error.code !== "out_of_memory" || !adapters.evict()) throw error;
-      return run();
+    for (;;) {
+      try {
+        return await run();
+      } catch (error) {
+        if (!(error instanceof EngineError) || error.code !== "out_of_memory") throw error;
+        if (!prefixes.evict() && !adapters.evict()) throw error;
+      }
     }
   }
 
@@ -100,15 +104,16 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
     capacityOf: (plan) => capacityOf(memory, plan, shapes),
     residentBytes: () => memory.memory.buffer.byteLength,
 
-    async open(plan, capacity) {
+    async open(plan, capacity, scope) {
       if (!checked.has(plan)) checkPlan(plan, base);
       checked.add(plan);
       checkCapacity(memory, plan, shapes, capacity);
       const { adapter } = plan;
       const loaded: LoadedAdapter | undefined = adapter && (await withRoom(() => adapters.acquire(adapter)));
+      const tree = scope === undefined ? undefined : prefixes.of(plan, scope);
       try {
         const sequence = await withRoom(() =>
-          openSequence({ memory, plan, capacity, headDim: shapes.headDim, adapter: loaded }),
+          openSequence({ memory, plan, capacity, headDim: shapes.headDim, adapter: loaded, tree }),
         );
         sequences.add(sequence);
         return sequence;
@@ -124,12 +129,12 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
       checked.add(plan);
       const loaded = plan.adapter && (await withRoom(() => adapters.acquire(plan.adapter as Adapter)));
       // Only now: while the adapter loaded, the sequence may have been closed or switched.
-      const kv = own.closed ? undefined : sharedKv(own.plan, plan);
+      const kv = own.closed || own.rewritesShared ? undefined : sharedKv(own.plan, plan);
       if (!kv) {
         loaded?.release();
         throw new EngineError(
           "bad_plan",
-          `${plan.id} cannot go on from ${own.plan.id}: not all of its KV caches are there`,
+          `${plan.id} cannot go on from ${own.plan.id}: not all of its KV caches are there, or not to be changed`,
         );
       }
       own.adopt(plan, kv, loaded);
@@ -143,7 +148,7 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
       stepping = true;
       for (const [i, sequence] of own.entries()) {
         sequence.retain();
-        sequence.append(batch[i]?.tokens.length ?? 0);
+        sequence.append(batch[i]?.tokens ?? []);
       }
       try {
         let pass: Entry[] = [];

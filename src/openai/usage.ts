@@ -1,0 +1,35 @@
+// How many tokens a reply took, as chat completions and completions tell it.
+import { z } from "@hono/zod-openapi";
+
+export const usageSchema = z
+  .object({
+    prompt_tokens: z.int(),
+    completion_tokens: z.int().openapi({
+      description: "Tokens generated for all choices, end tokens not among them.",
+    }),
+    total_tokens: z.int(),
+    prompt_tokens_details: z.object({
+      cached_tokens: z.int().openapi({ description: "Tokens of the prompt that an earlier request had computed." }),
+    }),
+    completion_tokens_details: z.object({
+      reasoning_tokens: z.literal(0),
+      accepted_prediction_tokens: z.literal(0),
+      rejected_prediction_tokens: z.literal(0),
+    }),
+  })
+  .openapi("Usage");
+
+export interface TokenCounts {
+  readonly promptTokens: number;
+  /** Of the prompt, those that an earlier request had computed. */
+  readonly cachedTokens: number;
+  readonly completionTokens: number;
+}
+
+export const usage = ({ promptTokens, cachedTokens, completionTokens }: TokenCounts): z.infer<typeof usageSchema> => ({
+  prompt_tokens: promptTokens,
+  completion_tokens: completionTokens,
+  total_tokens: promptTokens + completionTokens,
+  prompt_tokens_details: { cached_tokens: cachedTokens },
+  completion_tokens_details: { reasoning_tokens: 0, accepted_prediction_tokens: 0, rejected_prediction_tokens: 0 },
+});

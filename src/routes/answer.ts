@@ -1,0 +1,203 @@
+// What every endpoint that generates does between its request and its reply: finds the model, chooses the variant, starts the choices, and
+// sees to it that all of it ends when the reply does.
+import type { Context } from "hono";
+import {
+  ApiError,
+  type Ask,
+  AUTO,
+  type ChoiceEvent,
+  type Downshift,
+  fetchFingerprint,
+  type Generation,
+  mergeChoices,
+  type Prompt,
+  readBudget,
+  startGeneration,
+  type TokenCounts,
+} from "../openai/index.ts";
+import type { Tokenizer } from "../tokenizer/index.ts";
+import type { Variant } from "../variants/catalogue.ts";
+import { chooseVariant, conclude } from "./choose.ts";
+import type { AppEnv, GatewayDeps } from "./context.ts";
+import { startDeadline } from "./deadline.ts";
+
+/** Choices of one request that are generated at once; the others wait. */
+const MAX_AT_ONCE = 8;
+
+export interface Answer {
+  readonly variant: string;
+  /** Unix seconds. */
+  readonly created: number;
+  readonly tokenizer: Tokenizer;
+  readonly prompts: readonly Prompt[];
+  /** Choices there are: `n` for the first prompt, then as many for the next. */
+  readonly count: number;
+  /** What comes of them; leaving the loop ends them. */
+  readonly events: AsyncGenerator<ChoiceEvent, void, undefined>;
+  /** Of the choices so far. */
+  usage(): TokenCounts;
+  /** Of the first choice. */
+  readonly downshifts: readonly Downshift[];
+  /** Awaited once the replica has sent something: before, it may still be loading. */
+  fingerprint(): Promise<string>;
+  /** Aborted when the client leaves or time is up. */
+  readonly signal: AbortSignal;
+}
+
+/** A reply that goes on after its handler has returned. */
+export interface StreamedReply {
+  readonly response: Response;
+  /** Settles when the stream has ended, in whatever way. */
+  readonly settled: Promise<void>;
+}
+
+/**
+ * @param read parses and checks the request
+ * @param reply makes the reply, and reads the answer's events to their end unless it fails
+ * @throws ApiError and what else the two throw
+ */
+export async function answer(
+  c: Context<AppEnv>,
+  deps: GatewayDeps,
+  read: () => Promise<Ask>,
+  reply: (answer: Answer) => Promise<Response | StreamedReply>,
+): Promise<Response> {
+  const arrivedAt = deps.now();
+  const { signal, release } = startDeadline(c, deps.deadlineMs);
+  let settled: Promise<void> | undefined;
+  let end = (): void => {};
+  try {
+    const started = await start(c, deps, { ask: await read(), arrivedAt, signal });
+    end = started.end;
+    const replied = await reply(started.answer);
+    if (replied instanceof Response) return replied;
+    settled = replied.settled.then(end).finally(release);
+    c.set("settled", settled);
+    return replied.response;
+  } finally {
+    if (!settled) {
+      end();
+      release();
+    }
+  }
+}
+
+interface StartOptions {
+  readonly ask: Ask;
+  readonly arrivedAt: number;
+  readonly signal: AbortSignal;
+}
+
+async function start(c: Context<AppEnv>, deps: GatewayDeps, { ask, arrivedAt, signal }: StartOptions) {
+  const budget = readBudget((name) => c.req.header(name), ask.budget, c.get("access").budget);
+  const record = c.get("record");
+  const pinned = deps.catalogue.get(ask.model);
+  // A request that leaves the choice to the gateway gets a variant of the base that is listed first.
+  const base = (pinned ?? [...deps.catalogue.values()][0])?.plan.base;
+  if (!base || (!pinned && ask.model !== AUTO)) {
+    throw new ApiError(
+      "model_not_found",
+      `The model '${ask.model.slice(0, 100)}' does not exist. GET /v1/models lists the models there are.`,
+      { param: "model" },
+    );
+  }
+  record.model = ask.model;
+  record.stream = ask.stream;
+  const tokenizer = deps.tokenizerOf(base);
+  const prompts = await ask.prompts(tokenizer, pinned?.plan.contextLength ?? deps.router.roomOf(base.id));
+  const promptTokens = prompts.reduce((sum, { ids }) => sum + ids.length, 0);
+  record.promptTokens = promptTokens;
+  const routed = await chooseVariant(c, deps, {
+    model: ask.model,
+    mayShorten: ask.mayShorten,
+    budget,
+    promptTokens,
+    maxTokens: Math.max(...prompts.map(({ maxTokens }) => maxTokens)),
+    arrivedAt,
+    pinned: pinned && ask.model,
+    base: base.id,
+  });
+  const { variant } = routed.decision;
+  const { plan } = deps.catalogue.get(variant) as Variant;
+  record.variant = variant;
+  const replica = deps.replicaOf(base.id);
+  routed.sent();
+  const fingerprint = fetchFingerprint(replica, plan, routed.told);
+  const seed = ask.seed ?? randomSeed();
+  const generations: Generation[] = [];
+  const starts = prompts.flatMap(({ ids, maxTokens }) =>
+    Array.from({ length: ask.n }, () => (own: AbortSignal): Generation => {
+      const choice = generations.length;
+      // One request's pace and place in the queue are its first choice's.
+      const followed = choice === 0;
+      const requestId = followed ? c.get("requestId") : `${c.get("requestId")}.${choice}`;
+      const generation = startGeneration({
+        replica,
+        tokenizer,
+        signal: own,
+        stop: ask.stop,
+        now: deps.now,
+        ...(followed
+          ? {
+              onStart: routed.started,
+              onToken() {
+                const lighter = routed.token();
+                // It may come too late: then the answer ends as it is.
+                if (lighter) replica.switchVariant(requestId, lighter).catch(() => {});
+              },
+              onVariant: routed.switched,
+            }
+          : {}),
+        request: {
+          requestId,
+          variant,
+          promptIds: ids,
+          maxTokens,
+          mayShorten: ask.mayShorten,
+          scope: c.get("access").keyId,
+          ...ask.sampling,
+          seed,
+          choice,
+          logprobs: ask.logprobs,
+          promptLogprobs: ask.promptLogprobs,
+          grammar: ask.grammar,
+          deadlineMs: Math.max(1, deps.deadlineMs - (deps.now() - arrivedAt)),
+        },
+      });
+      generations.push(generation);
+      return generation;
+    }),
+  );
+  const sum = (of: (generation: Generation) => number): number =>
+    generations.reduce((total, generation) => total + of(generation), 0);
+  const answer: Answer = {
+    variant,
+    created: Math.floor(deps.now() / 1000),
+    tokenizer,
+    prompts,
+    count: starts.length,
+    events: mergeChoices(starts, MAX_AT_ONCE, signal),
+    usage: () => ({
+      promptTokens,
+      completionTokens: sum(({ completionTokens }) => completionTokens),
+      // The choices of one prompt find it computed by the first, which is no earlier request.
+      cachedTokens: prompts.reduce((total, _, i) => total + (generations[i * ask.n]?.cachedTokens ?? 0), 0),
+    }),
+    get downshifts() {
+      return generations[0]?.downshifts ?? [];
+    },
+    fingerprint,
+    signal,
+  };
+  const end = (): void => {
+    record.completionTokens = sum(({ completionTokens }) => completionTokens);
+    conclude(
+      c,
+      routed,
+      generations.reduce((most, { readerMs }) => Math.max(most, readerMs), 0),
+    );
+  };
+  return { answer, end };
+}
+
+const randomSeed = (): number => crypto.getRandomValues(new Uint32Array(1))[0] as number;
