@@ -146,7 +146,7 @@ describe("shared prefixes", () => {
     const empty = await fill();
     for (const sequence of empty) sequence.close();
     const nth = (n: number): number[] => tokens.map((token) => (token + n) % config.vocab);
-    const last = 2 * empty.length;
+    const last = 3 * empty.length;
     const expected: string[] = [];
     for (let n = 0; n <= last; n++) {
       const sequence = await engine.open(plan, 200, "a");
