@@ -191,7 +191,10 @@ async function main(): Promise<void> {
     : await Promise.all(Array.from({ length: Math.floor(number("services", 1, 64)) }, startService));
   try {
     const quickest = fastest({ variants, base, idle: simulated, qualities }, loads[0]!.requests[0]!);
-    const idle = services[0] ? await measureIdle(services[0], catalogue, [base, quickest]) : simulated;
+    const measure = (service: Service) => measureIdle(service, catalogue, [base, quickest]);
+    const idle = services[0] ? await measure(services[0]) : simulated;
+    // The others answer as many requests, so that none begins the replay cold.
+    await Promise.all(services.slice(1).map(measure));
     const scene: Scene = { variants, base, idle, qualities };
     const utilisation = number("utilisation", 0.01, 1);
     const replay: Replay = async (load, choose) => {
