@@ -3,7 +3,7 @@ import type { ModelConfig } from "../../variants/base.ts";
 import type { PlanSlot } from "../../variants/plan.ts";
 import { EngineError } from "../types.ts";
 
-/** Tokens in a page of the KV cache (`PAGE_TOKENS` in assembly/attention.ts). */
+/** Tokens in a page of the KV cache (`PAGE_TOKENS` in assembly/kv.ts). */
 export const PAGE_TOKENS = 32;
 
 export interface Shapes extends ModelConfig {

@@ -1,6 +1,7 @@
 // All that the runner calls. One memory, imported; nothing here allocates.
-export { attend, storeKv } from "./attention";
+export { attend } from "./attention";
 export { feedForward } from "./ffn";
+export { storeKv } from "./kv";
 export { finite, sumExp, topK } from "./logits";
 export { widen } from "./panel";
 export { multiplyQ4 } from "./q4";
