@@ -50,6 +50,42 @@ describe("a chat completion", () => {
     }
   });
 
+  it("goes on with a lighter variant when it falls behind a budget that allows it", async () => {
+    const story = {
+      ...greedy,
+      messages: [{ role: "user" as const, content: "Tell me a very long story about a ferry." }],
+    };
+    // The base cannot make 200 tokens in so short a time anywhere.
+    const completion = await server.openai.chat.completions.create({
+      ...{ ...story, max_tokens: 200 },
+      ...{ budget: { latency_ms: 300, downshift: true } },
+    });
+    const { downshifts } = (completion as unknown as { franken: { downshifts: Record<string, unknown>[] } }).franken;
+    expect(downshifts.length).toBeGreaterThan(0);
+    for (const { variant, from_token } of downshifts) {
+      expect(variant).toMatch(/^smollm2-135m-./);
+      expect(from_token).toBeGreaterThan(0);
+    }
+    // Up to there it is the base's answer.
+    const alone = await server.openai.chat.completions.create({
+      ...story,
+      max_tokens: Number(downshifts[0]?.from_token),
+    });
+    expect(completion.choices[0]?.message.content).toContain(alone.choices[0]?.message.content);
+  });
+
+  it("tells again what it was asked before with less to compute, and the same text", async () => {
+    const long = {
+      ...greedy,
+      messages: [{ role: "user" as const, content: `${"word ".repeat(80)}\nHow many words?` }],
+    };
+    const first = await server.openai.chat.completions.create(long);
+    const second = await server.openai.chat.completions.create(long);
+    expect(first.usage?.prompt_tokens_details?.cached_tokens).toBe(0);
+    expect(second.usage?.prompt_tokens_details?.cached_tokens).toBeGreaterThanOrEqual(96);
+    expect(second.choices).toEqual(first.choices);
+  });
+
   it("gives the same bytes for the same seed, also while others run, and others for another seed", async () => {
     const ask = (seed: number) =>
       server.openai.chat.completions
