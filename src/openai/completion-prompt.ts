@@ -13,23 +13,26 @@ export type PromptInput = string | readonly number[];
 
 const ids = { type: "array", minItems: 1, items: { type: "integer", minimum: 0 } } as const;
 
-export const promptSchema = z.custom<unknown>().openapi({
-  oneOf: [
-    { type: "string" },
-    { type: "array", minItems: 1, maxItems: MAX_PROMPTS, items: { type: "string" } },
-    ids,
-    { type: "array", minItems: 1, maxItems: MAX_PROMPTS, items: ids },
-    { type: "null" },
-  ],
-  description: `A text, an array of up to ${MAX_PROMPTS} texts, an array of token ids, or an array of such arrays. A special token that a text spells, such as \`<|im_end|>\`, becomes that token. An empty text, or null, stands for the token that texts begin with (\`bos_token\` of \`GET /tokenizer_info\`).`,
-  example: "The capital of Italy is",
-});
+export const promptSchema = z
+  .custom<unknown>((value) => value !== undefined)
+  .openapi({
+    type: ["string", "array", "null"],
+    oneOf: [
+      { type: "string" },
+      { type: "array", minItems: 1, maxItems: MAX_PROMPTS, items: { type: "string" } },
+      ids,
+      { type: "array", minItems: 1, maxItems: MAX_PROMPTS, items: ids },
+      { type: "null" },
+    ],
+    description: `A text, an array of up to ${MAX_PROMPTS} texts, an array of token ids, or an array of such arrays. A special token that a text spells, such as \`<|im_end|>\`, becomes that token. An empty text, or null, stands for the token that texts begin with (\`bos_token\` of \`GET /tokenizer_info\`).`,
+    example: "The capital of Italy is",
+  });
 
-/** @throws ApiError that names the element at fault */
+/**
+ * @param value anything but undefined
+ * @throws ApiError that names the element at fault
+ */
 export function parsePrompts(value: unknown): readonly PromptInput[] {
-  if (value === undefined) {
-    throw new ApiError("missing_required_parameter", "Missing required parameter: 'prompt'.", { param: "prompt" });
-  }
   if (value === null) return [""];
   if (typeof value === "string") return [value.toWellFormed()];
   if (!Array.isArray(value)) throw wrong("prompt", FORMS);
