@@ -104,7 +104,7 @@ describe("health", () => {
 describe("the description", () => {
   interface Document {
     openapi: string;
-    paths: Record<string, Record<string, { security?: unknown[]; responses: Record<string, unknown> }>>;
+    paths: Record<string, Record<string, { security?: object[]; responses: Record<string, unknown> }>>;
     components: { schemas: Record<string, { properties?: object; description?: string }>; securitySchemes: object };
   }
   const describeApi = async () =>
