@@ -19,6 +19,13 @@ export {
   type ReplyOptions,
 } from "./chat-response.ts";
 export { type ChoiceEvent, collectChoices, mergeChoices, type WholeChoice } from "./choices.ts";
+export { type CompletionRequest, completionRequestSchema, parseCompletionRequest } from "./completion-request.ts";
+export {
+  completion,
+  completionChunkSchema,
+  completionSchema,
+  createCompletionWriter,
+} from "./completion-response.ts";
 export {
   ApiError,
   type ErrorCode,
@@ -33,3 +40,4 @@ export { type Downshift, type Generation, startGeneration } from "./generate.ts"
 export type { Prompt } from "./prompt.ts";
 export { ClientGoneError, createEventStream, type ServerEvent } from "./sse.ts";
 export type { TokenCounts } from "./usage.ts";
+export { validate } from "./validate.ts";

@@ -18,6 +18,8 @@ export interface Prompt {
 export interface PromptSource {
   /** What the client calls it, which is the request's field too. */
   readonly name: "messages" | "prompt" | "input";
+  /** Where it is in the request, if not under `name` itself. */
+  readonly param?: string;
   readonly characters: number;
   /** @throws RunTooLongError */
   encode(limit: number): Promise<Encoded>;
@@ -34,32 +36,32 @@ export interface PromptSource {
  * @throws ApiError `context_length_exceeded` with both numbers, or naming a run of characters that is too long to read
  */
 export async function fitPrompt(source: PromptSource, contextLength: number): Promise<Prompt> {
-  const { name, characters, encode, maxTokensParam, defaultMaxTokens = DEFAULT_MAX_TOKENS } = source;
-  const exceeded = (sentence: string, param: string): ApiError =>
+  const { name, param = name, characters, encode, maxTokensParam, defaultMaxTokens = DEFAULT_MAX_TOKENS } = source;
+  const exceeded = (sentence: string, at: string): ApiError =>
     new ApiError(
       "context_length_exceeded",
       `This model's maximum context length is ${contextLength} tokens. However, ${sentence}`,
-      { param },
+      { param: at },
     );
   const has = name === "messages" ? "have" : "has";
   const readable = contextLength * CHARACTERS_PER_TOKEN;
   if (characters > readable) {
     throw exceeded(
       `your ${name} ${has} ${characters} characters; at most ${readable} can be read. Please reduce the length of the ${name}.`,
-      name,
+      param,
     );
   }
   const limit = contextLength * COUNTED_CONTEXTS;
   const { ids, complete } = await encode(limit).catch((error) => {
     if (error instanceof RunTooLongError)
-      throw new ApiError("invalid_value", `The text cannot be read: ${error.message}.`, { param: name });
+      throw new ApiError("invalid_value", `The text cannot be read: ${error.message}.`, { param });
     throw error;
   });
   const left = contextLength - ids.length;
   const least = source.maxTokens === 0 ? 0 : 1;
   if (!complete || left < least) {
     const resulted = complete ? `${ids.length}` : `more than ${limit}`;
-    throw exceeded(`your ${name} resulted in ${resulted} tokens. Please reduce the length of the ${name}.`, name);
+    throw exceeded(`your ${name} resulted in ${resulted} tokens. Please reduce the length of the ${name}.`, param);
   }
   const { maxTokens = Math.min(defaultMaxTokens, left) } = source;
   if (maxTokens > left) {

@@ -1,14 +1,14 @@
 // Documented fields of OpenAI's API that would change the answer and that this gateway does not have: refused by name, never ignored.
 import { ApiError } from "./errors.ts";
 
-interface Unsupported {
+export interface Unsupported {
   /** Values under which the field changes nothing. `null` and a missing field never do. */
   readonly harmless: string;
   isHarmless(value: unknown): boolean;
 }
 
 const never: Unsupported = { harmless: "nothing but null", isHarmless: () => false };
-const only = (...values: unknown[]): Unsupported => ({
+export const only = (...values: unknown[]): Unsupported => ({
   harmless: values.map((value) => JSON.stringify(value)).join(" or "),
   isHarmless: (value) => values.includes(value),
 });
@@ -52,7 +52,7 @@ export const unsupportedFields: string = [
 
 /** @throws ApiError `unsupported_parameter` that names the field */
 export function refuseUnsupported(body: Readonly<Record<string, unknown>>): void {
-  refuse(body, REQUEST_FIELDS, "");
+  refuse(body, REQUEST_FIELDS);
   if (!Array.isArray(body.messages)) return;
   body.messages.forEach((message: unknown, index) => {
     if (typeof message === "object" && message !== null) {
@@ -61,10 +61,11 @@ export function refuseUnsupported(body: Readonly<Record<string, unknown>>): void
   });
 }
 
-function refuse(
+/** @throws ApiError `unsupported_parameter` that names the field, after `prefix` */
+export function refuse(
   object: Readonly<Record<string, unknown>>,
   fields: Readonly<Record<string, Unsupported>>,
-  prefix: string,
+  prefix = "",
 ): void {
   for (const [name, { harmless, isHarmless }] of Object.entries(fields)) {
     const value = Object.hasOwn(object, name) ? object[name] : undefined;

@@ -1,12 +1,14 @@
 // The door of the routes: adds every endpoint to the app.
 import { describeBearer } from "./bearer.ts";
 import { addChatRoutes } from "./chat.ts";
+import { addCompletionRoutes } from "./completions.ts";
 import type { AddRoutes } from "./context.ts";
 import { addDescriptionRoutes } from "./description.ts";
 import { addHealthRoutes } from "./health.ts";
 import { addModelRoutes } from "./models.ts";
 import { addRoutingRoutes } from "./routing.ts";
 import { addScoreRoutes } from "./scores.ts";
+import { addTokenizerRoutes } from "./tokenizer.ts";
 import { addVariantRoutes } from "./variants.ts";
 
 export { ROUTING_HEADERS } from "./choose.ts";
@@ -15,6 +17,8 @@ export { WARNING_HEADER, warnOfQuarantine } from "./warning.ts";
 
 const ROUTES: readonly AddRoutes[] = [
   addChatRoutes,
+  addCompletionRoutes,
+  addTokenizerRoutes,
   addModelRoutes,
   addRoutingRoutes,
   addVariantRoutes,

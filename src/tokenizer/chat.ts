@@ -6,11 +6,13 @@ export interface ChatMessage {
   readonly content: string;
 }
 
-/** What the template needs of tokenizer_config.json. */
+/** tokenizer_config.json, with what the template needs of it. */
 export interface ChatConfig {
   readonly chat_template: string;
   readonly bos_token?: string;
   readonly eos_token?: string;
+  readonly pad_token?: string;
+  readonly unk_token?: string;
 }
 
 export interface RenderOptions {

@@ -1,3 +1,3 @@
-export { type ChatMessage, ChatTemplateError } from "./chat.ts";
+export { type ChatConfig, type ChatMessage, ChatTemplateError } from "./chat.ts";
 export { RunTooLongError } from "./segments.ts";
 export { createTokenizer, type Encoded, type TextDecoding, type Tokenizer, type TokenizerJson } from "./tokenizer.ts";

@@ -41,6 +41,11 @@ export interface TextDecoding {
 }
 
 export interface Tokenizer {
+  readonly config: ChatConfig;
+  /** Ids are below this. */
+  readonly size: number;
+  /** The token that texts begin with. @throws Error when the configuration names none */
+  readonly bosId: number;
   /**
    * Encodes text; a special token that it spells becomes that token, as in transformers.
    * @throws RunTooLongError as `segments` does
@@ -95,6 +100,13 @@ export function createTokenizer({ tokenizer, config }: TokenizerJson): Tokenizer
   }
 
   return {
+    config,
+    size: vocabulary.size,
+    get bosId() {
+      const id = specialIds.get(config.bos_token ?? "");
+      if (id === undefined) throw new Error(`the tokenizer has no token that texts begin with: ${config.bos_token}`);
+      return id;
+    },
     encode: (text, { limit = Number.POSITIVE_INFINITY } = {}) => encodePieces(cutAtSpecials(text, specials), limit),
     encodeChat: (messages, { limit = Number.POSITIVE_INFINITY, ...options } = {}) =>
       encodePieces(renderPieces(renderChat, messages, specials, options), limit),

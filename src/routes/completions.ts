@@ -1,0 +1,67 @@
+// POST /v1/completions, whole and streamed.
+import { createRoute } from "@hono/zod-openapi";
+import {
+  collectChoices,
+  completion,
+  completionChunkSchema,
+  completionRequestSchema,
+  completionSchema,
+  createCompletionWriter,
+  errorResponses,
+  parseCompletionRequest,
+  readJson,
+  type WholeChoice,
+} from "../openai/index.ts";
+import { answer } from "./answer.ts";
+import { bearer } from "./bearer.ts";
+import type { AddRoutes } from "./context.ts";
+import { GENERATION_ERRORS } from "./generation-errors.ts";
+import { streamReply } from "./stream.ts";
+
+const completionsRoute = createRoute({
+  method: "post",
+  path: "/v1/completions",
+  summary: "Create a completion",
+  description:
+    "Prompts in, what comes after them out: whole, or as server-sent events with `stream`. With `echo`, `logprobs` and `max_tokens` 0 or 1 it tells how likely a text is: what evaluation harnesses ask. An error after the first event comes as an event whose data is an `Error`; then the stream ends without `[DONE]`. Lines that begin with a colon only keep the connection alive.",
+  security: [bearer],
+  request: { body: { required: true, content: { "application/json": { schema: completionRequestSchema } } } },
+  responses: {
+    200: {
+      description: "The reply. With `stream`: events whose data is a chunk each, then `data: [DONE]`.",
+      content: {
+        "application/json": { schema: completionSchema },
+        "text/event-stream": { schema: completionChunkSchema },
+      },
+    },
+    ...errorResponses(...GENERATION_ERRORS),
+  },
+});
+
+export const addCompletionRoutes: AddRoutes = (app, deps) => {
+  app.openAPIRegistry.registerPath(completionsRoute);
+  app.post(completionsRoute.path, async (c) => {
+    let request: ReturnType<typeof parseCompletionRequest>;
+    return answer(
+      c,
+      deps,
+      async () => {
+        request = parseCompletionRequest(await readJson(c.req.raw));
+        return request.ask;
+      },
+      async (reply) => {
+        const head = { id: `cmpl-${deps.newId()}`, created: reply.created, model: reply.variant };
+        if (request.ask.stream) {
+          return streamReply(c, {
+            log: deps.log,
+            answer: reply,
+            createWriter: (fingerprint) => createCompletionWriter({ ...head, fingerprint }, request, reply),
+          });
+        }
+        const choices = await collectChoices(reply.events, reply.count);
+        c.get("record").finishReason = (choices[0] as WholeChoice).finishReason;
+        return c.json(completion({ ...head, fingerprint: await reply.fingerprint() }, request, reply, choices));
+      },
+    );
+  });
+};
