@@ -9,6 +9,7 @@ import { addRoutingRoutes } from "./routing.ts";
 import { addScoreRoutes } from "./scores.ts";
 import { addVariantRoutes } from "./variants.ts";
 
+export { tellLimits } from "./admit.ts";
 export { ROUTING_HEADERS } from "./choose.ts";
 export { type App, type AppEnv, type GatewayDeps, reportError } from "./context.ts";
 export { WARNING_HEADER, warnOfQuarantine } from "./warning.ts";
