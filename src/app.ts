@@ -15,6 +15,7 @@ import {
   ROUTING_HEADERS,
   reportError,
   tellLimits,
+  unservedEndpoint,
   WARNING_HEADER,
   warnOfQuarantine,
 } from "./routes/index.ts";
@@ -109,7 +110,12 @@ function notFound(app: App, c: Context): ApiError {
   const methods = METHODS.filter((other) =>
     app.router.match(other, path)[0].some(([[, route]]) => route.method === other),
   );
-  if (methods.length === 0) return new ApiError("unknown_url", `Invalid URL (${method} ${path.slice(0, 200)})`);
+  if (methods.length === 0) {
+    return (
+      unservedEndpoint(app, method, path) ??
+      new ApiError("unknown_url", `Invalid URL (${method} ${path.slice(0, 200)})`)
+    );
+  }
   const allow = [...methods.flatMap((other) => (other === "GET" ? ["GET", "HEAD"] : [other])), "OPTIONS"].join(", ");
   return new ApiError(
     "method_not_allowed",

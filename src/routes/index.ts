@@ -12,6 +12,7 @@ import { addVariantRoutes } from "./variants.ts";
 export { tellLimits } from "./admit.ts";
 export { ROUTING_HEADERS } from "./choose.ts";
 export { type App, type AppEnv, type GatewayDeps, reportError } from "./context.ts";
+export { unservedEndpoint } from "./unserved.ts";
 export { WARNING_HEADER, warnOfQuarantine } from "./warning.ts";
 
 const ROUTES: readonly AddRoutes[] = [
