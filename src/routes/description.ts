@@ -2,7 +2,13 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import type { AddRoutes, App } from "./context.ts";
 
-const rootSchema = z.object({ name: z.string(), description: z.string(), openapi: z.string(), health: z.string() });
+const rootSchema = z.object({
+  name: z.string(),
+  description: z.string(),
+  openapi: z.string(),
+  docs: z.string(),
+  health: z.string(),
+});
 
 const rootRoute = createRoute({
   method: "get",
@@ -33,7 +39,9 @@ const description =
   "An OpenAI-compatible inference gateway that serves many compressed variants of one LLaMA checkpoint. Every reply has an `x-request-id` (a client may send its own) and every error is an `Error`.";
 
 export const addDescriptionRoutes: AddRoutes = (app) => {
-  app.openapi(rootRoute, (c) => c.json({ name: title, description, openapi: "/openapi.json", health: "/health" }, 200));
+  app.openapi(rootRoute, (c) =>
+    c.json({ name: title, description, openapi: "/openapi.json", docs: "/docs", health: "/health" }, 200),
+  );
   let document: Record<string, unknown> | undefined;
   app.openapi(openapiRoute, (c) => {
     document ??= describeApi(app);

@@ -3,6 +3,7 @@ import { describeBearer } from "./bearer.ts";
 import { addChatRoutes } from "./chat.ts";
 import type { AddRoutes } from "./context.ts";
 import { addDescriptionRoutes } from "./description.ts";
+import { addDocsRoutes } from "./docs.ts";
 import { addHealthRoutes } from "./health.ts";
 import { addModelRoutes } from "./models.ts";
 import { addRoutingRoutes } from "./routing.ts";
@@ -23,6 +24,7 @@ const ROUTES: readonly AddRoutes[] = [
   addScoreRoutes,
   addHealthRoutes,
   addDescriptionRoutes,
+  addDocsRoutes,
 ];
 
 export const addRoutes: AddRoutes = (app, deps) => {
