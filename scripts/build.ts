@@ -4,7 +4,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { copyViewer, viewerFiles } from "./build/docs.ts";
+import { packViewer, viewerFiles } from "./build/docs.ts";
 import {
   catalogueFile,
   evalFile,
@@ -63,7 +63,7 @@ const STEPS: readonly Step[] = [
     inputs: ["scripts/build/docs.ts", "package-lock.json"],
     outputs: viewerFiles,
     async run() {
-      return `Swagger UI ${await copyViewer()}`;
+      return `Swagger UI ${await packViewer()}`;
     },
   },
   {
