@@ -49,8 +49,30 @@ export const addDescriptionRoutes: AddRoutes = (app) => {
   });
 };
 
-const describeApi = (app: App): Record<string, unknown> => ({
-  ...app.getOpenAPI31Document({
+const EVENT_STREAM = "text/event-stream";
+interface Operation {
+  readonly responses: Readonly<Record<number, { content?: Record<string, unknown> }>>;
+}
+
+/** Of a stream, the description means one event: its data is text, and the text is what the route has as its schema, or `[DONE]`. */
+const asEvent = (media: unknown) => ({
+  ...(media as object),
+  schema: {
+    type: "object",
+    required: ["data"],
+    properties: {
+      event: { type: "string" },
+      data: {
+        type: "string",
+        contentMediaType: "application/json",
+        contentSchema: (media as { schema: object }).schema,
+      },
+    },
+  },
+});
+
+const describeApi = (app: App): Record<string, unknown> => {
+  const document = app.getOpenAPI31Document({
     openapi: "3.1.0",
     info: {
       title,
@@ -59,5 +81,12 @@ const describeApi = (app: App): Record<string, unknown> => ({
       license: { name: "Apache-2.0", url: "https://www.apache.org/licenses/LICENSE-2.0" },
     },
     servers: [{ url: "/" }],
-  }),
-});
+  });
+  for (const methods of Object.values(document.paths ?? {})) {
+    for (const operation of Object.values(methods as Record<string, Operation>)) {
+      const content = operation.responses[200]?.content;
+      if (content?.[EVENT_STREAM]) content[EVENT_STREAM] = asEvent(content[EVENT_STREAM]);
+    }
+  }
+  return { ...document };
+};
