@@ -4,6 +4,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
+import { packViewer, viewerFiles } from "./build/docs.ts";
 import {
   catalogueFile,
   evalFile,
@@ -55,6 +56,14 @@ const STEPS: readonly Step[] = [
       await writeFile(samplesFile, packed);
       await writeFile(recordedFile, JSON.stringify(recorded));
       return `${recorded.length} recorded, ${items} items to measure again`;
+    },
+  },
+  {
+    name: "docs",
+    inputs: ["scripts/build/docs.ts", "package-lock.json"],
+    outputs: viewerFiles,
+    async run() {
+      return `Swagger UI ${await packViewer()}`;
     },
   },
   {

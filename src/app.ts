@@ -5,6 +5,7 @@ import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
 import { matchedRoutes } from "hono/route";
 import { createAuthorizationCheck } from "./access/index.ts";
+import { createLimiter, LIMIT_HEADERS, type LimitStore } from "./limits/index.ts";
 import { ApiError, errorResponse } from "./openai/index.ts";
 import {
   type App,
@@ -13,6 +14,8 @@ import {
   type GatewayDeps,
   ROUTING_HEADERS,
   reportError,
+  tellLimits,
+  unservedEndpoint,
   WARNING_HEADER,
   warnOfQuarantine,
 } from "./routes/index.ts";
@@ -21,22 +24,32 @@ import { consoleLog } from "./telemetry/index.ts";
 
 /** `log`, `now` and `newId` have defaults; a test sets them. */
 export interface AppOptions
-  extends Omit<GatewayDeps, "log" | "now" | "newId" | "router">,
+  extends Omit<GatewayDeps, "log" | "now" | "newId" | "router" | "limiter">,
     Partial<Pick<GatewayDeps, "log" | "now" | "newId">> {
+  /** The buckets of a key that has limits. */
+  limitsOf(keyId: string): LimitStore;
   readonly routing: Pick<RouterOptions, "store" | "archive" | "qualities" | "quarantined" | "quantile" | "policy">;
 }
 
-const METHODS = ["GET", "POST"] as const;
+/** Of OpenAI's API, as its own servers say it. */
+const OPENAI_VERSION = "2020-10-01";
+const METHODS = ["GET", "POST", "DELETE"] as const;
 const ALL = "ALL";
 
 export function createApp(options: AppOptions): App {
-  const { routing, ...given } = options;
+  const { routing, limitsOf, ...given } = options;
   const basics = { log: consoleLog, now: Date.now, newId: randomId, ...given };
-  const onAway = (error: unknown): void => {
-    const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
-    basics.log.failure({ requestId: "routing", name, message: `what was learnt is not at hand: ${message}`, stack });
+  const away =
+    (what: string) =>
+    (error: unknown, requestId = "routing"): void => {
+      const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
+      basics.log.failure({ requestId, name, message: `${what}: ${message}`, stack });
+    };
+  const deps: GatewayDeps = {
+    ...basics,
+    router: createRouter({ ...basics, ...routing, onAway: away("what was learnt is not at hand") }),
+    limiter: createLimiter({ storeOf: limitsOf, onAway: away("the key's limits are not at hand, and not kept") }),
   };
-  const deps: GatewayDeps = { ...basics, router: createRouter({ ...basics, ...routing, onAway }) };
   const checkAuthorization = createAuthorizationCheck(deps.apiKeys);
   const app: App = new OpenAPIHono<AppEnv>();
 
@@ -47,6 +60,7 @@ export function createApp(options: AppOptions): App {
     c.set("record", { requestId: c.get("requestId"), method, route: "", status: 0, ms: 0 });
     await next();
     c.header("openai-processing-ms", String(deps.now() - started));
+    c.header("openai-version", OPENAI_VERSION);
     const finish = (): void => {
       const record = c.get("record");
       record.route = matchedRoutes(c).findLast((route) => route.method !== ALL)?.path ?? "unknown";
@@ -62,10 +76,12 @@ export function createApp(options: AppOptions): App {
   app.use(
     cors({
       origin: "*",
-      allowMethods: ["GET", "HEAD", "POST", "OPTIONS"],
+      allowMethods: ["GET", "HEAD", "POST", "DELETE", "OPTIONS"],
       exposeHeaders: [
         "x-request-id",
         "openai-processing-ms",
+        "openai-version",
+        ...LIMIT_HEADERS,
         "retry-after",
         "x-should-retry",
         WARNING_HEADER,
@@ -78,6 +94,7 @@ export function createApp(options: AppOptions): App {
     c.set("access", checkAuthorization(c.req.header("authorization")));
     await next();
   });
+  app.use("/v1/*", tellLimits);
   app.use("/v1/*", warnOfQuarantine(deps.scores));
 
   addRoutes(app, deps);
@@ -93,7 +110,12 @@ function notFound(app: App, c: Context): ApiError {
   const methods = METHODS.filter((other) =>
     app.router.match(other, path)[0].some(([[, route]]) => route.method === other),
   );
-  if (methods.length === 0) return new ApiError("unknown_url", `Invalid URL (${method} ${path.slice(0, 200)})`);
+  if (methods.length === 0) {
+    return (
+      unservedEndpoint(app, method, path) ??
+      new ApiError("unknown_url", `Invalid URL (${method} ${path.slice(0, 200)})`)
+    );
+  }
   const allow = [...methods.flatMap((other) => (other === "GET" ? ["GET", "HEAD"] : [other])), "OPTIONS"].join(", ");
   return new ApiError(
     "method_not_allowed",

@@ -1,4 +1,6 @@
 // Bindings and variables of the gateway Worker, as wrangler.toml has them.
+
+import type { LimitStore } from "./limits/index.ts";
 import type { RecordQueue } from "./records/index.ts";
 import type { Replica } from "./replica/protocol.ts";
 import type { RouterStore } from "./routing/index.ts";
@@ -10,11 +12,13 @@ export interface GatewayEnv {
   readonly ROUTER: { getByName(name: string): RouterStore };
   /** Share of answers that are to keep a budget that was predicted to be kept, as "0.95". */
   readonly ROUTING_QUANTILE: string;
+  /** Buckets of the keys that have limits, one object a key. */
+  readonly LIMITER: { getByName(name: string): LimitStore };
   /** Scores and decisions; a gateway without it answers, and keeps no records. */
   readonly DB?: D1Database;
   /** The queue of records that wait for D1. */
   readonly RECORDS: { getByName(name: string): RecordQueue };
-  /** Secret: the keys that clients may use, separated by commas, or JSON with a budget for each. */
+  /** Secret: the keys that clients may use, separated by commas, or JSON with budgets and limits. */
   readonly API_KEYS?: string;
   readonly REQUEST_DEADLINE_MS: string;
   /** How the service measures its own scores; see wrangler.toml. */

@@ -32,6 +32,7 @@ function tokenizerOf({ id }: BaseModel): Tokenizer {
   return tokenizer;
 }
 
+export { LimiterObject } from "./limits/limiter-object.ts";
 export { RecordQueueObject } from "./records/queue.ts";
 export { RouterObject } from "./routing/router-object.ts";
 
@@ -63,7 +64,11 @@ function wire(env: GatewayEnv): Gateway {
     quantile,
   };
   return {
-    app: createApp({ catalogue, replicaOf, tokenizerOf, scores, routing, apiKeys: env.API_KEYS ?? "", deadlineMs }),
+    app: createApp({
+      ...{ catalogue, replicaOf, tokenizerOf, scores, routing, deadlineMs },
+      limitsOf: (keyId) => env.LIMITER.getByName(keyId),
+      apiKeys: env.API_KEYS ?? "",
+    }),
     monitor: createMonitor({ ...shared, scores, recorder, samples, settings: () => monitorSettings(env) }),
   };
 }

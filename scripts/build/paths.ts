@@ -19,6 +19,8 @@ export const recordedFile = join(root, "dist/scores.json");
 export const kernelsDir = join(root, "dist/kernels");
 /** Base models and recipes, validated; both Workers import it. */
 export const catalogueFile = join(root, "dist/catalogue.json");
+/** Script and style of the page /docs; the gateway imports them. */
+export const docsDir = join(root, "dist/docs");
 /** `npm run eval`; as deep as this file, so that the root is found from both. */
 export const evalFile = join(root, "dist/eval/main.mjs");
 /** The two Workers, bundled as they deploy. */

@@ -1,6 +1,7 @@
 // Who may use the API: clients that send one of the configured keys as a bearer token.
 import { createHash, timingSafeEqual } from "node:crypto";
 import { z } from "zod";
+import type { Limits } from "../limits/index.ts";
 import { ApiError, parseBudgetDefaults, type WireBudget } from "../openai/index.ts";
 
 /** What a request may do, and whose it is. */
@@ -9,19 +10,25 @@ export interface Access {
   readonly keyId: string;
   /** Budget of requests that do not say otherwise. */
   readonly budget: WireBudget;
+  /** Requests and tokens a minute. */
+  readonly limits: Limits;
 }
 
 /** @throws ApiError `invalid_api_key`, which never repeats what was sent, or `misconfigured` */
 export type CheckAuthorization = (header: string | undefined) => Access;
 
-const keySchema = z.union([
-  z.string().trim().min(1),
-  z.strictObject({ key: z.string().trim().min(1), budget: z.unknown().optional() }),
-]);
+const perMinute = z.int().min(1).optional();
+const entrySchema = z.strictObject({
+  key: z.string().trim().min(1),
+  budget: z.unknown().optional(),
+  requests_per_minute: perMinute,
+  tokens_per_minute: perMinute,
+});
+const keySchema = z.union([z.string().trim().min(1), entrySchema]);
 
 /**
- * @param apiKeys keys separated by commas, or a JSON array of keys and of `{"key", "budget"}`, where `budget` has the fields of a request's;
- *   with none, every request is refused
+ * @param apiKeys keys separated by commas, or a JSON array of keys and of `{"key", "budget", "requests_per_minute", "tokens_per_minute"}`,
+ *   where `budget` has the fields of a request's and limits that are absent are none; without a key, every request is refused
  */
 export function createAuthorizationCheck(apiKeys: string): CheckAuthorization {
   let known: readonly { readonly digest: Buffer; readonly access: Access }[] | undefined;
@@ -51,18 +58,28 @@ function parseKeys(apiKeys: string) {
   const entries = text.startsWith("[") ? parseJson(text) : text.split(",").filter((key) => key.trim());
   return entries.map((entry, index) => {
     const parsed = keySchema.safeParse(entry);
-    if (!parsed.success) throw misconfigured(`entry ${index} must be a key or {"key": "...", "budget": {...}}`);
-    const { key, budget = {} } = typeof parsed.data === "string" ? { key: parsed.data } : parsed.data;
+    if (!parsed.success) throw misconfigured(`entry ${index} ${whatIsWrong(entry)}`);
+    const { key, budget = {}, ...limits } = typeof parsed.data === "string" ? { key: parsed.data } : parsed.data;
     try {
       return {
         digest: digest(key),
-        access: { keyId: digest(key).toString("hex").slice(0, 16), budget: parseBudgetDefaults(budget) },
+        access: {
+          keyId: digest(key).toString("hex").slice(0, 16),
+          budget: parseBudgetDefaults(budget),
+          limits: { requests: limits.requests_per_minute, tokens: limits.tokens_per_minute },
+        },
       };
     } catch (error) {
       if (error instanceof ApiError) throw misconfigured(`the budget of entry ${index} is wrong. ${error.message}`);
       throw error;
     }
   });
+}
+
+function whatIsWrong(entry: unknown): string {
+  const limit = entrySchema.safeParse(entry).error?.issues.find(({ path }) => String(path[0]).endsWith("_per_minute"));
+  if (limit) return `has a '${String(limit.path[0])}' that is no whole number from 1 on; for no limit, leave it out`;
+  return 'must be a key or {"key": "...", "budget": {...}, "requests_per_minute": 60, "tokens_per_minute": 10000}, the last three as wanted';
 }
 
 function parseJson(text: string): unknown[] {

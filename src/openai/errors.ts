@@ -4,11 +4,15 @@ import { ReplicaGoneError } from "../replica/client.ts";
 import type { ReplicaErrorCode } from "../replica/protocol.ts";
 import { ChatTemplateError } from "../tokenizer/index.ts";
 
+const TYPES = ["invalid_request_error", "requests", "tokens", "server_error"] as const;
+
 interface ErrorKind {
-  readonly status: 400 | 401 | 404 | 405 | 413 | 415 | 422 | 500 | 503 | 504;
-  readonly type: "invalid_request_error" | "server_error";
-  /** Whether OpenAI's SDKs should send the same request again, where that is not what they make of the status. */
-  readonly retry?: boolean;
+  readonly status: 400 | 401 | 404 | 405 | 413 | 415 | 422 | 429 | 500 | 503 | 504;
+  readonly type: (typeof TYPES)[number];
+  /** The code that clients see, where several kinds of error share one. Default: the kind's name. */
+  readonly code?: "rate_limit_exceeded";
+  /** Whether the same request may do better later. Default: false. */
+  readonly retry?: true;
 }
 
 const ERRORS = {
@@ -23,20 +27,28 @@ const ERRORS = {
   model_not_found: { status: 404, type: "invalid_request_error" },
   decision_not_found: { status: 404, type: "invalid_request_error" },
   unknown_url: { status: 404, type: "invalid_request_error" },
+  unsupported_endpoint: { status: 404, type: "invalid_request_error" },
   method_not_allowed: { status: 405, type: "invalid_request_error" },
   request_too_large: { status: 413, type: "invalid_request_error" },
   unsupported_media_type: { status: 415, type: "invalid_request_error" },
   budget_unmet: { status: 422, type: "invalid_request_error" },
-  internal_error: { status: 500, type: "server_error", retry: false },
-  numerical_error: { status: 500, type: "server_error", retry: false },
-  misconfigured: { status: 500, type: "server_error", retry: false },
+  rate_limit_requests: { status: 429, type: "requests", code: "rate_limit_exceeded", retry: true },
+  rate_limit_tokens: { status: 429, type: "tokens", code: "rate_limit_exceeded", retry: true },
+  rate_limit_too_large: { status: 429, type: "tokens", code: "rate_limit_exceeded" },
+  internal_error: { status: 500, type: "server_error" },
+  numerical_error: { status: 500, type: "server_error" },
+  misconfigured: { status: 500, type: "server_error" },
   overloaded: { status: 503, type: "server_error", retry: true },
   out_of_memory: { status: 503, type: "server_error", retry: true },
   replica_unavailable: { status: 503, type: "server_error", retry: true },
-  model_damaged: { status: 503, type: "server_error", retry: false },
-  deadline_exceeded: { status: 504, type: "server_error", retry: false },
+  model_damaged: { status: 503, type: "server_error" },
+  deadline_exceeded: { status: 504, type: "server_error" },
 } satisfies Record<string, ErrorKind>;
 export type ErrorCode = keyof typeof ERRORS;
+
+const kindOf = (code: ErrorCode): ErrorKind => ERRORS[code];
+const wireCode = (code: ErrorCode): string => kindOf(code).code ?? code;
+const WIRE_CODES = [...new Set((Object.keys(ERRORS) as ErrorCode[]).map(wireCode))];
 
 /** What a replica reports, as clients get to know it. */
 const REPLICA_ERRORS: Record<ReplicaErrorCode, ErrorCode> = {
@@ -77,9 +89,9 @@ export const errorEnvelopeSchema = z
   .object({
     error: z.object({
       message: z.string(),
-      type: z.enum(["invalid_request_error", "server_error"]),
+      type: z.enum(TYPES),
       param: z.string().nullable().openapi({ description: "Path of the field at fault, as `messages.0.content`." }),
-      code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]),
+      code: z.enum(WIRE_CODES),
     }),
   })
   .openapi("Error");
@@ -99,16 +111,16 @@ export function toApiError(error: unknown): ApiError {
 }
 
 export const toEnvelope = ({ code, message, param }: ApiError): ErrorEnvelope => ({
-  error: { message, type: ERRORS[code].type, param: param ?? null, code },
+  error: { message, type: kindOf(code).type, param: param ?? null, code: wireCode(code) },
 });
 
 /** The reply to a request that failed before anything of it was sent. */
 export function errorResponse(error: ApiError): Response {
-  const { status, retry }: ErrorKind = ERRORS[error.code];
+  const { status, retry = false } = kindOf(error.code);
   return Response.json(toEnvelope(error), {
     status,
     headers: {
-      ...(retry === undefined ? {} : { "x-should-retry": String(retry) }),
+      "x-should-retry": String(retry),
       ...(retry ? { "retry-after": "1" } : {}),
       ...error.headers,
     },
@@ -119,7 +131,7 @@ export function errorResponse(error: ApiError): Response {
 export function errorResponses(...codes: ErrorCode[]) {
   const byStatus = new Map<number, ErrorCode[]>();
   for (const code of codes) {
-    const { status } = ERRORS[code];
+    const { status } = kindOf(code);
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }
   return Object.fromEntries(

@@ -1,6 +1,7 @@
 // What every endpoint that generates does between its request and its reply: finds the model, chooses the variant, starts the choices, and
 // sees to it that all of it ends when the reply does.
 import type { Context } from "hono";
+import type { Admission } from "../limits/index.ts";
 import {
   ApiError,
   type Ask,
@@ -17,6 +18,7 @@ import {
 } from "../openai/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import type { Variant } from "../variants/catalogue.ts";
+import { admit } from "./admit.ts";
 import { chooseVariant, conclude } from "./choose.ts";
 import type { AppEnv, GatewayDeps } from "./context.ts";
 import { startDeadline } from "./deadline.ts";
@@ -65,10 +67,14 @@ export async function answer(
   const arrivedAt = deps.now();
   const { signal, release } = startDeadline(c, deps.deadlineMs);
   let settled: Promise<void> | undefined;
-  let end = (): void => {};
+  let admission: Admission | undefined;
+  /** Gives the tokens that were used. */
+  let stop = (): number => 0;
+  const end = (): void => admission?.settle(stop());
   try {
-    const started = await start(c, deps, { ask: await read(), arrivedAt, signal });
-    end = started.end;
+    admission = await admit(c, deps);
+    const started = await start(c, deps, { ask: await read(), arrivedAt, signal, admission });
+    stop = started.end;
     const replied = await reply(started.answer);
     if (replied instanceof Response) return replied;
     settled = replied.settled.then(end).finally(release);
@@ -86,9 +92,10 @@ interface StartOptions {
   readonly ask: Ask;
   readonly arrivedAt: number;
   readonly signal: AbortSignal;
+  readonly admission: Admission;
 }
 
-async function start(c: Context<AppEnv>, deps: GatewayDeps, { ask, arrivedAt, signal }: StartOptions) {
+async function start(c: Context<AppEnv>, deps: GatewayDeps, { ask, arrivedAt, signal, admission }: StartOptions) {
   const budget = readBudget((name) => c.req.header(name), ask.budget, c.get("access").budget);
   const record = c.get("record");
   const pinned = deps.catalogue.get(ask.model);
@@ -107,6 +114,7 @@ async function start(c: Context<AppEnv>, deps: GatewayDeps, { ask, arrivedAt, si
   const prompts = await ask.prompts(tokenizer, pinned?.plan.contextLength ?? deps.router.roomOf(base.id));
   const promptTokens = prompts.reduce((sum, { ids }) => sum + ids.length, 0);
   record.promptTokens = promptTokens;
+  await admission.reserve(promptTokens + ask.n * prompts.reduce((sum, { maxTokens }) => sum + maxTokens, 0));
   const routed = await chooseVariant(c, deps, {
     model: ask.model,
     mayShorten: ask.mayShorten,
@@ -189,13 +197,15 @@ async function start(c: Context<AppEnv>, deps: GatewayDeps, { ask, arrivedAt, si
     fingerprint,
     signal,
   };
-  const end = (): void => {
-    record.completionTokens = sum(({ completionTokens }) => completionTokens);
+  const end = (): number => {
+    const completionTokens = sum((generation) => generation.completionTokens);
+    record.completionTokens = completionTokens;
     conclude(
       c,
       routed,
       generations.reduce((most, { readerMs }) => Math.max(most, readerMs), 0),
     );
+    return promptTokens + completionTokens;
   };
   return { answer, end };
 }

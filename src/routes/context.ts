@@ -3,6 +3,7 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { RequestIdVariables } from "hono/request-id";
 import type { Access } from "../access/index.ts";
+import type { Limiter, Verdict } from "../limits/index.ts";
 import { ApiError, ClientGoneError, toApiError } from "../openai/index.ts";
 import type { Replica } from "../replica/protocol.ts";
 import type { Router } from "../routing/index.ts";
@@ -22,6 +23,8 @@ export interface GatewayDeps {
   /** Keys that clients may use, as `createAuthorizationCheck` reads them. */
   readonly apiKeys: string;
   readonly router: Router;
+  /** Holds keys to their requests and tokens a minute. */
+  readonly limiter: Limiter;
   /** A reply that has not ended after this long is stopped. */
   readonly deadlineMs: number;
   readonly log: Log;
@@ -36,6 +39,8 @@ export interface AppEnv {
     record: RequestRecord;
     /** Set for every path under /v1. */
     access: Access;
+    /** How it stands with the key's limits, where it has some. */
+    limits?: Verdict;
     /** Settles when a streamed reply has ended, which is after its handler has returned. */
     settled?: Promise<void>;
   };

@@ -2,7 +2,13 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import type { AddRoutes, App } from "./context.ts";
 
-const rootSchema = z.object({ name: z.string(), description: z.string(), openapi: z.string(), health: z.string() });
+const rootSchema = z.object({
+  name: z.string(),
+  description: z.string(),
+  openapi: z.string(),
+  docs: z.string(),
+  health: z.string(),
+});
 
 const rootRoute = createRoute({
   method: "get",
@@ -33,7 +39,9 @@ const description =
   "An OpenAI-compatible inference gateway that serves many compressed variants of one LLaMA checkpoint. Every reply has an `x-request-id` (a client may send its own) and every error is an `Error`.";
 
 export const addDescriptionRoutes: AddRoutes = (app) => {
-  app.openapi(rootRoute, (c) => c.json({ name: title, description, openapi: "/openapi.json", health: "/health" }, 200));
+  app.openapi(rootRoute, (c) =>
+    c.json({ name: title, description, openapi: "/openapi.json", docs: "/docs", health: "/health" }, 200),
+  );
   let document: Record<string, unknown> | undefined;
   app.openapi(openapiRoute, (c) => {
     document ??= describeApi(app);
@@ -41,8 +49,30 @@ export const addDescriptionRoutes: AddRoutes = (app) => {
   });
 };
 
-const describeApi = (app: App): Record<string, unknown> => ({
-  ...app.getOpenAPI31Document({
+const EVENT_STREAM = "text/event-stream";
+interface Operation {
+  readonly responses: Readonly<Record<number, { content?: Record<string, unknown> }>>;
+}
+
+/** Of a stream, the description means one event: its data is text, and the text is what the route has as its schema, or `[DONE]`. */
+const asEvent = (media: unknown) => ({
+  ...(media as object),
+  schema: {
+    type: "object",
+    required: ["data"],
+    properties: {
+      event: { type: "string" },
+      data: {
+        type: "string",
+        contentMediaType: "application/json",
+        contentSchema: (media as { schema: object }).schema,
+      },
+    },
+  },
+});
+
+const describeApi = (app: App): Record<string, unknown> => {
+  const document = app.getOpenAPI31Document({
     openapi: "3.1.0",
     info: {
       title,
@@ -51,5 +81,12 @@ const describeApi = (app: App): Record<string, unknown> => ({
       license: { name: "Apache-2.0", url: "https://www.apache.org/licenses/LICENSE-2.0" },
     },
     servers: [{ url: "/" }],
-  }),
-});
+  });
+  for (const methods of Object.values(document.paths ?? {})) {
+    for (const operation of Object.values(methods as Record<string, Operation>)) {
+      const content = operation.responses[200]?.content;
+      if (content?.[EVENT_STREAM]) content[EVENT_STREAM] = asEvent(content[EVENT_STREAM]);
+    }
+  }
+  return { ...document };
+};

@@ -4,6 +4,7 @@ import { addChatRoutes } from "./chat.ts";
 import { addCompletionRoutes } from "./completions.ts";
 import type { AddRoutes } from "./context.ts";
 import { addDescriptionRoutes } from "./description.ts";
+import { addDocsRoutes } from "./docs.ts";
 import { addHealthRoutes } from "./health.ts";
 import { addModelRoutes } from "./models.ts";
 import { addRoutingRoutes } from "./routing.ts";
@@ -11,8 +12,10 @@ import { addScoreRoutes } from "./scores.ts";
 import { addTokenizerRoutes } from "./tokenizer.ts";
 import { addVariantRoutes } from "./variants.ts";
 
+export { tellLimits } from "./admit.ts";
 export { ROUTING_HEADERS } from "./choose.ts";
 export { type App, type AppEnv, type GatewayDeps, reportError } from "./context.ts";
+export { unservedEndpoint } from "./unserved.ts";
 export { WARNING_HEADER, warnOfQuarantine } from "./warning.ts";
 
 const ROUTES: readonly AddRoutes[] = [
@@ -25,6 +28,7 @@ const ROUTES: readonly AddRoutes[] = [
   addScoreRoutes,
   addHealthRoutes,
   addDescriptionRoutes,
+  addDocsRoutes,
 ];
 
 export const addRoutes: AddRoutes = (app, deps) => {

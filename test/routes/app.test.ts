@@ -123,6 +123,7 @@ describe("the description", () => {
       scores: noScores,
       apiKeys: KEY,
       deadlineMs: 1,
+      limitsOf: () => ({ take: async () => ({ standings: {}, refused: undefined }) }),
       routing: routingOptions(),
     };
     const served = createApp(options)
@@ -178,6 +179,7 @@ describe("every reply", () => {
     expect(response.status).toBe(status);
     expect(response.headers.get("x-request-id")).toMatch(/^req_[0-9a-f]{32}$/);
     expect(response.headers.get("openai-processing-ms")).toMatch(/^\d+$/);
+    expect(response.headers.get("openai-version")).toBe("2020-10-01");
     expect(response.headers.get("access-control-allow-origin")).toBe("*");
     if (status >= 400) errorEnvelopeSchema.parse(await response.json());
     // Probes are not in the log: they come every second, for ever.
@@ -199,6 +201,7 @@ describe("every reply", () => {
     const idFor = async (id: string) =>
       (await testGateway().fetch("/", { headers: { "x-request-id": id } })).headers.get("x-request-id");
     expect(await idFor("my-id_1")).toBe("my-id_1");
+    expect(await idFor("x".repeat(128))).toBe("x".repeat(128));
     for (const id of ["a b", "x".repeat(200), "<script>", "a,b"]) expect(await idFor(id)).toMatch(/^req_/);
   });
 });

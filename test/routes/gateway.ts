@@ -152,6 +152,9 @@ export function testGateway(
     tokenizerOf: sharedTokenizer,
     scores: noScores,
     apiKeys: `${KEY},sk-test-two`,
+    limitsOf: () => {
+      throw new Error("a key without limits has no buckets");
+    },
     routing: routingOptions(),
     deadlineMs: 10_000,
     log: { request: (record) => records.push({ ...record }), failure: (failure) => failures.push(failure) },
