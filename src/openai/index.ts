@@ -31,5 +31,14 @@ export {
 export { fetchFingerprint } from "./fingerprint.ts";
 export { type Downshift, type Generation, startGeneration } from "./generate.ts";
 export type { Prompt } from "./prompt.ts";
+export {
+  createReplyFormat,
+  type FunctionTool,
+  type ReplyFormat,
+  type ReplyWish,
+  type TextFormat,
+  type ToolChoice,
+} from "./reply-format.ts";
 export { ClientGoneError, createEventStream, type ServerEvent } from "./sse.ts";
+export { createReplyReader, type ReadReply, type ReplyPiece, type ReplyReader, readReply } from "./tool-calls.ts";
 export type { TokenCounts } from "./usage.ts";
