@@ -8,4 +8,5 @@ export {
   type ToolCall,
   type ToolDescription,
   toolInstructions,
+  withInstructions,
 } from "./tools.ts";

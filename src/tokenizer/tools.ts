@@ -2,6 +2,7 @@
 // results stand in a conversation. Lists, calls and markers are written as SmolLM2-Instruct saw them in training (its model card, "Function
 // calling"), so that a call which comes back in the next request reads as the model wrote it.
 import { TOOL_CALLS } from "../grammar/index.ts";
+import type { ChatMessage } from "./chat.ts";
 
 export interface ToolDescription {
   readonly name: string;
@@ -59,4 +60,12 @@ function asJson(text: string): string {
   } catch {
     return JSON.stringify(text);
   }
+}
+
+/** Adds words to the system message, which comes first where there is one. */
+export function withInstructions(messages: readonly ChatMessage[], instructions: string | undefined): ChatMessage[] {
+  if (instructions === undefined) return [...messages];
+  const [first, ...rest] = messages;
+  if (first?.role !== "system") return [{ role: "system", content: instructions }, ...messages];
+  return [{ role: "system", content: `${first.content}\n\n${instructions}` }, ...rest];
 }
