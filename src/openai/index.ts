@@ -10,14 +10,9 @@ export {
   readBudget,
   type WireBudget,
 } from "./budget.ts";
+export { chatChunkSchema, chatCompletionSchema } from "./chat-reply-schema.ts";
 export { type ChatRequest, chatRequestSchema, parseChatRequest } from "./chat-request.ts";
-export {
-  chatChunkSchema,
-  chatCompletion,
-  chatCompletionSchema,
-  createChatWriter,
-  type ReplyOptions,
-} from "./chat-response.ts";
+export { chatCompletion, createChatWriter, type ReplyOptions } from "./chat-response.ts";
 export { type ChoiceEvent, collectChoices, mergeChoices, type WholeChoice } from "./choices.ts";
 export {
   ApiError,
