@@ -29,7 +29,7 @@ export type OutputFormat =
       readonly tools: readonly ToolFormat[];
       /** What may come instead of calls: plain text, or a value. Default: nothing. */
       readonly otherwise?: { readonly type: "text" } | ValueFormat | undefined;
-      /** Whether more than one call may come. */
+      /** Whether more than one call may come, up to `MAX_CALLS`. */
       readonly several: boolean;
     };
 
@@ -38,6 +38,9 @@ export type OutputFormat =
  * (its model card, "Function calling"). Text that begins with `open` is always calls.
  */
 export const TOOL_CALLS = { open: "<tool_call>", close: "</tool_call>" } as const;
+
+/** Calls of one reply. Without a bound, a small model that has begun to repeat a call does so until its reply is cut off. */
+export const MAX_CALLS = 8;
 
 const NO_PARAMETERS = { type: "object", properties: {}, required: [], additionalProperties: false };
 
@@ -74,7 +77,7 @@ function compile(format: OutputFormat): Grammar {
     value.type === "json_object" ? json.object : ofSchema(value.schema, value.strict ?? true);
   const rootOf = (): Fragment => {
     if (format.type !== "tool_calls") return ofValue(format);
-    const calls = json.list(make.choice(...format.tools.map(callOf)), 1, format.several ? undefined : 1);
+    const calls = json.list(make.choice(...format.tools.map(callOf)), 1, format.several ? MAX_CALLS : 1);
     const written = make.sequence(make.literal(TOOL_CALLS.open), calls, make.literal(TOOL_CALLS.close));
     const { otherwise } = format;
     if (!otherwise) return written;

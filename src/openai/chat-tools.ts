@@ -1,6 +1,7 @@
 // The fields of a chat completion request that say what the reply may be, as OpenAI documents them: response_format, tools and the choice
 // among them, and the older functions.
 import { z } from "@hono/zod-openapi";
+import { MAX_CALLS } from "../grammar/index.ts";
 import { ApiError } from "./errors.ts";
 import {
   createReplyFormat,
@@ -105,7 +106,7 @@ export const replyFields = {
   parallel_tool_calls: z
     .boolean()
     .nullish()
-    .openapi({ description: "Whether one reply may have several calls. Default: true." }),
+    .openapi({ description: `Whether one reply may have several calls, at most ${MAX_CALLS}. Default: true.` }),
   functions: z
     .array(functionSchema)
     .max(MAX_TOOLS)

@@ -1,5 +1,6 @@
 // What replies may be: which texts the grammar of a wish lets through, and which wishes are refused, naming the place.
 import { describe, expect, it } from "vitest";
+import { MAX_CALLS } from "../../src/grammar/index.ts";
 import { createReplyFormat, type FunctionTool, type ReplyWish } from "../../src/openai/reply-format.ts";
 import { accepts, strictObject } from "../support/grammar.ts";
 
@@ -51,6 +52,11 @@ describe("a reply", () => {
     ["json_object", { text: { type: "json_object" } }, { "{}": true, "1": false }],
   ])("%s", (_, given, texts) => {
     for (const [text, expected] of Object.entries(texts)) expect([text, allows(given, text)]).toEqual([text, expected]);
+  });
+
+  it("has no more calls than a bound, at which it ends", () => {
+    const times = (count: number): string => call(...Array.from({ length: count }, () => adding));
+    expect([MAX_CALLS, MAX_CALLS + 1].map((count) => allows({ tools: [add] }, times(count)))).toEqual([true, false]);
   });
 
   it("of any text has no grammar, and says nothing to the model", () => {

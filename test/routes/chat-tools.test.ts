@@ -212,7 +212,7 @@ describe("400, with the field as param, for", () => {
   const schema = (given: object, strict = true) => ({
     response_format: { type: "json_schema", json_schema: { name: "a", strict, schema: given } },
   });
-  const after = (...messages: object[]) => ({ messages: [...USER, ...messages] });
+  const turns = (...messages: object[]) => ({ messages: [...USER, ...messages] });
   const calls = (...ids: string[]) => ({
     role: "assistant",
     content: null,
@@ -313,15 +313,15 @@ describe("400, with the field as param, for", () => {
       "response_format.json_schema.schema",
       schema(oneOf, false),
     ],
-    ["a result without a call", "invalid_value", "messages.1.tool_call_id", after(result("1"))],
-    ["a result given twice", "invalid_value", "messages.3.tool_call_id", after(calls("1"), result("1"), result("1"))],
-    ["a call without a result", "invalid_value", "messages.3.role", after(calls("1", "2"), result("1"), ...USER)],
-    ["a last call without a result", "invalid_value", "messages", after(calls("1"))],
+    ["a result without a call", "invalid_value", "messages.1.tool_call_id", turns(result("1"))],
+    ["a result given twice", "invalid_value", "messages.3.tool_call_id", turns(calls("1"), result("1"), result("1"))],
+    ["a call without a result", "invalid_value", "messages.3.role", turns(calls("1", "2"), result("1"), ...USER)],
+    ["a last call without a result", "invalid_value", "messages", turns(calls("1"))],
     [
       "a result without an id",
       "missing_required_parameter",
       "messages.1.tool_call_id",
-      after({
+      turns({
         role: "tool",
         content: "1",
       }),
@@ -330,12 +330,12 @@ describe("400, with the field as param, for", () => {
       "a call without a type",
       "missing_required_parameter",
       "messages.1.tool_calls.0.type",
-      after({
+      turns({
         role: "assistant",
         tool_calls: [{ id: "1" }],
       }),
     ],
-    ["an assistant who says nothing", "missing_required_parameter", "messages.1.content", after({ role: "assistant" })],
+    ["an assistant who says nothing", "missing_required_parameter", "messages.1.content", turns({ role: "assistant" })],
     [
       "too many pairs",
       "invalid_value",
