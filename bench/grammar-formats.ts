@@ -38,7 +38,7 @@ export const FORMATS: Readonly<Record<string, OutputFormat>> = {
   }),
   "a tool call or text": {
     type: "tool_calls",
-    orText: true,
+    otherwise: { type: "text" },
     several: true,
     tools: [
       {

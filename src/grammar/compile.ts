@@ -15,18 +15,21 @@ export interface ToolFormat {
   readonly strict?: boolean | undefined;
 }
 
-export type OutputFormat =
+export type ValueFormat =
   /** Any JSON object. */
   | { readonly type: "json_object" }
   /** @param strict whether OpenAI's rules for strict schemas hold; without them properties may be optional. Default true */
-  | { readonly type: "json_schema"; readonly schema: unknown; readonly strict?: boolean | undefined }
+  | { readonly type: "json_schema"; readonly schema: unknown; readonly strict?: boolean | undefined };
+
+export type OutputFormat =
+  | ValueFormat
   /** Calls of these tools, written as `TOOL_CALLS` says. */
   | {
       readonly type: "tool_calls";
       readonly tools: readonly ToolFormat[];
-      /** Whether plain text may come instead of calls. */
-      readonly orText: boolean;
-      /** Whether more than one call may come. */
+      /** What may come instead of calls: plain text, or a value. Default: nothing. */
+      readonly otherwise?: { readonly type: "text" } | ValueFormat | undefined;
+      /** Whether more than one call may come, up to `MAX_CALLS`. */
       readonly several: boolean;
     };
 
@@ -35,6 +38,9 @@ export type OutputFormat =
  * (its model card, "Function calling"). Text that begins with `open` is always calls.
  */
 export const TOOL_CALLS = { open: "<tool_call>", close: "</tool_call>" } as const;
+
+/** Calls of one reply. Without a bound, a small model that has begun to repeat a call does so until its reply is cut off. */
+export const MAX_CALLS = 8;
 
 const NO_PARAMETERS = { type: "object", properties: {}, required: [], additionalProperties: false };
 
@@ -67,12 +73,15 @@ function compile(format: OutputFormat): Grammar {
       ...[make.literal('{"name"'), json.colon, make.literal(JSON.stringify(name)), json.comma],
       ...[make.literal('"arguments"'), json.colon, ofSchema(parameters, strict, `/tools/${index}`), make.literal("}")],
     );
+  const ofValue = (value: ValueFormat): Fragment =>
+    value.type === "json_object" ? json.object : ofSchema(value.schema, value.strict ?? true);
   const rootOf = (): Fragment => {
-    if (format.type === "json_object") return json.object;
-    if (format.type === "json_schema") return ofSchema(format.schema, format.strict ?? true);
-    const calls = json.list(make.choice(...format.tools.map(callOf)), 1, format.several ? undefined : 1);
+    if (format.type !== "tool_calls") return ofValue(format);
+    const calls = json.list(make.choice(...format.tools.map(callOf)), 1, format.several ? MAX_CALLS : 1);
     const written = make.sequence(make.literal(TOOL_CALLS.open), calls, make.literal(TOOL_CALLS.close));
-    return format.orText ? make.choice(textWithout(TOOL_CALLS.open, make), written) : written;
+    const { otherwise } = format;
+    if (!otherwise) return written;
+    return make.choice(otherwise.type === "text" ? textWithout(TOOL_CALLS.open, make) : ofValue(otherwise), written);
   };
 
   const start = rootOf()(builder.done);

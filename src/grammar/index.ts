@@ -1,4 +1,11 @@
 // The door of grammars: what a request wants to get back, turned into what the replica masks tokens by.
 export type { Grammar } from "./automaton.ts";
-export { compileGrammar, type OutputFormat, TOOL_CALLS, type ToolFormat } from "./compile.ts";
+export {
+  compileGrammar,
+  MAX_CALLS,
+  type OutputFormat,
+  TOOL_CALLS,
+  type ToolFormat,
+  type ValueFormat,
+} from "./compile.ts";
 export { SchemaError } from "./errors.ts";

@@ -22,6 +22,8 @@ export interface Ask {
   /** Choices for each prompt. */
   readonly n: number;
   readonly stop: readonly string[];
+  /** A reply that begins with this is not cut at `stop`. Default: there is no such text. */
+  readonly unstopped?: string | undefined;
   readonly sampling: Omit<Sampling, "choice" | "seed">;
   /** Undefined when any will do. */
   readonly seed: number | undefined;

@@ -1,9 +1,13 @@
 // The body of POST /v1/chat/completions: its schema, and what the rest of the gateway needs of it.
 import { z } from "@hono/zod-openapi";
 import { MAX_LIKELIEST } from "../engine/types.ts";
-import type { ChatMessage } from "../tokenizer/index.ts";
+import { TOOL_CALLS } from "../grammar/index.ts";
+import { withInstructions } from "../tokenizer/index.ts";
 import type { Ask } from "./ask.ts";
 import { budgetSchema } from "./budget.ts";
+import { messageSchema, readMessages } from "./chat-messages.ts";
+import { type ChatFormat, readChatFormat, replyFields } from "./chat-tools.ts";
+import { commonFields, SERVICE_TIER } from "./common-fields.ts";
 import { ApiError } from "./errors.ts";
 import { logitBiasSchema, parseLogitBias } from "./logit-bias.ts";
 import { DEFAULT_MAX_TOKENS, fitPrompt } from "./prompt.ts";
@@ -12,36 +16,6 @@ import { validate } from "./validate.ts";
 
 /** Choices of one request. */
 const MAX_CHOICES = 16;
-
-/** The start of a value that a client sent, for an error message. */
-const quote = (value: unknown): string => `'${String(value).slice(0, 40)}'`;
-
-const textPartSchema = z.object({
-  type: z.literal("text", {
-    error: ({ input }) =>
-      input === undefined ? undefined : `parts of type ${quote(input)} are not supported, only 'text'`,
-  }),
-  text: z.string(),
-});
-
-const messageSchema = z
-  .object({
-    role: z
-      .enum(["system", "developer", "user", "assistant"], {
-        error: ({ input }) =>
-          typeof input === "string"
-            ? `${quote(input)} is not one of the supported roles 'system', 'developer', 'user' and 'assistant'`
-            : undefined,
-      })
-      .openapi({ description: "`developer` is rendered as `system`." }),
-    content: z.union([z.string(), z.array(textPartSchema).min(1)], {
-      error: "expected a string or a non-empty array of parts of type 'text'",
-    }),
-  })
-  .openapi("ChatMessage", {
-    description:
-      "What a message spells of a special token, such as `<|im_end|>`, stays text. Parts are joined by line breaks. `name` has no effect.",
-  });
 
 export const chatRequestSchema = z
   .object({
@@ -72,7 +46,10 @@ export const chatRequestSchema = z
         error: "expected a non-empty string or an array of up to 4 of them",
       })
       .nullish()
-      .openapi({ description: "Up to 4 texts before which the reply ends. They are not part of the reply." }),
+      .openapi({
+        description:
+          "Up to 4 texts before which the reply ends. They are not part of the reply. They do not cut calls of tools.",
+      }),
     n: z
       .int()
       .min(1)
@@ -108,9 +85,21 @@ export const chatRequestSchema = z
     stream: z.boolean().nullish().openapi({ description: "Sends the reply as server-sent events. Default: false." }),
     budget: budgetSchema.nullish(),
     stream_options: z
-      .object({ include_usage: z.boolean().nullish() })
+      .object({ include_usage: z.boolean().nullish(), include_obfuscation: z.boolean().nullish() })
       .nullish()
-      .openapi({ description: "`include_usage` adds a last chunk with the usage. Only with `stream`." }),
+      .openapi({
+        description:
+          "Only with `stream`. `include_usage` adds a last chunk with the usage; `include_obfuscation` has no effect.",
+      }),
+    ...replyFields,
+    prediction: z
+      .object({
+        type: z.literal("content"),
+        content: z.union([z.string(), z.array(z.object({ type: z.literal("text"), text: z.string() })).min(1)]),
+      })
+      .nullish()
+      .openapi({ description: "What the reply is likely to be. Has no effect." }),
+    ...commonFields,
   })
   .openapi("ChatCompletionRequest", {
     description: `Unknown fields are ignored. These, which would change the answer, are refused with \`unsupported_parameter\`:\n${unsupportedFields}`,
@@ -126,6 +115,9 @@ export const chatRequestSchema = z
 export interface ChatRequest {
   readonly ask: Ask;
   readonly includeUsage: boolean;
+  readonly format: ChatFormat;
+  /** Told in the reply where the request has it. */
+  readonly serviceTier: typeof SERVICE_TIER | undefined;
 }
 
 /** @throws ApiError that names the field at fault */
@@ -151,12 +143,8 @@ export function parseChatRequest(body: unknown): ChatRequest {
       param: "top_logprobs",
     });
   }
-  const messages = request.messages.map(
-    ({ role, content }): ChatMessage => ({
-      role: role === "developer" ? "system" : role,
-      content: (typeof content === "string" ? content : content.map((part) => part.text).join("\n")).toWellFormed(),
-    }),
-  );
+  const format = readChatFormat(request);
+  const messages = withInstructions(readMessages(request.messages), format.instructions);
   const maxTokens = maxCompletionTokens ?? olderMaxTokens ?? undefined;
   const ask: Ask = {
     model: request.model,
@@ -173,6 +161,8 @@ export function parseChatRequest(body: unknown): ChatRequest {
       logitBias: parseLogitBias(request.logit_bias),
     },
     seed: request.seed ?? undefined,
+    unstopped: format.mayCall ? TOOL_CALLS.open : undefined,
+    grammar: format.grammar,
     logprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
     prompts: async (tokenizer, room) => [
       await fitPrompt(
@@ -188,5 +178,10 @@ export function parseChatRequest(body: unknown): ChatRequest {
       ),
     ],
   };
-  return { ask, includeUsage: options?.include_usage ?? false };
+  return {
+    ask,
+    includeUsage: options?.include_usage ?? false,
+    format,
+    serviceTier: request.service_tier == null ? undefined : SERVICE_TIER,
+  };
 }

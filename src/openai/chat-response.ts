@@ -1,68 +1,12 @@
-// The wire form of replies: the whole completion, and the chunks of a streamed one.
-import { z } from "@hono/zod-openapi";
+// Puts what came of the choices into the wire form: the whole completion, and the chunks of a streamed one.
 import type { Tokenizer } from "../tokenizer/index.ts";
+import type { ChatChunk, ChatCompletion } from "./chat-reply-schema.ts";
 import type { ChatRequest } from "./chat-request.ts";
 import type { ChoiceEvent, WholeChoice } from "./choices.ts";
 import type { Downshift, FinishReason } from "./generate.ts";
-import { chatLogprobs, logprobsSchema } from "./logprobs.ts";
-import { type TokenCounts, usage, usageSchema } from "./usage.ts";
-
-const head = {
-  id: z.string().openapi({ example: "chatcmpl-0f2a6c1e9b7d4853" }),
-  created: z.int().openapi({ description: "Unix seconds." }),
-  model: z.string().openapi({ example: "smollm2-135m" }),
-  system_fingerprint: z.string().openapi({
-    description: "Changes when the same request with the same seed may get another text.",
-    example: "fp_3fb1c0a2d94e",
-  }),
-};
-const frankenSchema = z
-  .object({
-    downshifts: z.array(z.object({ variant: z.string(), from_token: z.int() })).openapi({
-      description: "Variants that went on with the answer, each from one of its tokens on, counted from 0.",
-    }),
-  })
-  .optional()
-  .openapi({ description: "Only in replies that a budget with `downshift` made go on with a lighter variant." });
-const finishReasonSchema = z.enum(["stop", "length"]);
-
-export const chatCompletionSchema = z
-  .object({
-    ...head,
-    object: z.literal("chat.completion"),
-    choices: z.array(
-      z.object({
-        index: z.int(),
-        message: z.object({ role: z.literal("assistant"), content: z.string(), refusal: z.null() }),
-        logprobs: logprobsSchema.nullable(),
-        finish_reason: finishReasonSchema,
-      }),
-    ),
-    usage: usageSchema,
-    franken: frankenSchema,
-  })
-  .openapi("ChatCompletion");
-export type ChatCompletion = z.infer<typeof chatCompletionSchema>;
-
-export const chatChunkSchema = z
-  .object({
-    ...head,
-    object: z.literal("chat.completion.chunk"),
-    choices: z
-      .array(
-        z.object({
-          index: z.int(),
-          delta: z.object({ role: z.literal("assistant").optional(), content: z.string().optional() }),
-          logprobs: logprobsSchema.nullable(),
-          finish_reason: finishReasonSchema.nullable(),
-        }),
-      )
-      .openapi({ description: "Empty in the chunk that carries the usage." }),
-    usage: usageSchema.nullish().openapi({ description: "With `include_usage`: null in all chunks but the last." }),
-    franken: frankenSchema,
-  })
-  .openapi("ChatCompletionChunk");
-export type ChatChunk = z.infer<typeof chatChunkSchema>;
+import { chatLogprobs } from "./logprobs.ts";
+import { createReplyReader, type ReadReply, type ReplyPiece, type ReplyReader, readReply } from "./tool-calls.ts";
+import { type TokenCounts, usage } from "./usage.ts";
 
 export interface ReplyOptions {
   readonly id: string;
@@ -81,61 +25,102 @@ export interface Told {
   usage(): TokenCounts;
 }
 
+/** @param newCallId an id for a call of a tool */
 export function chatCompletion(
   { fingerprint, ...head }: ReplyOptions,
-  { ask }: ChatRequest,
+  request: ChatRequest,
   answer: Told,
   choices: readonly WholeChoice[],
+  newCallId: () => string,
 ): ChatCompletion {
+  const { ask, format } = request;
+  const messageOf = ({ content, calls }: ReadReply): ChatCompletion["choices"][number]["message"] => {
+    const message = { role: "assistant", content, refusal: null } as const;
+    if (calls.length === 0) return message;
+    if (format.callsAs === "function_call") return { ...message, function_call: calls[0] };
+    return {
+      ...message,
+      tool_calls: calls.map((call) => ({ id: newCallId(), type: "function" as const, function: call })),
+    };
+  };
   return {
     ...head,
     object: "chat.completion",
-    choices: choices.map(({ text, tokens, finishReason }, index) => ({
-      index,
-      message: { role: "assistant", content: text, refusal: null },
-      logprobs: ask.logprobs === undefined ? null : chatLogprobs(answer.tokenizer, tokens),
-      finish_reason: finishReason,
-    })),
+    choices: choices.map(({ text, tokens, finishReason }, index) => {
+      const reply = readReply(format.mayCall, text, tokens);
+      const isTold = ask.logprobs !== undefined && reply.content !== null;
+      return {
+        index,
+        message: messageOf(reply),
+        logprobs: isTold ? chatLogprobs(answer.tokenizer, reply.tokens) : null,
+        finish_reason: finishReasonOf(request, finishReason, reply.calls.length),
+      };
+    }),
     usage: usage(answer.usage()),
     system_fingerprint: fingerprint,
+    ...serviceTier(request),
     ...franken(answer.downshifts),
   };
 }
+
+/** A reply that ends of itself says so by what it is. */
+const finishReasonOf = ({ format }: ChatRequest, reason: FinishReason, calls: number) =>
+  reason === "stop" && calls > 0 ? format.finishReason : reason;
+
+const serviceTier = ({ serviceTier: tier }: ChatRequest): Pick<ChatCompletion, "service_tier"> =>
+  tier ? { service_tier: tier } : {};
 
 const franken = (downshifts: readonly Downshift[]): Pick<ChatCompletion, "franken"> =>
   downshifts.length > 0 ? { franken: { downshifts: [...downshifts] } } : {};
 
 type ChunkChoice = ChatChunk["choices"][number];
 
-/** Writes the chunks of one reply. */
+/** Writes the chunks of one reply. @param newCallId an id for a call of a tool */
 export function createChatWriter(
   { fingerprint, ...head }: ReplyOptions,
-  { ask, includeUsage }: ChatRequest,
+  request: ChatRequest,
   answer: Told,
+  newCallId: () => string,
 ) {
+  const { ask, format, includeUsage } = request;
+  const readers = Array.from({ length: answer.count }, () => createReplyReader(format.mayCall));
   const chunk = (choices: ChunkChoice[], counts?: TokenCounts): ChatChunk => ({
     ...head,
     object: "chat.completion.chunk",
     system_fingerprint: fingerprint,
+    ...serviceTier(request),
     choices,
     ...(includeUsage ? { usage: counts ? usage(counts) : null } : {}),
   });
   const choice = (index: number, delta: ChunkChoice["delta"], rest: Partial<ChunkChoice> = {}): ChatChunk =>
     chunk([{ index, delta, logprobs: null, finish_reason: null, ...rest }]);
-  const finish = (index: number, reason: FinishReason): ChatChunk => ({
-    ...choice(index, {}, { finish_reason: reason }),
-    ...(index === 0 ? franken(answer.downshifts) : {}),
-  });
+  const deltaOf = (piece: Exclude<ReplyPiece, { type: "content" }>): ChunkChoice["delta"] => {
+    const isFirst = piece.type === "call";
+    const called = isFirst ? { name: piece.name, arguments: "" } : { arguments: piece.text };
+    if (format.callsAs === "function_call") return { function_call: called };
+    const id = isFirst ? { id: newCallId(), type: "function" as const } : {};
+    return { tool_calls: [{ index: piece.index, ...id, function: called }] };
+  };
+  const pieceChunk = (index: number, piece: ReplyPiece): ChatChunk => {
+    if (piece.type !== "content") return choice(index, deltaOf(piece));
+    const logprobs = ask.logprobs === undefined ? null : chatLogprobs(answer.tokenizer, piece.tokens);
+    return choice(index, { content: piece.text }, { logprobs });
+  };
   const chunksOf = ({ choice: index, event }: ChoiceEvent): ChatChunk[] => {
-    if (event.type === "end") return [finish(index, event.finishReason)];
-    if (event.type !== "text") return [];
-    const logprobs = ask.logprobs === undefined ? null : chatLogprobs(answer.tokenizer, event.tokens);
-    return [choice(index, { content: event.text }, { logprobs })];
+    const reader = readers[index] as ReplyReader;
+    if (event.type === "text") return reader.push(event.text, event.tokens).map((piece) => pieceChunk(index, piece));
+    if (event.type !== "end") return [];
+    const rest = reader.end().map((piece) => pieceChunk(index, piece));
+    const last = choice(index, {}, { finish_reason: finishReasonOf(request, event.finishReason, reader.calls) });
+    return [...rest, { ...last, ...(index === 0 ? franken(answer.downshifts) : {}) }];
   };
   const data = (chunks: ChatChunk[]) => chunks.map((chunk) => ({ data: chunk }));
   return {
-    begin: () =>
-      data(Array.from({ length: answer.count }, (_, i) => choice(i, { role: "assistant" as const, content: "" }))),
+    begin: () => {
+      // A reply of calls has no text, not an empty one.
+      const content = format.mayCall ? null : "";
+      return data(readers.map((_, i) => choice(i, { role: "assistant" as const, content })));
+    },
     write: (event: ChoiceEvent) => data(chunksOf(event)),
     end: () => [...(includeUsage ? data([chunk([], answer.usage())]) : []), { data: "[DONE]" as const }],
   };

@@ -20,6 +20,8 @@ const ERRORS = {
   missing_required_parameter: { status: 400, type: "invalid_request_error" },
   invalid_type: { status: 400, type: "invalid_request_error" },
   invalid_value: { status: 400, type: "invalid_request_error" },
+  invalid_json_schema: { status: 400, type: "invalid_request_error" },
+  invalid_function_parameters: { status: 400, type: "invalid_request_error" },
   unsupported_parameter: { status: 400, type: "invalid_request_error" },
   context_length_exceeded: { status: 400, type: "invalid_request_error" },
   grammar_failed: { status: 400, type: "invalid_request_error" },

@@ -41,6 +41,8 @@ export interface GenerationOptions {
   readonly request: GenerateRequest;
   readonly tokenizer: Tokenizer;
   readonly stop: readonly string[];
+  /** A reply that begins with this is not cut at `stop`. Default: there is no such text. */
+  readonly unstopped?: string | undefined;
   readonly signal: AbortSignal;
   /** Called when the prompt's computation begins. */
   onStart?(cachedTokens: number): void;
@@ -52,14 +54,14 @@ export interface GenerationOptions {
 }
 
 export function startGeneration(options: GenerationOptions): Generation {
-  const { replica, request, tokenizer, stop, signal, onStart, onToken, onVariant, now } = options;
+  const { replica, request, tokenizer, stop, unstopped, signal, onStart, onToken, onVariant, now } = options;
   let completionTokens = 0;
   let cachedTokens = 0;
   let readerMs = 0;
   const downshifts: Downshift[] = [];
   async function* events(): AsyncGenerator<GenerationEvent, void, undefined> {
     const decoding = tokenizer.createDecoding();
-    const stops = createStopFinder(stop);
+    const stops = createStopFinder(stop, unstopped);
     const held = createTokenQueue(request.logprobs !== undefined);
     for await (const frame of readFrames(replica, request, signal)) {
       if (frame.type === "error") throw replicaError(frame.code, frame.message);

@@ -10,14 +10,9 @@ export {
   readBudget,
   type WireBudget,
 } from "./budget.ts";
+export { chatChunkSchema, chatCompletionSchema } from "./chat-reply-schema.ts";
 export { type ChatRequest, chatRequestSchema, parseChatRequest } from "./chat-request.ts";
-export {
-  chatChunkSchema,
-  chatCompletion,
-  chatCompletionSchema,
-  createChatWriter,
-  type ReplyOptions,
-} from "./chat-response.ts";
+export { chatCompletion, createChatWriter, type ReplyOptions } from "./chat-response.ts";
 export { type ChoiceEvent, collectChoices, mergeChoices, type WholeChoice } from "./choices.ts";
 export { type CompletionRequest, completionRequestSchema, parseCompletionRequest } from "./completion-request.ts";
 export {
@@ -38,6 +33,15 @@ export {
 export { fetchFingerprint } from "./fingerprint.ts";
 export { type Downshift, type Generation, startGeneration } from "./generate.ts";
 export type { Prompt } from "./prompt.ts";
+export {
+  createReplyFormat,
+  type FunctionTool,
+  type ReplyFormat,
+  type ReplyWish,
+  type TextFormat,
+  type ToolChoice,
+} from "./reply-format.ts";
 export { ClientGoneError, createEventStream, type ServerEvent } from "./sse.ts";
+export { createReplyReader, type ReadReply, type ReplyPiece, type ReplyReader, readReply } from "./tool-calls.ts";
 export type { TokenCounts } from "./usage.ts";
 export { validate } from "./validate.ts";

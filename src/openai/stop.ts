@@ -12,8 +12,32 @@ export interface StopFinder {
  * The first stop string to be complete ends the text before its beginning, and of two complete at the same place the longer: so the
  * result does not depend on how the text was cut into pieces.
  * @param stops non-empty, well-formed strings
+ * @param unstopped a text that begins with this is not cut. Default: there is no such text
  */
-export function createStopFinder(stops: readonly string[]): StopFinder {
+export function createStopFinder(stops: readonly string[], unstopped?: string): StopFinder {
+  if (stops.length === 0 || unstopped === undefined) return createCutter(stops);
+  /** There once it is known how the text begins. */
+  let finder: StopFinder | undefined;
+  let beginning = "";
+  const release = (stopping: readonly string[]): string => {
+    finder = createCutter(stopping);
+    return finder.push(beginning);
+  };
+  return {
+    push(text) {
+      if (finder) return finder.push(text);
+      beginning += text;
+      if (beginning.startsWith(unstopped)) return release([]);
+      return unstopped.startsWith(beginning) ? "" : release(stops);
+    },
+    end: () => (finder ? "" : release(stops)) + (finder?.end() ?? ""),
+    get found() {
+      return finder?.found ?? false;
+    },
+  };
+}
+
+function createCutter(stops: readonly string[]): StopFinder {
   const automata = stops.map((stop) => ({ stop, fallback: fallbacks(stop), matched: 0 }));
   let held = "";
   let found = false;

@@ -12,34 +12,22 @@ export const only = (...values: unknown[]): Unsupported => ({
   harmless: values.map((value) => JSON.stringify(value)).join(" or "),
   isHarmless: (value) => values.includes(value),
 });
-const empty: Unsupported = {
-  harmless: "an empty value",
-  isHarmless: (value) => typeof value === "object" && value !== null && Object.keys(value).length === 0,
-};
 
 const REQUEST_FIELDS: Readonly<Record<string, Unsupported>> = {
   audio: never,
-  function_call: only("none", "auto"),
-  functions: empty,
   modalities: {
     harmless: '["text"]',
     isHarmless: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
   },
   reasoning_effort: only("none"),
-  response_format: {
-    harmless: '{"type": "text"}',
-    isHarmless: (value) => typeof value === "object" && (value as { type?: unknown }).type === "text",
-  },
-  tool_choice: only("none", "auto"),
-  tools: empty,
+  service_tier: only("auto", "default"),
+  store: only(false),
   verbosity: only("medium"),
   web_search_options: never,
 };
 
 const MESSAGE_FIELDS: Readonly<Record<string, Unsupported>> = {
   audio: never,
-  function_call: never,
-  tool_calls: empty,
 };
 
 /** A list for the API's description, in Markdown. */

@@ -11,20 +11,22 @@ export function validate<T>(schema: z.ZodType<T>, value: unknown): T {
   const isMissing = at(value, issue.path) === undefined;
   if (isMissing) throw new ApiError("missing_required_parameter", `Missing required parameter: '${param}'.`, { param });
   const code: ErrorCode =
-    issue.code === "invalid_type" || issue.code === "invalid_union" ? "invalid_type" : "invalid_value";
+    issue.code === "invalid_type" || (issue.code === "invalid_union" && issue.errors.length > 0)
+      ? "invalid_type"
+      : "invalid_value";
   const where = param ? `'${param}'` : "the request body";
   throw new ApiError(code, `Invalid value for ${where}: ${issue.message}.`, { param: param || undefined });
 }
 
-/** Of a union, the alternative that got further than the outermost value's type is the one that was meant. */
+/**
+ * Of a union, the alternative that got further than the outermost value's type is the one that was meant. (One that is told apart by a
+ * field, and has none for the field's value, has no alternatives.)
+ */
 function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue {
   if (issue.code !== "invalid_union") return issue;
-  for (const [first] of issue.errors) {
-    if (first && (first.path.length > 0 || first.code !== "invalid_type")) {
-      return innermost({ ...first, path: [...issue.path, ...first.path] });
-    }
-  }
-  return issue;
+  const firsts = issue.errors.flatMap(([first]) => first ?? []);
+  const meant = firsts.find(({ path }) => path.length > 0) ?? firsts.find(({ code }) => code !== "invalid_type");
+  return meant ? innermost({ ...meant, path: [...issue.path, ...meant.path] }) : issue;
 }
 
 function at(value: unknown, path: readonly PropertyKey[]): unknown {

@@ -144,6 +144,7 @@ async function start(c: Context<AppEnv>, deps: GatewayDeps, { ask, arrivedAt, si
         tokenizer,
         signal: own,
         stop: ask.stop,
+        unstopped: ask.unstopped,
         now: deps.now,
         ...(followed
           ? {

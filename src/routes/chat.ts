@@ -52,16 +52,19 @@ export const addChatRoutes: AddRoutes = (app, deps) => {
       },
       async (reply) => {
         const head = replyHead(reply, deps.newId());
+        const newCallId = () => `call_${deps.newId()}`;
         if (request.ask.stream) {
           return streamReply(c, {
             log: deps.log,
             answer: reply,
-            createWriter: (fingerprint) => createChatWriter({ ...head, fingerprint }, request, reply),
+            createWriter: (fingerprint) => createChatWriter({ ...head, fingerprint }, request, reply, newCallId),
           });
         }
         const choices = await collectChoices(reply.events, reply.count);
         c.get("record").finishReason = (choices[0] as WholeChoice).finishReason;
-        return c.json(chatCompletion({ ...head, fingerprint: await reply.fingerprint() }, request, reply, choices));
+        return c.json(
+          chatCompletion({ ...head, fingerprint: await reply.fingerprint() }, request, reply, choices, newCallId),
+        );
       },
     );
   });

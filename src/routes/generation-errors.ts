@@ -6,6 +6,8 @@ export const GENERATION_ERRORS = [
   "missing_required_parameter",
   "invalid_type",
   "invalid_value",
+  "invalid_json_schema",
+  "invalid_function_parameters",
   "unsupported_parameter",
   "context_length_exceeded",
   "grammar_failed",

@@ -2,7 +2,8 @@
 import { Template } from "@huggingface/jinja";
 
 export interface ChatMessage {
-  readonly role: "system" | "user" | "assistant";
+  /** `tool` has what a tool gave back, as `resultText` writes it. */
+  readonly role: "system" | "user" | "assistant" | "tool";
   readonly content: string;
 }
 

@@ -1,3 +1,12 @@
 export { type ChatConfig, type ChatMessage, ChatTemplateError } from "./chat.ts";
 export { RunTooLongError } from "./segments.ts";
 export { createTokenizer, type Encoded, type TextDecoding, type Tokenizer, type TokenizerJson } from "./tokenizer.ts";
+export {
+  callsText,
+  jsonInstructions,
+  resultText,
+  type ToolCall,
+  type ToolDescription,
+  toolInstructions,
+  withInstructions,
+} from "./tools.ts";

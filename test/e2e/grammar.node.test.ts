@@ -71,7 +71,7 @@ describe("a reply of the real model that is held to a grammar", () => {
       days: { type: "integer", minimum: 1, maximum: 7 },
     });
     const tools = [{ name: "get_weather", strict: true, parameters }];
-    const { text, end } = await reply({ type: "tool_calls", tools, orText: false, several: false }, 1, 0);
+    const { text, end } = await reply({ type: "tool_calls", tools, several: false }, 1, 0);
     expect(end).toEqual({ type: "end", reason: "stop" });
     const calls: unknown = JSON.parse(text.slice(TOOL_CALLS.open.length, -TOOL_CALLS.close.length));
     expect(calls).toEqual([{ name: "get_weather", arguments: { city: expect.any(String), days: expect.any(Number) } }]);

@@ -226,6 +226,8 @@ describe("schemas that could overflow", () => {
 
 it("an error in a tool's parameters says which tool", () => {
   const tools = [{ name: "fine" }, { name: "bad", parameters: { type: "object", properties: { a: { oneOf: [] } } } }];
-  const error = errorOf(() => compileGrammar({ type: "tool_calls", tools, orText: true, several: true }));
+  const error = errorOf(() =>
+    compileGrammar({ type: "tool_calls", tools, otherwise: { type: "text" }, several: true }),
+  );
   expect(error).toMatchObject({ path: "/tools/1/properties/a", keyword: "oneOf" });
 });

@@ -232,7 +232,7 @@ describe("tool calls", () => {
   const now = '{"name":"now","arguments":{}}';
 
   it("are calls of the tools and nothing else when calls are required", () => {
-    const grammar = compileGrammar({ type: "tool_calls", tools, orText: false, several: true });
+    const grammar = compileGrammar({ type: "tool_calls", tools, several: true });
     expect(accepts(grammar, `${open}[${weather}]${close}`)).toBe(true);
     expect(accepts(grammar, `${open}[${weather}, ${now}]${close}`)).toBe(true);
     for (const text of [
@@ -247,13 +247,13 @@ describe("tool calls", () => {
   });
 
   it("are one call when several are not wanted", () => {
-    const grammar = compileGrammar({ type: "tool_calls", tools, orText: false, several: false });
+    const grammar = compileGrammar({ type: "tool_calls", tools, several: false });
     expect(accepts(grammar, `${open}[${now}]${close}`)).toBe(true);
     expect(accepts(grammar, `${open}[${now},${now}]${close}`)).toBe(false);
   });
 
   it("or any text that does not begin like calls", () => {
-    const grammar = compileGrammar({ type: "tool_calls", tools, orText: true, several: true });
+    const grammar = compileGrammar({ type: "tool_calls", tools, otherwise: { type: "text" }, several: true });
     for (const text of [
       "",
       "Rome is warm. 🙂",

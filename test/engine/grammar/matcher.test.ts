@@ -31,7 +31,10 @@ describe("mask", () => {
     ],
     ["a pattern", grammarOf({ type: "string", pattern: "^([a-z ]|[à-ü]{2})+[0-9.]{0,4}$" })],
     ["numbers", grammarOf({ type: "array", items: { type: "number", minimum: -2.5, maximum: 1999 } })],
-    ["text or calls", compileGrammar({ type: "tool_calls", tools: [{ name: "the" }], orText: true, several: true })],
+    [
+      "text or calls",
+      compileGrammar({ type: "tool_calls", tools: [{ name: "the" }], otherwise: { type: "text" }, several: true }),
+    ],
   ])("has the tokens that fit, one by one, and no other: %s", (_name, grammar) => {
     for (let seed = 1; seed <= 12; seed++) {
       const random = randomNumbers(seed);
