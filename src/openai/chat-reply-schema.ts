@@ -2,25 +2,10 @@
 import { z } from "@hono/zod-openapi";
 import { SERVICE_TIER } from "./common-fields.ts";
 import { logprobsSchema } from "./logprobs.ts";
+import { frankenSchema, replyHead } from "./reply-head.ts";
 import { usageSchema } from "./usage.ts";
 
-const head = {
-  id: z.string().openapi({ example: "chatcmpl-0f2a6c1e9b7d4853" }),
-  created: z.int().openapi({ description: "Unix seconds." }),
-  model: z.string().openapi({ example: "smollm2-135m" }),
-  system_fingerprint: z.string().openapi({
-    description: "Changes when the same request with the same seed may get another text.",
-    example: "fp_3fb1c0a2d94e",
-  }),
-};
-const frankenSchema = z
-  .object({
-    downshifts: z.array(z.object({ variant: z.string(), from_token: z.int() })).openapi({
-      description: "Variants that went on with the answer, each from one of its tokens on, counted from 0.",
-    }),
-  })
-  .optional()
-  .openapi({ description: "Only in replies that a budget with `downshift` made go on with a lighter variant." });
+const head = { id: z.string().openapi({ example: "chatcmpl-0f2a6c1e9b7d4853" }), ...replyHead };
 const finishReasonSchema = z.enum(["stop", "length", "tool_calls", "function_call"]);
 const serviceTierSchema = z.literal(SERVICE_TIER).optional().openapi({ description: "Where the request has it." });
 const callSchema = z.object({

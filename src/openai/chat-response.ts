@@ -5,16 +5,9 @@ import type { ChatRequest } from "./chat-request.ts";
 import type { ChoiceEvent, WholeChoice } from "./choices.ts";
 import type { Downshift, FinishReason } from "./generate.ts";
 import { chatLogprobs } from "./logprobs.ts";
+import { franken, type ReplyOptions } from "./reply-head.ts";
 import { createReplyReader, type ReadReply, type ReplyPiece, type ReplyReader, readReply } from "./tool-calls.ts";
 import { type TokenCounts, usage } from "./usage.ts";
-
-export interface ReplyOptions {
-  readonly id: string;
-  /** Unix seconds. */
-  readonly created: number;
-  readonly model: string;
-  readonly fingerprint: string;
-}
 
 /** The answer, as far as a reply tells of it. */
 export interface Told {
@@ -69,9 +62,6 @@ const finishReasonOf = ({ format }: ChatRequest, reason: FinishReason, calls: nu
 
 const serviceTier = ({ serviceTier: tier }: ChatRequest): Pick<ChatCompletion, "service_tier"> =>
   tier ? { service_tier: tier } : {};
-
-const franken = (downshifts: readonly Downshift[]): Pick<ChatCompletion, "franken"> =>
-  downshifts.length > 0 ? { franken: { downshifts: [...downshifts] } } : {};
 
 type ChunkChoice = ChatChunk["choices"][number];
 

@@ -1,18 +1,18 @@
 // The wire form of POST /v1/completions' replies: the whole completion, and the chunks of a streamed one.
 import { z } from "@hono/zod-openapi";
-import { chatCompletionSchema, type ReplyOptions, type Told } from "./chat-response.ts";
+import type { Told } from "./chat-response.ts";
 import type { ChoiceEvent, WholeChoice } from "./choices.ts";
 import { completionLogprobsSchema, createPieceWriter, joinPieces, type Piece } from "./completion-pieces.ts";
 import type { CompletionRequest } from "./completion-request.ts";
-import type { Downshift, FinishReason } from "./generate.ts";
+import type { FinishReason } from "./generate.ts";
 import type { Prompt } from "./prompt.ts";
+import { franken, frankenSchema, type ReplyOptions, replyHead } from "./reply-head.ts";
 import { type TokenCounts, usage, usageSchema } from "./usage.ts";
 
-const { created, model, system_fingerprint, franken: frankenSchema } = chatCompletionSchema.shape;
 const head = {
   id: z.string().openapi({ example: "cmpl-0f2a6c1e9b7d4853" }),
   object: z.literal("text_completion"),
-  ...{ created, model, system_fingerprint },
+  ...replyHead,
 };
 const finishReasonSchema = z.enum(["stop", "length"]);
 const choice = {
@@ -97,9 +97,6 @@ function wholePiece(
     ].filter((piece) => piece !== undefined),
   );
 }
-
-const franken = (downshifts: readonly Downshift[]): Pick<Completion, "franken"> =>
-  downshifts.length > 0 ? { franken: { downshifts: [...downshifts] } } : {};
 
 /** Writes the chunks of one reply. */
 export function createCompletionWriter(

@@ -12,7 +12,7 @@ export {
 } from "./budget.ts";
 export { chatChunkSchema, chatCompletionSchema } from "./chat-reply-schema.ts";
 export { type ChatRequest, chatRequestSchema, parseChatRequest } from "./chat-request.ts";
-export { chatCompletion, createChatWriter, type ReplyOptions } from "./chat-response.ts";
+export { chatCompletion, createChatWriter } from "./chat-response.ts";
 export { type ChoiceEvent, collectChoices, mergeChoices, type WholeChoice } from "./choices.ts";
 export { type CompletionRequest, completionRequestSchema, parseCompletionRequest } from "./completion-request.ts";
 export {
@@ -41,6 +41,7 @@ export {
   type TextFormat,
   type ToolChoice,
 } from "./reply-format.ts";
+export type { ReplyOptions } from "./reply-head.ts";
 export { ClientGoneError, createEventStream, type ServerEvent } from "./sse.ts";
 export { createReplyReader, type ReadReply, type ReplyPiece, type ReplyReader, readReply } from "./tool-calls.ts";
 export type { TokenCounts } from "./usage.ts";

@@ -144,7 +144,7 @@ describe("the description", () => {
     expect(Object.keys(components.schemas)).toEqual(
       expect.arrayContaining(["ChatCompletionRequest", "ChatCompletion", "ChatCompletionChunk", "Error", "Model"]),
     );
-    expect(components.schemas.ChatCompletionRequest?.description).toContain("`tools`");
+    expect(components.schemas.ChatCompletionRequest?.description).toContain("`audio`");
     expect(components.securitySchemes).toMatchObject({ apiKey: { type: "http", scheme: "bearer" } });
     expect(Object.keys(paths["/v1/chat/completions"]?.post?.responses ?? {})).toEqual(
       expect.arrayContaining(["200", "400", "401", "404", "413", "415", "500", "503", "504"]),
