@@ -7,7 +7,7 @@ import { ApiError } from "./errors.ts";
 const quote = (value: unknown): string => `'${String(value).slice(0, 40)}'`;
 
 const ROLES = ["system", "developer", "user", "assistant", "tool", "function"] as const;
-const NAME = "expected a string or a non-empty array of parts of type 'text'";
+const WANTED = "expected a string or a non-empty array of parts of type 'text'";
 
 const textPartSchema = z.object({
   type: z.literal("text", {
@@ -18,7 +18,9 @@ const textPartSchema = z.object({
 });
 const refusalPartSchema = z.object({ type: z.literal("refusal"), refusal: z.string() });
 
-const contentSchema = z.union([z.string(), z.array(textPartSchema).min(1)], { error: NAME });
+const contentSchema = z
+  .union([z.string(), z.array(textPartSchema).min(1)], { error: WANTED })
+  .openapi("ChatContent", { description: "Parts are joined by line breaks." });
 const assistantContentSchema = z.union(
   [
     z.string(),
@@ -31,7 +33,7 @@ const assistantContentSchema = z.union(
       )
       .min(1),
   ],
-  { error: NAME },
+  { error: WANTED },
 );
 const nameSchema = z.string().nullish().openapi({ description: "Has no effect." });
 const calledSchema = z.object({
@@ -86,8 +88,7 @@ export const messageSchema = z
     },
   )
   .openapi("ChatMessage", {
-    description:
-      "What a message spells of a special token, such as `<|im_end|>`, stays text. Parts are joined by line breaks.",
+    description: "What a message spells of a special token, such as `<|im_end|>`, stays text.",
   });
 type WireMessage = z.infer<typeof messageSchema>;
 

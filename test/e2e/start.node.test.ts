@@ -106,6 +106,49 @@ describe("a chat completion", () => {
   });
 });
 
+describe("a reply that is held to a form", () => {
+  const parameters = {
+    type: "object",
+    properties: { city: { enum: ["Rome", "Oslo"] }, days: { type: "integer", minimum: 1, maximum: 7 } },
+    required: ["city", "days"],
+    additionalProperties: false,
+  };
+  const city = expect.stringMatching(/^(Rome|Oslo)$/);
+
+  it("is a call of a tool, in pieces as whole, and its result comes back in", async () => {
+    const request = {
+      ...{ ...greedy, temperature: 1.5, seed: 3, tool_choice: "required" as const, parallel_tool_calls: false },
+      tools: [{ type: "function" as const, function: { name: "get_weather", strict: true, parameters } }],
+    };
+    const whole = await server.openai.chat.completions.create(request);
+    const message = whole.choices[0]?.message as OpenAI.ChatCompletionMessage;
+    const [call] = message.tool_calls as OpenAI.ChatCompletionMessageFunctionToolCall[];
+    expect(message.content).toBeNull();
+    expect(whole.choices[0]?.finish_reason).toBe("tool_calls");
+    expect(JSON.parse(call?.function.arguments ?? "")).toEqual({ city, days: expect.any(Number) });
+    let streamed = "";
+    for await (const chunk of await server.openai.chat.completions.create({ ...request, stream: true })) {
+      streamed += chunk.choices[0]?.delta.tool_calls?.[0]?.function?.arguments ?? "";
+    }
+    expect(streamed).toBe(call?.function.arguments);
+
+    const result = { role: "tool" as const, tool_call_id: call?.id ?? "", content: '{"celsius": 21}' };
+    const next = await server.openai.chat.completions.create({
+      ...{ ...request, tool_choice: "none" as const },
+      messages: [...messages, message, result],
+    });
+    expect(next.choices[0]?.message.content?.length).toBeGreaterThan(0);
+  });
+
+  it("is JSON of a schema", async () => {
+    const completion = await server.openai.chat.completions.create({
+      ...{ ...greedy, temperature: 2, seed: 4 },
+      response_format: { type: "json_schema", json_schema: { name: "trip", strict: true, schema: parameters } },
+    });
+    expect(JSON.parse(completion.choices[0]?.message.content ?? "")).toEqual({ city, days: expect.any(Number) });
+  });
+});
+
 describe("the variants", () => {
   it("are listed and each answers by name", async () => {
     const ids: string[] = [];
