@@ -108,33 +108,49 @@ function textGrammar({ text, params }: ReplyWish): Grammar | undefined {
   }
 }
 
+/** Tools that are opened one by one before all are: each takes another attempt at the whole grammar. */
+const MAX_OPENED = 8;
+
 /**
- * The grammar of calls. A tool that is not strict is not refused for what its schema asks for: where that cannot be enforced, any object
- * may come, and where all of it together would be too large, for all such tools.
+ * The grammar of calls. A tool that is not strict is not refused for what its schema asks for: where that cannot be enforced any object may
+ * come, and where that is so of many tools, or all of it together is too large, of all that are not strict.
  */
 function callsGrammar({ text, choice, parallel, params }: ReplyWish, tools: readonly CallableTool[]): Grammar {
-  const given = tools.map((tool) => withObject(tool, params.parameters(tool.index)));
-  const compile = (list: readonly ToolFormat[]): Grammar =>
+  const formats = tools.map((tool) => withObject(tool, params.parameters(tool.index)));
+  const compile = (): Grammar =>
     compileGrammar({
       type: "tool_calls",
-      tools: list,
+      tools: formats,
       several: parallel && typeof choice === "string",
       otherwise: choice !== "auto" ? undefined : text.type === "text" ? { type: "text" } : valueFormat(text),
     });
-  const opened = (isOpen: (tool: ToolFormat) => boolean): ToolFormat[] =>
-    given.map((tool) => (!tool.strict && isOpen(tool) ? { ...tool, parameters: ANY_OBJECT } : tool));
-  const attempts = given.every(({ strict }) => strict)
-    ? [() => given]
-    : [() => given, () => opened((tool) => !isEnforceable(tool)), () => opened(() => true)];
-  let refused: unknown;
-  for (const attempt of attempts) {
+  const open = (place: number): void => {
+    const { name, strict } = formats[place] as ToolFormat;
+    if (!strict) formats[place] = { name, parameters: ANY_OBJECT };
+  };
+  for (let opened = 0; opened < MAX_OPENED; opened++) {
     try {
-      return compile(attempt());
+      return compile();
     } catch (error) {
-      refused = error;
+      const place = placeOf(error);
+      if (place === undefined || formats[place]?.strict) break;
+      open(place);
     }
   }
-  throw schemaRefusal(refused, params, (place) => (tools[place] as CallableTool).index);
+  for (const place of formats.keys()) open(place);
+  try {
+    return compile();
+  } catch (error) {
+    throw schemaRefusal(error, params, (place) => (tools[place] as CallableTool).index);
+  }
+}
+
+const TOOL_PATH = /^\/tools\/(\d+)(.*)$/s;
+
+/** Of the tool at fault, when it is one. */
+function placeOf(error: unknown): number | undefined {
+  const [, place] = (error instanceof SchemaError && TOOL_PATH.exec(error.path)) || [];
+  return place === undefined ? undefined : Number(place);
 }
 
 const ANY_OBJECT = { type: "object" };
@@ -157,20 +173,10 @@ function withObject({ name, parameters, strict = false }: CallableTool, param: s
   return { name, strict, parameters: isReference ? ANY_OBJECT : { ...parameters, ...ANY_OBJECT } };
 }
 
-function isEnforceable({ parameters }: ToolFormat): boolean {
-  if (parameters === undefined) return true;
-  try {
-    compileGrammar({ type: "json_schema", schema: parameters, strict: false });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** @param indexOf a tool's index in the request, by its place in the grammar */
 function schemaRefusal(error: unknown, params: ReplyParams, indexOf: (place: number) => number): unknown {
   if (!(error instanceof SchemaError)) return error;
-  const [, place, path] = /^\/tools\/(\d+)(.*)$/s.exec(error.path) ?? [];
+  const [, place, path] = TOOL_PATH.exec(error.path) ?? [];
   const param = place === undefined ? params.schema : params.parameters(indexOf(Number(place)));
   const { message } = new SchemaError({ path: path ?? error.path, keyword: error.keyword, problem: error.problem });
   return new ApiError(

@@ -102,6 +102,16 @@ describe("a tool that is not strict", () => {
     expect(allows(open(parameters), call('{"name": "get_weather", "arguments": {"town": 1}}'))).toBe(false);
   });
 
+  it("takes any object beside many others that cannot be enforced", () => {
+    const tools = [...Array.from({ length: 20 }, (_, i) => ({ name: `f${i}`, parameters: { not: {} } })), weather];
+    expect(allows({ tools }, call('{"name": "f19", "arguments": {"b": 2}}'))).toBe(true);
+    expect(allows({ tools: tools.slice(17) }, call('{"name": "get_weather", "arguments": {"b": 2}}'))).toBe(false);
+    const strict = { ...weather, strict: true };
+    expect(allows({ tools: [...tools.slice(0, 20), strict] }, call('{"name": "get_weather", "arguments": {}}'))).toBe(
+      false,
+    );
+  });
+
   it("takes any object where all tools together are too large", () => {
     const large = { type: "object", properties: { a: { type: "string", maxLength: 3000 } }, required: ["a"] };
     const tools = Array.from({ length: 10 }, (_, i) => ({ name: `f${i}`, parameters: large }));
