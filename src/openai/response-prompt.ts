@@ -42,9 +42,16 @@ export function createPrompts(options: PromptOptions) {
   };
 }
 
-/** Places where a conversation may begin: not at the output of a call that was dropped. */
-const cuts = (items: readonly Item[]): number[] =>
-  items.flatMap((item, index) => (index === 0 || item.type !== "function_call_output" ? [index] : []));
+/** Places where a conversation may begin: not between a call and its output. */
+function cuts(items: readonly Item[]): number[] {
+  const open = new Set<string>();
+  return items.flatMap((item, index) => {
+    const place = open.size === 0 ? [index] : [];
+    if (item.type === "function_call") open.add(item.call_id);
+    if (item.type === "function_call_output") open.delete(item.call_id);
+    return place;
+  });
+}
 
 /** The first place from which on the prompt fits. Fewer items are always fewer tokens, so that halving finds it. */
 async function firstThatFits(places: readonly number[], read: (place: number) => Promise<Prompt>) {

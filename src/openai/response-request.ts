@@ -87,6 +87,8 @@ export const responseRequestSchema = z
       .nullish()
       .openapi({ description: "Lets one reply have several calls. Default: true." }),
     max_tool_calls: z.int().min(1).nullish().openapi({ description: "Has no effect: it is about built-in tools." }),
+    reasoning: z.looseObject({}).nullish().openapi({ description: "Has no effect: no variant reasons." }),
+    stream_options: z.looseObject({}).nullish().openapi({ description: "Has no effect: events are not obfuscated." }),
     truncation: z.enum(["auto", "disabled"]).nullish().openapi({
       description: "`auto` drops the oldest items when input and reply do not fit the context. Default: `disabled`.",
     }),

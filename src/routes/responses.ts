@@ -138,7 +138,8 @@ async function historyOf(c: Context<AppEnv>, request: ResponseRequest, { respons
       param: "previous_response_id",
     });
   }
-  return [...previous.input, ...output];
+  // A call that was cut short cannot have an output.
+  return [...previous.input, ...output.filter((item) => item.type === "message" || item.status === "completed")];
 }
 
 /** A response of which nothing is there yet. */

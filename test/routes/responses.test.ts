@@ -258,6 +258,15 @@ describe("calls of tools", () => {
     );
   });
 
+  test("that were cut short are not gone on from", async () => {
+    const script = (await saying(called)).slice(0, 20) as Script;
+    const gateway = gatewayWith([...script, { type: "end", reason: "length" }]);
+    const cut = await responseOf(await gateway.create({ tools }));
+    expect(cut.output).toMatchObject([{ type: "function_call", status: "incomplete" }]);
+    await responseOf(await gateway.create({ previous_response_id: cut.id }));
+    expect(promptOf(gateway, 1)).not.toContain("<tool_call>");
+  });
+
   test("stream with the name where they end", async () => {
     const events = await eventsOf(await gatewayWith(await saying(called)).create({ tools, stream: true }));
     expect(
@@ -506,6 +515,16 @@ describe("truncation", () => {
     expect(data).toHaveLength(2);
   });
 
+  test("auto keeps calls and their outputs together", async () => {
+    const gateway = gatewayWith();
+    const call = (call_id: string, json = "{}") => ({ type: "function_call", call_id, name: "add", arguments: json });
+    const output = (call_id: string) => ({ type: "function_call_output", call_id, output: "1" });
+    const calls = [call("a", `"${"long ".repeat(10_000)}"`), call("b"), output("a"), output("b")];
+    const { id } = await responseOf(await gateway.create({ input: [...calls, turn("newest")], truncation: "auto" }));
+    expect(promptOf(gateway)).not.toContain("<tool_response>");
+    await responseOf(await gateway.create({ previous_response_id: id }));
+  });
+
   test("is off unless asked for, and cannot help where one item is too long", async () => {
     const gateway = gatewayWith();
     for (const body of [{ input }, { input: "word ".repeat(20_000), truncation: "auto" }]) {
@@ -550,6 +569,7 @@ describe("a request that is wrong", () => {
       "text.format.schema",
     ],
     [{ text: { verbosity: "low" } }, "unsupported_parameter", "text.verbosity"],
+    [{ reasoning: "high" }, "invalid_type", "reasoning"],
     [{ reasoning: { effort: "high" } }, "unsupported_parameter", "reasoning.effort"],
     [{ conversation: "conv_1" }, "unsupported_parameter", "conversation"],
     [{ prompt: { id: "pmpt_1" } }, "unsupported_parameter", "prompt"],
