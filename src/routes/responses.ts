@@ -86,7 +86,8 @@ export const addResponseRoutes: AddRoutes = (app, deps) => {
     );
   });
 
-  // Not a client's: what a background response's object asks for.
+  // Not a client's: what a background response's object asks for. Without a database there are none.
+  if (!deps.responses) return;
   app.post(RUN_PATH, async (c) => {
     const { job } = c.env;
     if (!job) throw new ApiError("unknown_url", `Invalid URL (POST ${RUN_PATH})`);

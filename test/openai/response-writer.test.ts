@@ -133,7 +133,7 @@ describe("the events of a response", () => {
       ),
       { numRuns: 500 },
     );
-  });
+  }, 60_000);
 });
 
 describe("a request for a response", () => {
@@ -161,7 +161,7 @@ describe("a request for a response", () => {
           expect((error as ApiError).param).toBeTruthy();
         }
       }),
-      { numRuns: 2_000 },
+      { numRuns: 500 },
     );
-  });
+  }, 60_000);
 });
