@@ -64,7 +64,7 @@ export const createRunnerClass = <Env>({ run, store }: RunnerOptions<Env>) =>
     async attempt(kept: KeptJob, attempts: number): Promise<ResponseObject | undefined> {
       const { storage } = this.ctx;
       const { response, headers } = kept;
-      const failed = (code: "server_error" | "invalid_prompt", message: string): ResponseObject => ({
+      const failed = (code: NonNullable<ResponseObject["error"]>["code"], message: string): ResponseObject => ({
         ...response,
         status: "failed",
         error: { code, message },
@@ -98,6 +98,7 @@ export const createRunnerClass = <Env>({ run, store }: RunnerOptions<Env>) =>
       if (isResponseObject(told)) return told;
       const { message } = (told as ErrorEnvelope).error;
       if (reply.headers.get("x-should-retry") === "true" && attempts < MAX_ATTEMPTS) throw new Error(message);
+      if (reply.status === 429) return failed("rate_limit_exceeded", message);
       return failed(reply.status < 500 ? "invalid_prompt" : "server_error", message);
     }
   };

@@ -91,7 +91,9 @@ export const addResponseRoutes: AddRoutes = (app, deps) => {
   app.post(RUN_PATH, async (c) => {
     const { job } = c.env;
     if (!job) throw new ApiError("unknown_url", `Invalid URL (POST ${RUN_PATH})`);
-    c.set("access", job.access);
+    // The request was counted when it came; its tokens are now.
+    const { access } = job;
+    c.set("access", { ...access, limits: { ...access.limits, requests: undefined } });
     const { id, created_at: createdAt } = job.response;
     const request = { ...parseResponseRequest(job.body, deps.newId), stream: false };
     const { conversation } = job;

@@ -15,7 +15,7 @@ const job: ResponseJob = {
   response: queued,
   body: request.body,
   conversation: request.items,
-  access: { keyId: "k", budget: {} },
+  access: { keyId: "k", budget: {}, limits: {} },
   headers: [["x-request-id", "req_1"]],
 };
 const completed: ResponseObject = { ...queued, status: "completed" };
@@ -114,6 +114,13 @@ describe("a background response's object", () => {
       await object().alarm();
       expect(runs).toHaveLength(1);
       expect(updates.at(-1)).toMatchObject({ status: "failed", error: { code: "invalid_prompt" } });
+    }));
+
+  test("tells a key's limit from what was wrong with the request", () =>
+    inObject("limited", { answers: [() => refusal(429, "false")] }, async ({ started, object, updates }) => {
+      await started();
+      await object().alarm();
+      expect(updates.at(-1)).toMatchObject({ status: "failed", error: { code: "rate_limit_exceeded" } });
     }));
 
   test("keeps the result until the database takes it, without answering twice", () =>
