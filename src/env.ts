@@ -3,6 +3,7 @@
 import type { LimitStore } from "./limits/index.ts";
 import type { RecordQueue } from "./records/index.ts";
 import type { Replica } from "./replica/protocol.ts";
+import type { ResponseRunner } from "./responses/index.ts";
 import type { RouterStore } from "./routing/index.ts";
 
 export interface GatewayEnv {
@@ -18,6 +19,10 @@ export interface GatewayEnv {
   readonly DB?: D1Database;
   /** The queue of records that wait for D1. */
   readonly RECORDS: { getByName(name: string): RecordQueue };
+  /** The objects that run background responses, named by their ids. */
+  readonly RESPONSES: { getByName(name: string): ResponseRunner };
+  /** How long responses are kept. */
+  readonly RESPONSES_KEPT_DAYS: string;
   /** Secret: the keys that clients may use, separated by commas, or JSON with budgets and limits. */
   readonly API_KEYS?: string;
   readonly REQUEST_DEADLINE_MS: string;

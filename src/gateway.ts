@@ -7,6 +7,8 @@ import { createApp } from "./app.ts";
 import type { GatewayEnv } from "./env.ts";
 import { createRecorder } from "./records/index.ts";
 import type { Replica } from "./replica/protocol.ts";
+import { createResponseStore, type ResponseStore } from "./responses/index.ts";
+import { createRunnerClass } from "./responses/runner-object.ts";
 import type { App } from "./routes/index.ts";
 import { createArchive, qualitiesOf } from "./routing/index.ts";
 import {
@@ -33,16 +35,27 @@ function tokenizerOf({ id }: BaseModel): Tokenizer {
 }
 
 export { LimiterObject } from "./limits/limiter-object.ts";
+export const ResponseRunnerObject = createRunnerClass<GatewayEnv>({
+  run: async (env, request, job, context) => wired(env).app.fetch(request, { job }, context),
+  store(env) {
+    const { store } = wired(env);
+    if (!store) throw new Error("no D1 database is bound");
+    return store;
+  },
+});
 export { RecordQueueObject } from "./records/queue.ts";
 export { RouterObject } from "./routing/router-object.ts";
 
 interface Gateway {
   readonly app: App;
   readonly monitor: Monitor;
+  /** Undefined where the deployment has no database. */
+  readonly store: ResponseStore | undefined;
 }
 
 /** Made by the isolate's first event: bindings come with it. */
 let gateway: Gateway | undefined;
+const wired = (env: GatewayEnv): Gateway => (gateway ??= wire(env));
 
 function wire(env: GatewayEnv): Gateway {
   const deadlineMs = Number(env.REQUEST_DEADLINE_MS);
@@ -51,6 +64,9 @@ function wire(env: GatewayEnv): Gateway {
   const quantile = Number(env.ROUTING_QUANTILE);
   if (!(quantile > 0.5 && quantile < 1))
     throw new Error(`ROUTING_QUANTILE is ${env.ROUTING_QUANTILE}; it must be a number above 0.5 and below 1`);
+  const keepDays = Number(env.RESPONSES_KEPT_DAYS);
+  if (!(keepDays > 0))
+    throw new Error(`RESPONSES_KEPT_DAYS is ${env.RESPONSES_KEPT_DAYS}; it must be a number above 0`);
   const log = (entry: object): void => console.log(JSON.stringify(entry));
   const replicaOf = (baseId: string): Replica => env.REPLICA.getByName(baseId);
   const shared = { catalogue, replicaOf, tokenizerOf, db: env.DB, now: Date.now, log };
@@ -63,9 +79,13 @@ function wire(env: GatewayEnv): Gateway {
     quarantined: () => scores.quarantinedVariants(),
     quantile,
   };
+  const store = env.DB && createResponseStore({ db: env.DB, keepMs: keepDays * 86_400_000, now: Date.now });
+  const runnerOf = (id: string) => env.RESPONSES.getByName(id);
+  const responses = store && { store, runnerOf };
   return {
+    store,
     app: createApp({
-      ...{ catalogue, replicaOf, tokenizerOf, scores, routing, deadlineMs },
+      ...{ catalogue, replicaOf, tokenizerOf, scores, routing, responses, deadlineMs },
       limitsOf: (keyId) => env.LIMITER.getByName(keyId),
       apiKeys: env.API_KEYS ?? "",
     }),
@@ -75,13 +95,13 @@ function wire(env: GatewayEnv): Gateway {
 
 export default {
   fetch(request: Request, env: GatewayEnv, context: ExecutionContext) {
-    gateway ??= wire(env);
-    return gateway.app.fetch(request, env, context);
+    // Without bindings: what the app needs of them it was made with.
+    return wired(env).app.fetch(request, {}, context);
   },
 
-  /** A slice of measuring, as the triggers of wrangler.toml say. */
+  /** A slice of measuring, as the triggers of wrangler.toml say, and what is due to be forgotten. */
   async scheduled(_: ScheduledController, env: GatewayEnv) {
-    gateway ??= wire(env);
-    await gateway.monitor.slice();
+    const { monitor, store } = wired(env);
+    await Promise.all([monitor.slice(), store?.sweep()]);
   },
 };

@@ -2,6 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { ReplicaGoneError } from "../replica/client.ts";
 import type { ReplicaErrorCode } from "../replica/protocol.ts";
+import { StorageError } from "../responses/errors.ts";
 import { ChatTemplateError } from "../tokenizer/index.ts";
 
 const TYPES = ["invalid_request_error", "requests", "tokens", "server_error"] as const;
@@ -28,6 +29,8 @@ const ERRORS = {
   invalid_api_key: { status: 401, type: "invalid_request_error" },
   model_not_found: { status: 404, type: "invalid_request_error" },
   decision_not_found: { status: 404, type: "invalid_request_error" },
+  response_not_found: { status: 404, type: "invalid_request_error" },
+  previous_response_not_found: { status: 400, type: "invalid_request_error" },
   unknown_url: { status: 404, type: "invalid_request_error" },
   unsupported_endpoint: { status: 404, type: "invalid_request_error" },
   method_not_allowed: { status: 405, type: "invalid_request_error" },
@@ -43,6 +46,7 @@ const ERRORS = {
   overloaded: { status: 503, type: "server_error", retry: true },
   out_of_memory: { status: 503, type: "server_error", retry: true },
   replica_unavailable: { status: 503, type: "server_error", retry: true },
+  storage_unavailable: { status: 503, type: "server_error", retry: true },
   model_damaged: { status: 503, type: "server_error" },
   deadline_exceeded: { status: 504, type: "server_error" },
 } satisfies Record<string, ErrorKind>;
@@ -107,6 +111,9 @@ export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof ReplicaGoneError) {
     return new ApiError("replica_unavailable", "The model's replica is not reachable at the moment. Try again.");
+  }
+  if (error instanceof StorageError) {
+    return new ApiError("storage_unavailable", "Stored responses are not reachable at the moment. Try again.");
   }
   if (error instanceof ChatTemplateError) return new ApiError("invalid_value", error.message, { param: "messages" });
   return new ApiError("internal_error", "The server had an error while processing your request.");

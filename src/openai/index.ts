@@ -24,6 +24,7 @@ export {
 export {
   ApiError,
   type ErrorCode,
+  type ErrorEnvelope,
   errorEnvelopeSchema,
   errorResponse,
   errorResponses,
@@ -42,6 +43,22 @@ export {
   type ToolChoice,
 } from "./reply-format.ts";
 export type { ReplyOptions } from "./reply-head.ts";
+export { checkCalls, type Item } from "./response-items.ts";
+export { itemPageSchema, pageOf, pageQuerySchema } from "./response-list.ts";
+export {
+  isResponseObject,
+  newResponse,
+  type ResponseObject,
+  responseEventSchema,
+  responseSchema,
+} from "./response-object.ts";
+export {
+  includeSchema,
+  parseResponseRequest,
+  type ResponseRequest,
+  responseRequestSchema,
+} from "./response-request.ts";
+export { createResponseWriter } from "./response-writer.ts";
 export { ClientGoneError, createEventStream, type ServerEvent } from "./sse.ts";
 export { createReplyReader, type ReadReply, type ReplyPiece, type ReplyReader, readReply } from "./tool-calls.ts";
 export type { TokenCounts } from "./usage.ts";

@@ -7,7 +7,7 @@ export interface Unsupported {
   isHarmless(value: unknown): boolean;
 }
 
-const never: Unsupported = { harmless: "nothing but null", isHarmless: () => false };
+export const never: Unsupported = { harmless: "nothing but null", isHarmless: () => false };
 export const only = (...values: unknown[]): Unsupported => ({
   harmless: values.map((value) => JSON.stringify(value)).join(" or "),
   isHarmless: (value) => values.includes(value),

@@ -18,6 +18,15 @@ export function validate<T>(schema: z.ZodType<T>, value: unknown): T {
   throw new ApiError(code, `Invalid value for ${where}: ${issue.message}.`, { param: param || undefined });
 }
 
+/** The error of a union by `type`, which names a type that is not among its own. @param what things of such a type, in the plural */
+export const otherType =
+  (what: string, types: readonly string[]) =>
+  ({ input }: { readonly input?: unknown }): string | undefined => {
+    if (typeof input !== "object" || input === null || !("type" in input)) return undefined;
+    const type = String(input.type).slice(0, 40);
+    return `${what} of type '${type}' are not supported, only ${types.map((name) => `'${name}'`).join(", ")}`;
+  };
+
 /**
  * Of a union, the alternative that got further than the outermost value's type is the one that was meant. (One that is told apart by a
  * field, and has none for the field's value, has no alternatives.)

@@ -54,14 +54,14 @@ export interface StreamedReply {
 }
 
 /**
- * @param read parses and checks the request
+ * @param read parses and checks the request; may be the reply already, with nothing to generate
  * @param reply makes the reply, and reads the answer's events to their end unless it fails
  * @throws ApiError and what else the two throw
  */
 export async function answer(
   c: Context<AppEnv>,
   deps: GatewayDeps,
-  read: () => Promise<Ask>,
+  read: () => Promise<Ask | Response>,
   reply: (answer: Answer) => Promise<Response | StreamedReply>,
 ): Promise<Response> {
   const arrivedAt = deps.now();
@@ -73,7 +73,9 @@ export async function answer(
   const end = (): void => admission?.settle(stop());
   try {
     admission = await admit(c, deps);
-    const started = await start(c, deps, { ask: await read(), arrivedAt, signal, admission });
+    const ask = await read();
+    if (ask instanceof Response) return ask;
+    const started = await start(c, deps, { ask, arrivedAt, signal, admission });
     stop = started.end;
     const replied = await reply(started.answer);
     if (replied instanceof Response) return replied;
@@ -98,20 +100,7 @@ interface StartOptions {
 async function start(c: Context<AppEnv>, deps: GatewayDeps, { ask, arrivedAt, signal, admission }: StartOptions) {
   const budget = readBudget((name) => c.req.header(name), ask.budget, c.get("access").budget);
   const record = c.get("record");
-  const pinned = deps.catalogue.get(ask.model);
-  // A request that leaves the choice to the gateway gets a variant of the base that is listed first.
-  const base = (pinned ?? [...deps.catalogue.values()][0])?.plan.base;
-  if (!base || (!pinned && ask.model !== AUTO)) {
-    throw new ApiError(
-      "model_not_found",
-      `The model '${ask.model.slice(0, 100)}' does not exist. GET /v1/models lists the models there are.`,
-      { param: "model" },
-    );
-  }
-  record.model = ask.model;
-  record.stream = ask.stream;
-  const tokenizer = deps.tokenizerOf(base);
-  const prompts = await ask.prompts(tokenizer, pinned?.plan.contextLength ?? deps.router.roomOf(base.id));
+  const { base, pinned, tokenizer, prompts } = await readPrompts(c, deps, ask);
   const promptTokens = prompts.reduce((sum, { ids }) => sum + ids.length, 0);
   record.promptTokens = promptTokens;
   await admission.reserve(promptTokens + ask.n * prompts.reduce((sum, { maxTokens }) => sum + maxTokens, 0));
@@ -209,6 +198,28 @@ async function start(c: Context<AppEnv>, deps: GatewayDeps, { ask, arrivedAt, si
     return promptTokens + completionTokens;
   };
   return { answer, end };
+}
+
+/**
+ * Finds the model and has its prompts read.
+ * @throws ApiError `model_not_found`, and what reading them throws
+ */
+export async function readPrompts(c: Context<AppEnv>, { catalogue, router, tokenizerOf }: GatewayDeps, ask: Ask) {
+  const pinned = catalogue.get(ask.model);
+  // A request that leaves the choice to the gateway gets a variant of the base that is listed first.
+  const base = (pinned ?? [...catalogue.values()][0])?.plan.base;
+  if (!base || (!pinned && ask.model !== AUTO)) {
+    throw new ApiError(
+      "model_not_found",
+      `The model '${ask.model.slice(0, 100)}' does not exist. GET /v1/models lists the models there are.`,
+      { param: "model" },
+    );
+  }
+  c.get("record").model = ask.model;
+  c.get("record").stream = ask.stream;
+  const tokenizer = tokenizerOf(base);
+  const prompts = await ask.prompts(tokenizer, pinned?.plan.contextLength ?? router.roomOf(base.id));
+  return { base, pinned, tokenizer, prompts };
 }
 
 const randomSeed = (): number => crypto.getRandomValues(new Uint32Array(1))[0] as number;

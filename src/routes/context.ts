@@ -6,6 +6,7 @@ import type { Access } from "../access/index.ts";
 import type { Limiter, Verdict } from "../limits/index.ts";
 import { ApiError, ClientGoneError, toApiError } from "../openai/index.ts";
 import type { Replica } from "../replica/protocol.ts";
+import type { ResponseJob, ResponseKeeping } from "../responses/index.ts";
 import type { Router } from "../routing/index.ts";
 import type { Scoreboard } from "../scores/monitor/index.ts";
 import type { Log, RequestRecord } from "../telemetry/index.ts";
@@ -25,6 +26,8 @@ export interface GatewayDeps {
   readonly router: Router;
   /** Holds keys to their requests and tokens a minute. */
   readonly limiter: Limiter;
+  /** Where responses are kept. Default: nowhere. */
+  readonly responses?: ResponseKeeping | undefined;
   /** A reply that has not ended after this long is stopped. */
   readonly deadlineMs: number;
   readonly log: Log;
@@ -35,6 +38,10 @@ export interface GatewayDeps {
 }
 
 export interface AppEnv {
+  Bindings: {
+    /** Only of a request that a background response's object makes: no client can set it. */
+    readonly job?: ResponseJob;
+  };
   Variables: RequestIdVariables & {
     record: RequestRecord;
     /** Set for every path under /v1. */

@@ -7,8 +7,10 @@ import { addDescriptionRoutes } from "./description.ts";
 import { addDocsRoutes } from "./docs.ts";
 import { addHealthRoutes } from "./health.ts";
 import { addModelRoutes } from "./models.ts";
+import { addResponseRoutes } from "./responses.ts";
 import { addRoutingRoutes } from "./routing.ts";
 import { addScoreRoutes } from "./scores.ts";
+import { addStoredResponseRoutes } from "./stored-responses.ts";
 import { addTokenizerRoutes } from "./tokenizer.ts";
 import { addVariantRoutes } from "./variants.ts";
 
@@ -22,6 +24,8 @@ const ROUTES: readonly AddRoutes[] = [
   addChatRoutes,
   addCompletionRoutes,
   addTokenizerRoutes,
+  addResponseRoutes,
+  addStoredResponseRoutes,
   addModelRoutes,
   addRoutingRoutes,
   addVariantRoutes,

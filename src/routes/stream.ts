@@ -21,7 +21,7 @@ export interface ReplyWriter {
   begin(): readonly ServerEvent[];
   write(event: ChoiceEvent): readonly ServerEvent[];
   /** The last events of a reply that is complete. */
-  end(): readonly ServerEvent[];
+  end(): readonly ServerEvent[] | Promise<readonly ServerEvent[]>;
 }
 
 export interface StreamOptions {
@@ -30,12 +30,12 @@ export interface StreamOptions {
   /** Called with the fingerprint once the replica has sent something. */
   createWriter(fingerprint: string): ReplyWriter;
   /** What a client is told of an error in mid-stream. Default: `Error` without a name. */
-  errorEvent?(error: ApiError): ServerEvent;
+  errorEvents?(error: ApiError): readonly ServerEvent[];
 }
 
 /** Waits for a sign of life first: until then, a failure still gets its own status. */
 export async function streamReply(c: Context<AppEnv>, options: StreamOptions): Promise<StreamedReply> {
-  const { log, answer, createWriter, errorEvent = (error) => ({ data: toEnvelope(error) }) } = options;
+  const { log, answer, createWriter, errorEvents = (error) => [{ data: toEnvelope(error) }] } = options;
   const { events, signal } = answer;
   const first = await events.next();
   const out = createEventStream();
@@ -63,12 +63,12 @@ export async function streamReply(c: Context<AppEnv>, options: StreamOptions): P
       if (value.event.type === "end") c.get("record").finishReason = value.event.finishReason;
       await sendAll(writer.write(value));
     }
-    await sendAll(writer?.end() ?? []);
+    if (writer) await sendAll(await writer.end());
   };
   const settled = pump()
     .catch(async (error: unknown) => {
       const known = reportError(c, log, error);
-      if (!(error instanceof ClientGoneError)) await out.send(errorEvent(known));
+      if (!(error instanceof ClientGoneError)) await sendAll(errorEvents(known));
     })
     .then(out.close)
     .catch(() => {})

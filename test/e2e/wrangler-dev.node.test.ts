@@ -45,6 +45,24 @@ it("ends a reply that is not streamed at the deadline", async () => {
   expect(Date.now() - asked).toBeLessThan(14_000);
 });
 
+it("makes a response in the background", async () => {
+  const { responses } = server.openai;
+  const { id, status } = await responses.create({
+    ...{ model: "smollm2-135m", input: "What is the capital of Italy?", temperature: 0, max_output_tokens: 16 },
+    background: true,
+  });
+  expect(status).toBe("queued");
+  const made = await vi.waitFor(
+    async () => {
+      const response = await responses.retrieve(id);
+      expect(["completed", "incomplete"]).toContain(response.status);
+      return response;
+    },
+    { timeout: 30_000, interval: 200 },
+  );
+  expect(made.output_text.length).toBeGreaterThan(0);
+});
+
 it("measures a slice of its scores when its trigger is called by hand", async () => {
   const began = new Date().toISOString();
   await vi.waitFor(

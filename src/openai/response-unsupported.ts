@@ -1,0 +1,77 @@
+// Fields that change a response and that this gateway does not have, and fields of chat completions that have another name here: refused by
+// name, never ignored.
+import { ApiError } from "./errors.ts";
+import { never, only, refuse, type Unsupported } from "./unsupported.ts";
+
+const REQUEST_FIELDS: Readonly<Record<string, Unsupported>> = {
+  context_management: {
+    harmless: "an empty list",
+    isHarmless: (value) => Array.isArray(value) && value.length === 0,
+  },
+  conversation: never,
+  prompt: never,
+  service_tier: only("auto", "default"),
+};
+
+const NESTED_FIELDS: Readonly<Record<string, Readonly<Record<string, Unsupported>>>> = {
+  reasoning: { effort: only("none"), generate_summary: never, summary: never },
+  stream_options: { include_obfuscation: only(false) },
+  text: { verbosity: only("medium") },
+};
+
+/** Fields of chat completions, by what stands for them here. */
+const ELSEWHERE: Readonly<Record<string, string | undefined>> = {
+  frequency_penalty: undefined,
+  function_call: "tool_choice",
+  functions: "tools",
+  logit_bias: undefined,
+  logprobs: "include",
+  max_completion_tokens: "max_output_tokens",
+  max_tokens: "max_output_tokens",
+  messages: "input",
+  n: undefined,
+  presence_penalty: undefined,
+  reasoning_effort: "reasoning.effort",
+  response_format: "text.format",
+  stop: undefined,
+  verbosity: "text.verbosity",
+};
+/** Values that ask for nothing. */
+const NOTHING: Readonly<Record<string, readonly unknown[]>> = {
+  frequency_penalty: [0],
+  logprobs: [false],
+  n: [1],
+  presence_penalty: [0],
+};
+
+/** A list for the API's description, in Markdown. */
+export const unsupportedInResponse: string = [
+  ...Object.entries(REQUEST_FIELDS),
+  ...Object.entries(NESTED_FIELDS).flatMap(([outer, fields]) =>
+    Object.entries(fields).map(([name, field]) => [`${outer}.${name}`, field] as const),
+  ),
+]
+  .map(([name, { harmless }]) => `- \`${name}\`: accepted is ${harmless}`)
+  .concat(
+    `- of chat completions: ${Object.keys(ELSEWHERE)
+      .map((name) => `\`${name}\``)
+      .join(", ")}`,
+  )
+  .join("\n");
+
+/** @throws ApiError `unsupported_parameter` that names the field */
+export function refuseUnsupportedInResponse(body: Readonly<Record<string, unknown>>): void {
+  refuse(body, REQUEST_FIELDS, "");
+  for (const [outer, fields] of Object.entries(NESTED_FIELDS)) {
+    const value = Object.hasOwn(body, outer) ? body[outer] : undefined;
+    if (typeof value === "object" && value !== null) refuse(value as Record<string, unknown>, fields, `${outer}.`);
+  }
+  for (const [name, here] of Object.entries(ELSEWHERE)) {
+    const value = Object.hasOwn(body, name) ? body[name] : undefined;
+    if (value === undefined || value === null || NOTHING[name]?.includes(value)) continue;
+    const instead = here
+      ? `In the Responses API it is '${here}'.`
+      : "The Responses API does not have it: leave it out.";
+    throw new ApiError("unsupported_parameter", `Unsupported parameter: '${name}'. ${instead}`, { param: name });
+  }
+}

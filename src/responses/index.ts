@@ -1,0 +1,13 @@
+// The door of stored and background responses.
+import type { ResponseRunner } from "./runner.ts";
+import type { ResponseStore } from "./store.ts";
+
+export { type ResponseJob, type ResponseRunner, RUN_PATH } from "./runner.ts";
+export { checkStorable, createResponseStore, type ResponseStore, type StoredResponse } from "./store.ts";
+
+/** What a deployment with a database can do. */
+export interface ResponseKeeping {
+  readonly store: ResponseStore;
+  /** The object that runs a background response. Found anew for each event: a stub belongs to the event in which it was made. */
+  runnerOf(id: string): ResponseRunner;
+}

@@ -1,0 +1,104 @@
+// Runs one background response. A Durable Object with an alarm: `waitUntil` would end half a minute after the reply, an alarm is called until
+// it succeeds, over restarts and evictions too.
+import { DurableObject } from "cloudflare:workers";
+import { type ErrorEnvelope, isResponseObject, type ResponseObject } from "../openai/index.ts";
+import { type ResponseJob, type ResponseRunner, RUN_PATH } from "./runner.ts";
+import type { ResponseStore } from "./store.ts";
+
+export interface RunnerOptions<Env> {
+  /** Answers a job's request, as the app does. */
+  run(env: Env, request: Request, job: ResponseJob, context: ExecutionContext): Promise<Response>;
+  store(env: Env): ResponseStore;
+}
+
+/** A job that was refused for the moment, or broken off by a restart, is begun again this many times in all. */
+const MAX_ATTEMPTS = 6;
+/** Each wait is twice as long as the one before, up to the longest. */
+const FIRST_WAIT_MS = 1_000;
+const LONGEST_WAIT_MS = 5 * 60_000;
+
+/** What is not kept under a key of its own. */
+type KeptJob = Omit<ResponseJob, "conversation" | "body">;
+
+/** @returns the class, to be exported by the Worker's entry */
+export const createRunnerClass = <Env>({ run, store }: RunnerOptions<Env>) =>
+  class ResponseRunnerObject extends DurableObject<Env> implements ResponseRunner {
+    running: AbortController | undefined;
+
+    async start({ conversation, body, ...job }: ResponseJob): Promise<void> {
+      // A value of the storage is at most 2 MB.
+      await this.ctx.storage.put({ job, conversation, body });
+      await this.ctx.storage.setAlarm(Date.now());
+    }
+
+    async cancel(): Promise<void> {
+      this.running?.abort(new Error("the response was cancelled"));
+      await this.ctx.storage.deleteAlarm();
+      await this.ctx.storage.deleteAll();
+    }
+
+    override async alarm(): Promise<void> {
+      const { storage } = this.ctx;
+      const job = await storage.get<KeptJob>("job");
+      if (!job) return;
+      const attempts = ((await storage.get<number>("attempts")) ?? 0) + 1;
+      await storage.put("attempts", attempts);
+      try {
+        const result = (await storage.get<ResponseObject>("result")) ?? (await this.attempt(job, attempts));
+        if (!result) return;
+        await storage.put("result", result);
+        await store(this.env).update(result);
+        await storage.deleteAll();
+      } catch (error) {
+        const waitMs = Math.min(FIRST_WAIT_MS * 2 ** attempts, LONGEST_WAIT_MS);
+        await storage.setAlarm(Date.now() + waitMs);
+        const message = error instanceof Error ? error.message : String(error);
+        console.error(JSON.stringify({ event: "response_waiting", attempts, waitMs, message }));
+      }
+    }
+
+    /**
+     * @returns the response, complete or failed; undefined when it was cancelled
+     * @throws Error when it is to be tried again
+     */
+    async attempt(kept: KeptJob, attempts: number): Promise<ResponseObject | undefined> {
+      const { storage } = this.ctx;
+      const { response, headers } = kept;
+      const failed = (code: NonNullable<ResponseObject["error"]>["code"], message: string): ResponseObject => ({
+        ...response,
+        status: "failed",
+        error: { code, message },
+      });
+      if (attempts > MAX_ATTEMPTS) return failed("server_error", "The response could not be finished.");
+      const running = new AbortController();
+      this.running = running;
+      const job: ResponseJob = {
+        ...kept,
+        conversation: (await storage.get<ResponseJob["conversation"]>("conversation")) ?? [],
+        body: await storage.get("body"),
+      };
+      // No matter if D1 is away: the client then sees it queued a little longer.
+      await store(this.env)
+        .update({ ...response, status: "in_progress" })
+        .catch(() => {});
+      if (running.signal.aborted) return undefined;
+      const request = new Request(`https://gateway.internal${RUN_PATH}`, {
+        method: "POST",
+        headers: headers.map(([name, value]) => [name, value]),
+        signal: running.signal,
+      });
+      const context = {
+        waitUntil: (promise: Promise<unknown>) => this.ctx.waitUntil(promise),
+        passThroughOnException() {},
+        props: {},
+      } as unknown as ExecutionContext;
+      const reply = await run(this.env, request, job, context);
+      const told = await reply.json();
+      if (running.signal.aborted) return undefined;
+      if (isResponseObject(told)) return told;
+      const { message } = (told as ErrorEnvelope).error;
+      if (reply.headers.get("x-should-retry") === "true" && attempts < MAX_ATTEMPTS) throw new Error(message);
+      if (reply.status === 429) return failed("rate_limit_exceeded", message);
+      return failed(reply.status < 500 ? "invalid_prompt" : "server_error", message);
+    }
+  };

@@ -1,0 +1,26 @@
+// What is asked of the object that runs a background response.
+import type { Access } from "../access/index.ts";
+import type { Item, ResponseObject } from "../openai/index.ts";
+
+/** All that it takes to answer, kept with the object: nobody waits for the reply, so that a restart must not lose it. */
+export interface ResponseJob {
+  /** As it was told to the client: queued. */
+  readonly response: ResponseObject;
+  /** The request, as its schema lets it through. */
+  readonly body: unknown;
+  /** All items, with those of the responses before. */
+  readonly conversation: readonly Item[];
+  readonly access: Access;
+  /** The request's headers that change the answer, and its id. */
+  readonly headers: readonly (readonly [string, string])[];
+}
+
+export interface ResponseRunner {
+  /** Settles once the job is kept; it then runs by itself. */
+  start(job: ResponseJob): Promise<void>;
+  /** Stops it, whatever it is at. */
+  cancel(): Promise<void>;
+}
+
+/** Where the app answers a job. The job comes beside the request, as no client can send one. */
+export const RUN_PATH = "/internal/responses";

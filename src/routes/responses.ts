@@ -1,0 +1,251 @@
+// POST /v1/responses: whole, streamed, and in the background.
+import { createRoute } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import {
+  ApiError,
+  BUDGET_HEADERS,
+  checkCalls,
+  createResponseWriter,
+  errorResponses,
+  type Item,
+  newResponse,
+  parseResponseRequest,
+  type ResponseObject,
+  type ResponseRequest,
+  readJson,
+  responseEventSchema,
+  responseRequestSchema,
+  responseSchema,
+} from "../openai/index.ts";
+import { checkStorable, type ResponseKeeping, RUN_PATH } from "../responses/index.ts";
+import { type Answer, answer, readPrompts, type StreamedReply } from "./answer.ts";
+import { bearer } from "./bearer.ts";
+import { type AddRoutes, type AppEnv, type GatewayDeps, reportError } from "./context.ts";
+import { GENERATION_ERRORS } from "./generation-errors.ts";
+import { streamReply } from "./stream.ts";
+
+const responsesRoute = createRoute({
+  method: "post",
+  path: "/v1/responses",
+  summary: "Create a response",
+  description:
+    "Input in, a response out: whole, or as server-sent events with `stream`, each with its `type` as its name. An error after the first event comes as an event `error`; then the stream ends. With `background`, the response comes at once and is `queued`: `GET /v1/responses/{id}` tells how far it is.",
+  security: [bearer],
+  request: { body: { required: true, content: { "application/json": { schema: responseRequestSchema } } } },
+  responses: {
+    200: {
+      description:
+        "The response. With `stream`: `response.created`, `response.in_progress`, the items as they grow, then `response.completed` or `response.incomplete`.",
+      content: {
+        "application/json": { schema: responseSchema },
+        "text/event-stream": { schema: responseEventSchema },
+      },
+    },
+    ...errorResponses(...GENERATION_ERRORS, "previous_response_not_found", "storage_unavailable"),
+  },
+});
+
+/** A response that is to be made. */
+interface Making {
+  readonly request: ResponseRequest;
+  /** The previous response's items and its own. */
+  readonly conversation: readonly Item[];
+  readonly id: string;
+  /** Unix seconds. Default: when the answer began. */
+  readonly createdAt?: number;
+  /** What keeps it in the end, if anything here is to. */
+  readonly keeping: ResponseKeeping | undefined;
+  readonly stored: boolean;
+  /** Oldest items that were left out. */
+  dropped: number;
+}
+
+const askOf = (making: Making) =>
+  making.request.ask(making.conversation, (count) => {
+    making.dropped = count;
+  });
+
+export const addResponseRoutes: AddRoutes = (app, deps) => {
+  app.openAPIRegistry.registerPath(responsesRoute);
+  app.post(responsesRoute.path, async (c) => {
+    let making: Making;
+    return answer(
+      c,
+      deps,
+      async () => {
+        const request = parseResponseRequest(await readJson(c.req.raw), deps.newId);
+        const keeping = keepingFor(request, deps);
+        const conversation = [...(await historyOf(c, request, deps)), ...request.items];
+        checkCalls(conversation);
+        const id = `resp_${deps.newId()}`;
+        making = { request, conversation, id, keeping, stored: keeping !== undefined, dropped: 0 };
+        if (keeping) checkStorable({ response: unmade(making, deps), input: conversation });
+        return request.background && keeping ? queue(c, deps, making, keeping) : askOf(making);
+      },
+      (reply) => respond(c, deps, making, reply),
+    );
+  });
+
+  // Not a client's: what a background response's object asks for. Without a database there are none.
+  if (!deps.responses) return;
+  app.post(RUN_PATH, async (c) => {
+    const { job } = c.env;
+    if (!job) throw new ApiError("unknown_url", `Invalid URL (POST ${RUN_PATH})`);
+    // The request was counted when it came; its tokens are now.
+    const { access } = job;
+    c.set("access", { ...access, limits: { ...access.limits, requests: undefined } });
+    const { id, created_at: createdAt } = job.response;
+    const request = { ...parseResponseRequest(job.body, deps.newId), stream: false };
+    const { conversation } = job;
+    const making: Making = { request, conversation, id, createdAt, keeping: undefined, stored: true, dropped: 0 };
+    return answer(
+      c,
+      deps,
+      async () => askOf(making),
+      (reply) => respond(c, deps, making, reply),
+    );
+  });
+};
+
+/** @throws ApiError for what needs a database where there is none */
+function keepingFor({ store, background, previousResponseId }: ResponseRequest, { responses }: GatewayDeps) {
+  const param =
+    (store && "store") || (background && "background") || (previousResponseId !== undefined && "previous_response_id");
+  if (!responses && param) {
+    throw new ApiError(
+      "unsupported_parameter",
+      `Unsupported parameter: '${param}' needs stored responses, and this gateway has no database. Leave it out and send all items as 'input', or bind a D1 database as DB.`,
+      { param },
+    );
+  }
+  if (background && store === false) {
+    throw new ApiError("invalid_value", "'background' responses are always stored: leave 'store' out.", {
+      param: "store",
+    });
+  }
+  return store === false ? undefined : responses;
+}
+
+async function historyOf(c: Context<AppEnv>, request: ResponseRequest, { responses }: GatewayDeps): Promise<Item[]> {
+  const { previousResponseId: id } = request;
+  if (id === undefined || !responses) return [];
+  const previous = await responses.store.find(c.get("access").keyId, id);
+  if (!previous) {
+    throw new ApiError("previous_response_not_found", `Previous response with id '${id.slice(0, 100)}' not found.`, {
+      param: "previous_response_id",
+    });
+  }
+  const { status, output } = previous.response;
+  if (status !== "completed" && status !== "incomplete") {
+    throw new ApiError("invalid_value", `The response '${id}' is ${status}: there is nothing yet to go on from.`, {
+      param: "previous_response_id",
+    });
+  }
+  // A call that was cut short cannot have an output.
+  return [...previous.input, ...output.filter((item) => item.type === "message" || item.status === "completed")];
+}
+
+/** A response of which nothing is there yet. */
+const unmade = ({ request, id, stored }: Making, { now }: GatewayDeps): ResponseObject =>
+  newResponse(
+    { id, createdAt: Math.floor(now() / 1000), model: request.model, status: "queued" },
+    request.echo(stored),
+  );
+
+/** Has a response made in the background, after what a client can mend has been checked. */
+async function queue(
+  c: Context<AppEnv>,
+  deps: GatewayDeps,
+  making: Making,
+  { store, runnerOf }: ResponseKeeping,
+): Promise<Response> {
+  await readPrompts(c, deps, askOf(making));
+  const { request, conversation, id, dropped } = making;
+  const { access, requestId } = { access: c.get("access"), requestId: c.get("requestId") };
+  const response = unmade(making, deps);
+  const budget = Object.keys(BUDGET_HEADERS).flatMap((name) => {
+    const value = c.req.header(name);
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  await store.insert(access.keyId, { response, input: conversation.slice(dropped) });
+  try {
+    const headers = [["x-request-id", requestId] as const, ...budget];
+    await runnerOf(id).start({ response, body: request.body, conversation, access, headers });
+  } catch (error) {
+    await store.remove(access.keyId, id);
+    throw error;
+  }
+  return c.json(response);
+}
+
+async function respond(
+  c: Context<AppEnv>,
+  deps: GatewayDeps,
+  making: Making,
+  reply: Answer,
+): Promise<Response | StreamedReply> {
+  const { request, id, createdAt = reply.created, stored } = making;
+  const response = newResponse({ id, createdAt, model: reply.variant, status: "in_progress" }, request.echo(stored));
+  const { tellsLogprobs, format } = request;
+  const writer = createResponseWriter({
+    ...{ response, tellsLogprobs, mayCall: format.mayCall, tokenizer: reply.tokenizer, downshifts: reply.downshifts },
+    usage: reply.usage,
+    now: deps.now,
+    newId: deps.newId,
+  });
+  const finish = async (): Promise<ResponseObject> => {
+    writer.finish();
+    await keep(c, deps, making, response);
+    return response;
+  };
+  if (request.stream) {
+    return streamReply(c, {
+      log: deps.log,
+      answer: reply,
+      createWriter: () => ({
+        begin: writer.begin,
+        write: ({ event }) => writer.write(event),
+        async end() {
+          await finish();
+          return writer.end();
+        },
+      }),
+      errorEvents: writer.fail,
+    });
+  }
+  for await (const { event } of reply.events) {
+    writer.write(event);
+    if (event.type === "end") c.get("record").finishReason = event.finishReason;
+  }
+  return c.json(await finish());
+}
+
+/** An answer does not fail because it could not be kept: it says so. */
+async function keep(
+  c: Context<AppEnv>,
+  deps: GatewayDeps,
+  { keeping, conversation, dropped }: Making,
+  response: ResponseObject,
+): Promise<void> {
+  if (!keeping) return;
+  try {
+    const input = conversation.slice(dropped);
+    await keeping.store.insert(c.get("access").keyId, { response: withoutLogprobs(response), input });
+  } catch (error) {
+    reportError(c, deps.log, error);
+    response.store = false;
+  }
+}
+
+/** Twenty log-probabilities a token would not fit a row. */
+const withoutLogprobs = (response: ResponseObject): ResponseObject => ({
+  ...response,
+  output: response.output.map((item) =>
+    item.type === "message"
+      ? {
+          ...item,
+          content: item.content.map((part) => (part.type === "output_text" ? { ...part, logprobs: [] } : part)),
+        }
+      : item,
+  ),
+});

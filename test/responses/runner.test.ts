@@ -1,0 +1,164 @@
+// The object that runs a background response, in its own storage; the app and the database are stand-ins.
+import { runInDurableObject } from "cloudflare:test";
+import { env as bindings } from "cloudflare:workers";
+import { describe, expect, test } from "vitest";
+import { newResponse, parseResponseRequest, type ResponseObject } from "../../src/openai/index.ts";
+import type { ResponseJob, ResponseRunner, ResponseStore } from "../../src/responses/index.ts";
+import { createRunnerClass } from "../../src/responses/runner-object.ts";
+
+const { RESPONSES } = bindings as unknown as { RESPONSES: DurableObjectNamespace };
+
+let ids = 0;
+const request = parseResponseRequest({ model: "smollm2-135m", input: "Hi", background: true }, () => `${ids++}`);
+const queued = newResponse({ id: "resp_1", createdAt: 1, model: "smollm2-135m", status: "queued" }, request.echo(true));
+const job: ResponseJob = {
+  response: queued,
+  body: request.body,
+  conversation: request.items,
+  access: { keyId: "k", budget: {}, limits: {} },
+  headers: [["x-request-id", "req_1"]],
+};
+const completed: ResponseObject = { ...queued, status: "completed" };
+const refusal = (status: number, retry: string) =>
+  Response.json({ error: { message: "refused" } }, { status, headers: { "x-should-retry": retry } });
+
+interface Setting {
+  readonly runs: { readonly request: Request; readonly job: ResponseJob }[];
+  readonly updates: ResponseObject[];
+  readonly state: DurableObjectState;
+  /** Makes the object anew, as after a restart. */
+  object(): ResponseRunner & { alarm(): Promise<void> };
+  /** Starts the job on one; its alarm is left to the test. */
+  started(): Promise<ReturnType<Setting["object"]>>;
+}
+interface Behaviour {
+  /** Answers a run; the last one answers the later ones too. */
+  readonly answers: ((request: Request) => Response | Promise<Response>)[];
+  /** Updates of the database that fail, beginning with the first of a response that is over. */
+  readonly storeFailures?: number;
+}
+
+const inObject = (name: string, { answers, storeFailures = 0 }: Behaviour, use: (setting: Setting) => Promise<void>) =>
+  runInDurableObject(RESPONSES.getByName(name), async (_, state) => {
+    const runs: { request: Request; job: ResponseJob }[] = [];
+    const updates: ResponseObject[] = [];
+    let failures = storeFailures;
+    const store = {
+      async update(response: ResponseObject) {
+        if (response.status !== "in_progress" && failures-- > 0) throw new Error("D1 is away");
+        updates.push(response);
+        return true;
+      },
+    } as Partial<ResponseStore> as ResponseStore;
+    const Runner = createRunnerClass<object>({
+      store: () => store,
+      async run(_env, request, job) {
+        runs.push({ request, job });
+        return (answers[runs.length - 1] ?? (answers.at(-1) as Behaviour["answers"][number]))(request);
+      },
+    });
+    const object = () => new Runner(state, {});
+    await use({
+      ...{ runs, updates, state, object },
+      async started() {
+        const runner = object();
+        await runner.start(job);
+        expect(await state.storage.getAlarm()).not.toBeNull();
+        await state.storage.deleteAlarm();
+        return runner;
+      },
+    });
+  });
+
+describe("a background response's object", () => {
+  test("answers the job as it was asked, keeps the result, and leaves nothing behind", () =>
+    inObject(
+      "whole",
+      { answers: [() => Response.json(completed)] },
+      async ({ started, object, runs, updates, state }) => {
+        await started();
+        await object().alarm();
+        expect(runs).toHaveLength(1);
+        expect(runs[0]?.job).toEqual(job);
+        expect(runs[0]?.request.headers.get("x-request-id")).toBe("req_1");
+        expect(updates.map(({ status }) => status)).toEqual(["in_progress", "completed"]);
+        expect((await state.storage.list()).size).toBe(0);
+      },
+    ));
+
+  test("begins again after a restart in mid-run", () =>
+    inObject(
+      "restart",
+      { answers: [() => new Promise<Response>(() => {}), () => Response.json(completed)] },
+      async ({ started, object, updates }) => {
+        void (await started()).alarm();
+        await scheduler.wait(10);
+        await object().alarm();
+        expect(updates.at(-1)?.status).toBe("completed");
+      },
+    ));
+
+  test("tries again later when there was no room, and gives up in the end", () =>
+    inObject("busy", { answers: [() => refusal(503, "true")] }, async ({ started, object, runs, updates, state }) => {
+      await started();
+      await object().alarm();
+      expect((await state.storage.getAlarm()) ?? 0).toBeGreaterThan(Date.now() + 1_000);
+      for (let i = 0; i < 5; i++) await object().alarm();
+      expect(runs).toHaveLength(6);
+      expect(updates.at(-1)).toMatchObject({ status: "failed", error: { code: "server_error", message: "refused" } });
+    }));
+
+  test("fails at once for what no retry can mend", () =>
+    inObject("wrong", { answers: [() => refusal(400, "false")] }, async ({ started, object, runs, updates }) => {
+      await started();
+      await object().alarm();
+      expect(runs).toHaveLength(1);
+      expect(updates.at(-1)).toMatchObject({ status: "failed", error: { code: "invalid_prompt" } });
+    }));
+
+  test("tells a key's limit from what was wrong with the request", () =>
+    inObject("limited", { answers: [() => refusal(429, "false")] }, async ({ started, object, updates }) => {
+      await started();
+      await object().alarm();
+      expect(updates.at(-1)).toMatchObject({ status: "failed", error: { code: "rate_limit_exceeded" } });
+    }));
+
+  test("keeps the result until the database takes it, without answering twice", () =>
+    inObject(
+      "away",
+      { answers: [() => Response.json(completed)], storeFailures: 2 },
+      async ({ started, object, runs, updates, state }) => {
+        await started();
+        for (let i = 0; i < 3; i++) await object().alarm();
+        expect(runs).toHaveLength(1);
+        expect(updates.at(-1)?.status).toBe("completed");
+        expect((await state.storage.list()).size).toBe(0);
+      },
+    ));
+
+  test("stops when it is cancelled, before and while it runs", () =>
+    inObject(
+      "cancelled",
+      {
+        answers: [
+          (request) =>
+            new Promise((resolve) => request.signal.addEventListener("abort", () => resolve(refusal(500, "false")))),
+        ],
+      },
+      async ({ started, runs, updates, state }) => {
+        const early = await started();
+        await early.cancel();
+        await early.alarm();
+        expect(runs).toHaveLength(0);
+        const late = await started();
+        const running = late.alarm();
+        await scheduler.wait(10);
+        expect(runs).toHaveLength(1);
+        await late.cancel();
+        await running;
+        expect(updates.map(({ status }) => status)).toEqual(["in_progress"]);
+        expect((await state.storage.list()).size).toBe(0);
+        expect(await state.storage.getAlarm()).toBeNull();
+      },
+    ));
+});
