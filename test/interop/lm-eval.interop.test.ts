@@ -20,7 +20,7 @@ const MODEL = "smollm2-135m";
 const ITEMS = Array.from({ length: 100 }, (_, i) => 3 + 100 * i);
 /** Of these the exact likelihoods are computed again here; scores/ has the others rounded. */
 const EXACT = 10;
-/** Of one window, of less than one, and of two, the second of which reaches back. */
+/** Two of one window each, and one of two windows, the second of which reaches back. */
 const PAGES = [0, 57, 15];
 const QUESTIONS = 5;
 

@@ -39,6 +39,18 @@ test("reads a stream, comments and all", async () => {
   expect(total).toBeGreaterThan(31);
 });
 
+test("reads completions, whole and streamed", async () => {
+  const client = clientOf(testGateway(await saying(" Rome 👍")));
+  const ask = { model: "smollm2-135m", prompt: ["The capital of Italy is", "Where?"], echo: true, max_tokens: 9 };
+  const whole = await client.completions.create(ask);
+  expect(whole.choices.map(({ text }) => text)).toEqual(["The capital of Italy is Rome 👍", "Where? Rome 👍"]);
+  const texts = ["", ""];
+  for await (const { choices } of await client.completions.create({ ...ask, stream: true })) {
+    for (const { index, text } of choices) texts[index] += text;
+  }
+  expect(texts).toEqual(whole.choices.map(({ text }) => text));
+});
+
 test("throws on an error event", async () => {
   const gateway = testGateway([...tokens([19556]), { type: "error", code: "out_of_memory", message: "why" }]);
   const stream = await clientOf(gateway).chat.completions.create({ ...request, stream: true });
