@@ -17,6 +17,14 @@ export const ERROR_EXAMPLES: Readonly<Record<ErrorCode, readonly [message: strin
     "messages",
   ],
   grammar_failed: ["the grammar can be read in too many ways at once: make its patterns less ambiguous"],
+  invalid_json_schema: [
+    'Invalid schema for \'response_format.json_schema.schema\': #: "type" must be "object" at the root of a strict schema. Change the schema.',
+    "response_format.json_schema.schema",
+  ],
+  invalid_function_parameters: [
+    'Invalid schema for \'tools.0.function.parameters\': #: "type" must be "object" at the root of a strict schema. Change the schema.',
+    "tools.0.function.parameters",
+  ],
   invalid_api_key: ["Incorrect API key provided."],
   model_not_found: ["The model 'gpt-5' does not exist. GET /v1/models lists the models there are.", "model"],
   decision_not_found: ["There is no decision 'dec_1' of a request with this key.", "id"],
