@@ -60,7 +60,7 @@ interface Operation {
   readonly responses: Readonly<Record<number, { content?: Record<string, Media> }>>;
 }
 
-/** Of a stream, the description means one event: its data is text, and the text is what the route has as its schema, or `[DONE]`. */
+/** Of a stream, the description means one event: its data is the text of what the route has as its schema, or of an error, or `[DONE]`. */
 const asEvent = (media: Media): Media => ({
   ...media,
   schema: {
@@ -69,9 +69,14 @@ const asEvent = (media: Media): Media => ({
     properties: {
       event: { type: "string" },
       data: {
-        type: "string",
-        contentMediaType: "application/json",
-        contentSchema: media.schema,
+        anyOf: [
+          { const: "[DONE]" },
+          {
+            type: "string",
+            contentMediaType: JSON_TYPE,
+            contentSchema: { anyOf: [media.schema, { $ref: "#/components/schemas/Error" }] },
+          },
+        ],
       },
     },
   },
