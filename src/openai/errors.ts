@@ -4,6 +4,7 @@ import { ReplicaGoneError } from "../replica/client.ts";
 import type { ReplicaErrorCode } from "../replica/protocol.ts";
 import { StorageError } from "../responses/errors.ts";
 import { ChatTemplateError } from "../tokenizer/index.ts";
+import { ERROR_EXAMPLES } from "./error-examples.ts";
 
 const TYPES = ["invalid_request_error", "requests", "tokens", "server_error"] as const;
 
@@ -136,6 +137,11 @@ export function errorResponse(error: ApiError): Response {
   });
 }
 
+function exampleOf(code: ErrorCode): ErrorEnvelope {
+  const [message, param] = ERROR_EXAMPLES[code];
+  return toEnvelope(new ApiError(code, message, { param }));
+}
+
 /** Statuses and their codes, for the description of an endpoint. */
 export function errorResponses(...codes: ErrorCode[]) {
   const byStatus = new Map<number, ErrorCode[]>();
@@ -147,8 +153,13 @@ export function errorResponses(...codes: ErrorCode[]) {
     [...byStatus].map(([status, list]) => [
       status,
       {
-        description: `\`error.code\` is ${list.map((code) => `\`${code}\``).join(" or ")}.`,
-        content: { "application/json": { schema: errorEnvelopeSchema } },
+        description: `\`error.code\` is ${[...new Set(list.map(wireCode))].map((code) => `\`${code}\``).join(" or ")}.`,
+        content: {
+          "application/json": {
+            schema: errorEnvelopeSchema,
+            examples: Object.fromEntries(list.map((code) => [code, { value: exampleOf(code) }])),
+          },
+        },
       },
     ]),
   );

@@ -1,6 +1,7 @@
 // GET / and GET /openapi.json: what this is, and the API's description, made from the same definitions that serve it.
 import { createRoute, z } from "@hono/zod-openapi";
 import type { AddRoutes, App } from "./context.ts";
+import { exampleOf } from "./examples.ts";
 
 const rootSchema = z.object({
   name: z.string(),
@@ -49,23 +50,33 @@ export const addDescriptionRoutes: AddRoutes = (app) => {
   });
 };
 
+const JSON_TYPE = "application/json";
 const EVENT_STREAM = "text/event-stream";
+interface Media {
+  readonly schema: object;
+  readonly example?: unknown;
+}
 interface Operation {
-  readonly responses: Readonly<Record<number, { content?: Record<string, unknown> }>>;
+  readonly responses: Readonly<Record<number, { content?: Record<string, Media> }>>;
 }
 
-/** Of a stream, the description means one event: its data is text, and the text is what the route has as its schema, or `[DONE]`. */
-const asEvent = (media: unknown) => ({
-  ...(media as object),
+/** Of a stream, the description means one event: its data is the text of what the route has as its schema, or of an error, or `[DONE]`. */
+const asEvent = (media: Media): Media => ({
+  ...media,
   schema: {
     type: "object",
     required: ["data"],
     properties: {
       event: { type: "string" },
       data: {
-        type: "string",
-        contentMediaType: "application/json",
-        contentSchema: (media as { schema: object }).schema,
+        anyOf: [
+          { const: "[DONE]" },
+          {
+            type: "string",
+            contentMediaType: JSON_TYPE,
+            contentSchema: { anyOf: [media.schema, { $ref: "#/components/schemas/Error" }] },
+          },
+        ],
       },
     },
   },
@@ -82,10 +93,12 @@ const describeApi = (app: App): Record<string, unknown> => {
     },
     servers: [{ url: "/" }],
   });
-  for (const methods of Object.values(document.paths ?? {})) {
-    for (const operation of Object.values(methods as Record<string, Operation>)) {
+  for (const [path, methods] of Object.entries(document.paths ?? {})) {
+    for (const [method, operation] of Object.entries(methods as Record<string, Operation>)) {
       const content = operation.responses[200]?.content;
       if (content?.[EVENT_STREAM]) content[EVENT_STREAM] = asEvent(content[EVENT_STREAM]);
+      const example = exampleOf(method, path);
+      if (content?.[JSON_TYPE] && example !== undefined) content[JSON_TYPE] = { ...content[JSON_TYPE], example };
     }
   }
   return { ...document };

@@ -33,7 +33,9 @@ const healthRoute = createRoute({
     200: { description: "Every replica is ready.", content: { "application/json": { schema: okSchema } } },
     503: {
       description: "A replica is loading, or failed to.",
-      content: { "application/json": { schema: notReadySchema } },
+      content: {
+        "application/json": { schema: notReadySchema, example: { status: "loading", progress: 0.25, replicas: [] } },
+      },
     },
   },
 });
