@@ -1,10 +1,9 @@
 // The messages of a chat completion request: their schemas, and what the model reads of them.
+
 import { z } from "@hono/zod-openapi";
 import { type ChatMessage, callsText, resultText } from "../tokenizer/index.ts";
 import { ApiError } from "./errors.ts";
-
-/** The start of a value that a client sent, for an error message. */
-const quote = (value: unknown): string => `'${String(value).slice(0, 40)}'`;
+import { quote } from "./quote.ts";
 
 const ROLES = ["system", "developer", "user", "assistant", "tool", "function"] as const;
 const WANTED = "expected a string or a non-empty array of parts of type 'text'";

@@ -1,8 +1,10 @@
 // The fields of a chat completion request that say what the reply may be, as OpenAI documents them: response_format, tools and the choice
 // among them, and the older functions.
+
 import { z } from "@hono/zod-openapi";
 import { MAX_CALLS } from "../grammar/index.ts";
 import { ApiError } from "./errors.ts";
+import { quote } from "./quote.ts";
 import {
   createReplyFormat,
   type FunctionTool,
@@ -29,9 +31,7 @@ const functionSchema = z.object({
 /** What a `type` may be, said to who gives another. */
 const onlyFunction = z.literal("function", {
   error: ({ input }) =>
-    input === undefined
-      ? undefined
-      : `tools of type '${String(input).slice(0, 40)}' are not supported, only 'function'`,
+    input === undefined ? undefined : `tools of type ${quote(input)} are not supported, only 'function'`,
 });
 
 const toolSchema = z

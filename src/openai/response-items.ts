@@ -1,11 +1,10 @@
 // The items that a response is made of and from: as clients send them, as they are kept and told, and as what the model reads.
+
 import { z } from "@hono/zod-openapi";
 import { ApiError } from "./errors.ts";
 import { logprobsSchema } from "./logprobs.ts";
+import { quote } from "./quote.ts";
 import { otherType } from "./validate.ts";
-
-/** The start of a value that a client sent, for an error message. */
-const quote = (value: unknown): string => `'${String(value).slice(0, 40)}'`;
 
 const inputTextSchema = z.object({ type: z.literal("input_text"), text: z.string() });
 const refusalSchema = z.object({ type: z.literal("refusal"), refusal: z.string() });

@@ -58,6 +58,7 @@ const CASES: readonly Case[] = [
   ...invalid("stop", "invalid_type", { stop: 4 }, { stop: {} }),
   ...invalid("stop", "invalid_value", { stop: "" }, { stop: ["1", "2", "3", "4", "5"] }),
   ...invalid("stop.1", "invalid_value", { stop: ["a", ""] }),
+  ...invalid("tools.0.type", "invalid_value", { tools: [{ type: { toString: null }, function: { name: "f" } }] }),
   ...invalid("seed", "invalid_type", { seed: 1.5 }, { seed: "1" }),
   ...invalid("seed", "invalid_value", { seed: 2 ** 60 }),
   ...invalid("stream", "invalid_type", { stream: "yes" }),
