@@ -27,12 +27,9 @@ export const ERROR_EXAMPLES: Readonly<Record<ErrorCode, readonly [message: strin
   ],
   invalid_api_key: ["Incorrect API key provided."],
   model_not_found: ["The model 'gpt-5' does not exist. GET /v1/models lists the models there are.", "model"],
-  response_not_found: ["Response with id 'resp_1' not found.", "id"],
-  previous_response_not_found: ["Previous response with id 'resp_1' not found.", "previous_response_id"],
   decision_not_found: ["There is no decision 'dec_1' of a request with this key.", "id"],
   response_not_found: ["Response with id 'resp_1' not found.", "id"],
   previous_response_not_found: ["Previous response with id 'resp_1' not found.", "previous_response_id"],
-  storage_unavailable: ["Stored responses are not reachable at the moment. Try again."],
   unknown_url: ["Invalid URL (GET /v1/nothing)"],
   unsupported_endpoint: [
     "POST /v1/embeddings is not served: this gateway runs one text model and does not have embeddings. It serves POST /v1/chat/completions; GET /openapi.json describes all there is.",
