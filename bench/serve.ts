@@ -12,9 +12,9 @@ import { table } from "./table.ts";
 
 const MODEL = "smollm2-135m";
 const TOKENS = 64;
-/** 32 tokens under the chat template. */
-const MESSAGES: OpenAI.ChatCompletionMessageParam[] = [
-  { role: "system", content: "You tell long stories." },
+/** 32 tokens under the chat template. The word is one: by it prompts differ from the start, so that none is there already. */
+const messages = (word: string): OpenAI.ChatCompletionMessageParam[] => [
+  { role: "system", content: `You ${word} long stories.` },
   { role: "user", content: "Tell me a very long story about an old ferry, please." },
 ];
 const PROMPT_TOKENS = 32;
@@ -50,14 +50,14 @@ const FIGURES = {
   decodeTokensPerSecond: "decode, warm (tokens/s)",
 } as const;
 
-async function ask({ openai }: Server): Promise<Reply> {
+async function ask({ openai }: Server, word: string): Promise<Reply> {
   const started = performance.now();
   let first: number | undefined;
   let last = started;
   let usage: OpenAI.CompletionUsage | undefined;
   const stream = await openai.chat.completions.create({
     model: MODEL,
-    messages: MESSAGES,
+    messages: messages(word),
     temperature: 0,
     max_tokens: TOKENS,
     stream: true,
@@ -87,8 +87,8 @@ async function runOnce(args: string[]): Promise<Run> {
   const server = await startServer(args, port);
   try {
     const startMs = performance.now() - started;
-    const firstReply = await ask(server);
-    return { startMs, firstTtftMs: firstReply.ttftMs, ...(await ask(server)) };
+    const firstReply = await ask(server, "tell");
+    return { startMs, firstTtftMs: firstReply.ttftMs, ...(await ask(server, "write")) };
   } finally {
     await server.stop();
   }
