@@ -1,12 +1,18 @@
-// The body of POST /v1/completions: its schema, and what the rest of the gateway needs of it. Fields that chat completions have too are
-// theirs.
+// The body of POST /v1/completions: its schema, and what the rest of the gateway needs of it.
 import { z } from "@hono/zod-openapi";
 import { MAX_LIKELIEST } from "../engine/types.ts";
 import type { Ask } from "./ask.ts";
-import { chatRequestSchema } from "./chat-request.ts";
 import { encodePrompts, parsePrompts, promptSchema } from "./completion-prompt.ts";
 import { ApiError } from "./errors.ts";
-import { parseLogitBias } from "./logit-bias.ts";
+import {
+  completionFields,
+  generationFields,
+  MAX_CHOICES,
+  readGeneration,
+  readIncludeUsage,
+  readStop,
+  stopSchema,
+} from "./generation-fields.ts";
 import type { Prompt } from "./prompt.ts";
 import { only, refuse } from "./unsupported.ts";
 import { validate } from "./validate.ts";
@@ -14,21 +20,18 @@ import { validate } from "./validate.ts";
 const DEFAULT_MAX_TOKENS = 16;
 /** More than the 4 that OpenAI takes: evaluation harnesses send a task's whole list. */
 const MAX_STOPS = 256;
-const MAX_BEST_OF = 16;
 /** Choices that are generated for one request, `best_of` times its prompts. */
-const MAX_CHOICES = 128;
+const MAX_GENERATED = 128;
 /** Log-probabilities that one reply may tell; each takes some 200 bytes on its way through the gateway. */
 const MAX_TOLD = 200_000;
 
 const UNSUPPORTED = { suffix: only("") };
 
-const { model, temperature, top_p, n, presence_penalty, frequency_penalty, logit_bias, seed, budget } =
-  chatRequestSchema.shape;
-const { stream, stream_options } = chatRequestSchema.shape;
-
 export const completionRequestSchema = z
   .object({
-    ...{ model, prompt: promptSchema },
+    ...generationFields,
+    ...completionFields,
+    prompt: promptSchema,
     max_tokens: z
       .int()
       .min(0)
@@ -36,8 +39,7 @@ export const completionRequestSchema = z
       .openapi({
         description: `Most tokens of each reply. Prompt and reply must fit the context. 0 only with \`echo\`. Default: ${DEFAULT_MAX_TOKENS}, or what is left of the context when that is less.`,
       }),
-    ...{ temperature, top_p, n },
-    best_of: z.int().min(1).max(MAX_BEST_OF).nullish().openapi({
+    best_of: z.int().min(1).max(MAX_CHOICES).nullish().openapi({
       description:
         "Generates this many choices for each prompt, of which the `n` with the highest mean log-probability of a token are told, the best first. Above 1 only without `stream`. Default: `n`, in the order of their random numbers.",
     }),
@@ -46,13 +48,9 @@ export const completionRequestSchema = z
       description:
         "Tells every token with its log-probability, and this many of the likeliest in its place; with `echo` also the prompt's tokens. Default: none of it.",
     }),
-    stop: z
-      .union([z.string().min(1), z.array(z.string().min(1)).max(MAX_STOPS)], {
-        error: `expected a non-empty string or an array of up to ${MAX_STOPS} of them`,
-      })
+    stop: stopSchema(MAX_STOPS)
       .nullish()
       .openapi({ description: `Up to ${MAX_STOPS} texts before which a reply ends. They are not part of the reply.` }),
-    ...{ presence_penalty, frequency_penalty, logit_bias, seed, stream, budget, stream_options },
     user: z.string().nullish().openapi({ description: "Has no effect." }),
   })
   .openapi("CompletionRequest", {
@@ -79,7 +77,7 @@ export function parseCompletionRequest(body: unknown): CompletionRequest {
   if (typeof body === "object" && body !== null) refuse(body as Record<string, unknown>, UNSUPPORTED);
   const request = validate(completionRequestSchema, body);
   const prompts = parsePrompts(request.prompt);
-  const { stop, stream_options: options } = request;
+  const includeUsage = readIncludeUsage(request);
   const n = request.n ?? 1;
   const bestOf = request.best_of ?? n;
   const ranked = bestOf > 1 && request.best_of != null;
@@ -87,35 +85,22 @@ export function parseCompletionRequest(body: unknown): CompletionRequest {
   const maxTokens = request.max_tokens ?? undefined;
   const logprobs = request.logprobs ?? undefined;
   const refused = (param: string, message: string) => new ApiError("invalid_value", message, { param });
-  if (options && !request.stream) {
-    throw refused("stream_options", "'stream_options' is only allowed when 'stream' is true.");
-  }
   if (bestOf < n) throw refused("best_of", `'best_of' (${bestOf}) must be at least 'n' (${n}).`);
   if (ranked && request.stream) {
     throw refused("best_of", "'best_of' above 1 cannot be streamed: leave out 'best_of' or 'stream'.");
   }
   if (maxTokens === 0 && !echo) throw refused("max_tokens", "'max_tokens' may be 0 only when 'echo' is true.");
-  if (prompts.length * bestOf > MAX_CHOICES) {
+  if (prompts.length * bestOf > MAX_GENERATED) {
     throw refused(
       "prompt",
-      `${prompts.length} prompts with ${bestOf} choices each are more than the ${MAX_CHOICES} choices that one request can have.`,
+      `${prompts.length} prompts with ${bestOf} choices each are more than the ${MAX_GENERATED} choices that one request can have.`,
     );
   }
   const ask: Ask = {
-    model: request.model,
-    budget: request.budget ?? undefined,
-    stream: request.stream ?? false,
+    ...readGeneration(request),
     mayShorten: maxTokens === undefined,
     n: bestOf,
-    stop: (typeof stop === "string" ? [stop] : (stop ?? [])).map((text) => text.toWellFormed()),
-    sampling: {
-      temperature: request.temperature ?? 1,
-      topP: request.top_p ?? 1,
-      presencePenalty: request.presence_penalty ?? 0,
-      frequencyPenalty: request.frequency_penalty ?? 0,
-      logitBias: parseLogitBias(request.logit_bias),
-    },
-    seed: request.seed ?? undefined,
+    stop: readStop(request.stop),
     logprobs: logprobs ?? (ranked ? 0 : undefined),
     // A replica that is asked for no tokens is asked for the prompt's likelihoods.
     promptLogprobs: maxTokens === 0 ? (logprobs ?? 0) : echo ? logprobs : undefined,
@@ -128,7 +113,7 @@ export function parseCompletionRequest(body: unknown): CompletionRequest {
       return encoded;
     },
   };
-  return { ask, includeUsage: options?.include_usage ?? false, echo, logprobs, n, ranked };
+  return { ask, includeUsage, echo, logprobs, n, ranked };
 }
 
 function checkTold(

@@ -2,9 +2,9 @@
 import { z } from "@hono/zod-openapi";
 import { MAX_LIKELIEST } from "../engine/types.ts";
 import type { Ask } from "./ask.ts";
-import { budgetSchema } from "./budget.ts";
 import { commonFields, SERVICE_TIER } from "./common-fields.ts";
 import { ApiError } from "./errors.ts";
+import { generationFields, readGeneration } from "./generation-fields.ts";
 import { DEFAULT_MAX_TOKENS } from "./prompt.ts";
 import { type Item, inputSchema, toItems } from "./response-items.ts";
 import type { Echo } from "./response-object.ts";
@@ -35,9 +35,7 @@ export const includeSchema = z.array(z.enum(INCLUDABLE));
 
 export const responseRequestSchema = z
   .object({
-    model: z.string().min(1).openapi({
-      description: "One of the ids of `GET /v1/models`: a variant, or `auto` for the best one within `budget`.",
-    }),
+    ...generationFields,
     input: inputSchema,
     instructions: z.string().nullish().openapi({
       description: "A system message before everything else. Not carried over by `previous_response_id`.",
@@ -53,7 +51,6 @@ export const responseRequestSchema = z
       description:
         "Replies at once with a response that is `queued`; `GET /v1/responses/{id}` tells how far it is. Default: false.",
     }),
-    stream: z.boolean().nullish().openapi({ description: "Sends the response as server-sent events. Default: false." }),
     max_output_tokens: z
       .int()
       .min(1)
@@ -61,13 +58,6 @@ export const responseRequestSchema = z
       .openapi({
         description: `Most tokens of the reply. Default: ${DEFAULT_MAX_TOKENS}, or what is left of the context when that is less.`,
       }),
-    temperature: z
-      .number()
-      .min(0)
-      .max(2)
-      .nullish()
-      .openapi({ description: "0 takes the likeliest token. Default: 1." }),
-    top_p: z.number().min(0).max(1).nullish().openapi({ description: "Default: 1." }),
     top_logprobs: z
       .int()
       .min(0)
@@ -96,7 +86,6 @@ export const responseRequestSchema = z
     seed: z.int().nullish().openapi({
       description: "Not OpenAI's: the same request with the same seed gets the same text. Default: a random one.",
     }),
-    budget: budgetSchema.nullish(),
   })
   .openapi("ResponseRequest", {
     description: `Unknown fields are ignored. These, which would change the answer, are refused with \`unsupported_parameter\`:\n${unsupportedInResponse}`,
@@ -197,14 +186,10 @@ export function parseResponseRequest(body: unknown, newId: () => string): Respon
       user: request.user ?? null,
     }),
     ask: (conversation, onDropped) => ({
-      model: request.model,
-      budget: request.budget ?? undefined,
-      stream: request.stream ?? false,
+      ...readGeneration(request),
       mayShorten: maxTokens === undefined,
       n: 1,
       stop: [],
-      sampling: { temperature, topP },
-      seed: request.seed ?? undefined,
       logprobs: tellsLogprobs ? (request.top_logprobs ?? 0) : undefined,
       grammar: format.grammar,
       prompts: createPrompts({ conversation, instructions, format, maxTokens, truncation, onDropped }),

@@ -63,7 +63,6 @@ async function residentMiB(): Promise<number> {
   while (readings.length < 3) {
     const { heap, buffers } = await isolateBytes();
     const resident_bytes = (await health()).replicas[0]?.resident_bytes ?? Number.NaN;
-    if (process.env.DEBUG_MEM) console.log(heap / MIB, buffers / MIB, resident_bytes / MIB);
     readings.push((heap + buffers + resident_bytes) / MIB);
   }
   return Math.min(...readings);
