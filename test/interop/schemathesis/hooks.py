@@ -13,6 +13,11 @@ LENGTHS = {
 }
 
 
+def is_whole(value):
+    """What JSON Schema calls an integer, 2000.0 too. What is none is left as it is: it is there to be refused."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == int(value)
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     names = LENGTHS.get(case.operation.path)
@@ -23,11 +28,10 @@ def before_call(context, case, kwargs):
     if isinstance(model, str) and model and zlib.crc32(model.encode("utf-8", "replace")) % 2:
         body["model"] = MODEL
     for name in names:
-        # What is no valid number is left as it is: it is there to be refused.
-        if type(body.get(name)) is int and body[name] > MOST_TOKENS:
+        if is_whole(body.get(name)) and body[name] > MOST_TOKENS:
             body[name] = MOST_TOKENS
     if all(body.get(name) is None for name in names):
         body[names[0]] = MOST_TOKENS
     for name in ("n", "best_of"):
-        if type(body.get(name)) is int and MOST_CHOICES < body[name] <= 16:
+        if is_whole(body.get(name)) and MOST_CHOICES < body[name] <= 16:
             body[name] = MOST_CHOICES
