@@ -15,7 +15,7 @@ LENGTHS = {
 
 def is_whole(value):
     """What JSON Schema calls an integer, 2000.0 too. What is none is left as it is: it is there to be refused."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == int(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value % 1 == 0
 
 
 @schemathesis.hook
