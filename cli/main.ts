@@ -1,0 +1,25 @@
+// The command line: `npx franken COMMAND`. A command's module is loaded only when it is the one that runs.
+import { Command } from "commander";
+import { UserError } from "../compress/error.ts";
+import type { FrankenCommand } from "./command.ts";
+
+const COMMANDS: readonly FrankenCommand[] = [];
+
+const program = new Command("franken")
+  .description("Compress LLaMA checkpoints into variants, score them, and hand them on.")
+  .version("0.1.0")
+  .showHelpAfterError()
+  .helpCommand(false);
+const wanted = process.argv[2];
+for (const { name, summary, load } of COMMANDS) {
+  const command = program.command(name).description(summary);
+  if (name === wanted) (await load()).define(command);
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const known = error instanceof UserError;
+  process.stderr.write(`franken: ${known ? error.message : (error as Error).stack}\n`);
+  process.exitCode = 1;
+}
