@@ -1,0 +1,46 @@
+// Low-rank factors as PEFT stores them: `adapter_model.safetensors` and `adapter_config.json` in one folder.
+import type { LowRankAdapter } from "./artifact.ts";
+import { writeSafetensors } from "./safetensors.ts";
+
+const MODULES = {
+  q: "self_attn.q_proj",
+  k: "self_attn.k_proj",
+  v: "self_attn.v_proj",
+  o: "self_attn.o_proj",
+  gate: "mlp.gate_proj",
+  up: "mlp.up_proj",
+  down: "mlp.down_proj",
+} as const;
+
+/** The files of an adapter by name; `lora_alpha` equals `r`, so that the factor on B A x is 1. Linears of a lower rank say so in `rank_pattern`. */
+export function peftFiles({ linears }: LowRankAdapter, baseName: string): Map<string, Uint8Array> {
+  const rank = Math.max(...linears.map((linear) => linear.rank));
+  const ranks: [string, number][] = linears
+    .filter((linear) => linear.rank !== rank)
+    .map(({ layer, linear, rank }) => [`layers.${layer}.${MODULES[linear]}`, rank]);
+  const tensors = linears.flatMap(({ layer, linear, rows, cols, rank, a, b }) => {
+    const name = `base_model.model.model.layers.${layer}.${MODULES[linear]}`;
+    return [
+      { name: `${name}.lora_A.weight`, shape: [rank, cols], values: a },
+      { name: `${name}.lora_B.weight`, shape: [rows, rank], values: b },
+    ];
+  });
+  const config = {
+    peft_type: "LORA",
+    task_type: "CAUSAL_LM",
+    base_model_name_or_path: baseName,
+    inference_mode: true,
+    r: rank,
+    lora_alpha: rank,
+    lora_dropout: 0,
+    bias: "none",
+    fan_in_fan_out: false,
+    target_modules: [...new Set(linears.map(({ linear }) => `${linear}_proj`))].sort(),
+    rank_pattern: Object.fromEntries(ranks),
+    alpha_pattern: Object.fromEntries(ranks),
+  };
+  return new Map([
+    ["adapter_config.json", Buffer.from(`${JSON.stringify(config, null, 2)}\n`)],
+    ["adapter_model.safetensors", writeSafetensors(tensors)],
+  ]);
+}
