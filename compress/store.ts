@@ -4,21 +4,15 @@ import { createHash, randomUUID } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { SlotRecipe } from "../src/variants/recipe.ts";
-import type { Artifact, ChangedTensor, Provenance } from "./artifact.ts";
+import type { SlotRecipe, StoredTensor } from "../src/variants/recipe.ts";
+import type { Artifact } from "./artifact.ts";
 import { UserError } from "./error.ts";
 import { peftFiles } from "./peft.ts";
 
-/** A changed tensor as a recipe names it: its bytes are `tensors/<sha256>.bin`. */
-export interface StoredChange extends Omit<ChangedTensor, "data"> {
-  readonly sha256: string;
+/** A changed tensor of a recipe: its bytes are `tensors/<sha256>.bin`. */
+export interface StoredChange extends StoredTensor {
+  readonly name: string;
 }
-
-/** A recipe as the store writes it. */
-export type ArtifactRecipe = SlotRecipe & {
-  readonly tensors?: readonly StoredChange[] | undefined;
-  readonly provenance?: Provenance | undefined;
-};
 
 export interface StoreOptions {
   /** Default: `FRANKEN_ARTIFACTS`, else `artifacts` at the project's root. */
@@ -55,9 +49,11 @@ export async function writeArtifact(
   const adapterFiles = artifact.adapter
     ? peftFiles(artifact.adapter, artifact.recipe.base)
     : new Map<string, Uint8Array>();
-  const recipe: ArtifactRecipe = {
+  const recipe: SlotRecipe = {
     ...artifact.recipe,
-    ...(tensors.length > 0 ? { tensors } : {}),
+    ...(tensors.length > 0
+      ? { tensors: Object.fromEntries(tensors.map(({ name, ...tensor }) => [name, tensor])) }
+      : {}),
     ...(artifact.adapter
       ? { adapter: { file: `artifacts/adapters/${id}/adapter_model.safetensors`, numbering: "layers" } }
       : {}),
@@ -123,7 +119,7 @@ export async function writeArtifact(
  * An artifact's recipe.
  * @throws UserError when there is none of this id, naming those that there are
  */
-export async function readArtifactRecipe(id: string, folder = artifactsFolder()): Promise<ArtifactRecipe> {
+export async function readArtifactRecipe(id: string, folder = artifactsFolder()): Promise<SlotRecipe> {
   const file = join(folder, "recipes", `${id}.json`);
   const text = /^[a-z0-9][a-z0-9.-]*$/.test(id) ? await readIfThere(file) : undefined;
   if (!text)
@@ -131,11 +127,15 @@ export async function readArtifactRecipe(id: string, folder = artifactsFolder())
       `no artifact ${id} in ${folder}; there are: ${(await listArtifacts(folder)).join(", ") || "none"}`,
     );
   try {
-    return JSON.parse(Buffer.from(text).toString("utf8")) as ArtifactRecipe;
+    return JSON.parse(Buffer.from(text).toString("utf8")) as SlotRecipe;
   } catch (error) {
     throw new UserError(`${file} is not JSON (${(error as Error).message}): make the artifact again`);
   }
 }
+
+/** The tensors that a recipe changes, in its order. */
+export const changesOf = ({ tensors = {} }: SlotRecipe): StoredChange[] =>
+  Object.entries(tensors).map(([name, tensor]) => ({ name, ...tensor }));
 
 /** @throws UserError naming the file that is missing or does not have the content that its name says */
 export async function readChange(

@@ -25,7 +25,7 @@ const originSchema = z.strictObject({
 const common = {
   $schema: z.string().optional(),
   id,
-  /** Folder under models/ that holds the checkpoint; its tokenizer and chat template serve this variant. */
+  /** Folder under models/ or artifacts/models/ that holds the checkpoint; its tokenizer and chat template serve this variant. */
   base: id,
   title: z.string().min(1),
   origin: originSchema,
@@ -35,19 +35,51 @@ const common = {
 
 /** A low-rank adapter (LoRA: Hu et al., arXiv 2106.09685; EoRA: Liu et al., arXiv 2410.21271) in PEFT's safetensors form. */
 const adapterFileSchema = z.strictObject({
-  /** Path from the project's root. */
-  file: z.string().regex(/^models\/.+\.safetensors$/, "a .safetensors file under models/"),
+  /** Path from the project's root; artifacts/ is the folder that FRANKEN_ARTIFACTS names, where it is set. */
+  file: z.string().regex(/^(models|artifacts)\/.+\.safetensors$/, "a .safetensors file under models/ or artifacts/"),
   /** What PEFT's layer numbers count: layers of the base, or slots of this recipe. */
   numbering: z.enum(["layers", "slots"]).default("layers"),
   /** Factor on B A x; default: lora_alpha and r of the adapter_config.json beside the file. */
   scale: z.number().optional(),
 });
 
+const digest = z.string().regex(/^[0-9a-f]{64}$/, "a sha256 of 64 lower-case hexadecimal digits");
+
+/** A tensor whose bytes are artifacts/tensors/<sha256>.bin: GGUF blocks of the type, row-major, q and k rows in Hugging Face's order. */
+export const storedTensorSchema = z.strictObject({
+  sha256: digest,
+  type: z.enum(["f32", "q4_1", "q8_0"]),
+  rows: z.int().positive(),
+  cols: z.int().positive(),
+  /** Bits a weight as the method counts them, where the type's are more. */
+  bits: z.number().positive().optional(),
+});
+export type StoredTensor = z.infer<typeof storedTensorSchema>;
+
+/** How compress/ made a variant. */
+export const provenanceSchema = z.strictObject({
+  method: z.string().min(1),
+  arguments: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+  /** Of the checkpoint that it was made from. */
+  checkpoint: digest,
+  /** Of the calibration tokens, where the method needs some. */
+  calibration: digest.optional(),
+  seed: z.int().optional(),
+  /** Of the arithmetic. */
+  version: z.string().min(1),
+});
+
 /** A variant made of the base model's layers. */
 export const slotRecipeSchema = z.strictObject({
   ...common,
   slots: z.array(slotSchema).min(1).max(1024),
+  /**
+   * By name, per layer of the base: what takes the place of the base's tensor, of another shape perhaps, or is new, as
+   * `blk.0.attn_output.bias` and `blk.0.ffn_down.bias`.
+   */
+  tensors: z.record(z.string(), storedTensorSchema).optional(),
   adapter: adapterFileSchema.optional(),
+  provenance: provenanceSchema.optional(),
 });
 
 /** A LLaMA decoder that a user brings as an ONNX file with transformers.js's input and output names. */

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Artifact } from "../../compress/artifact.ts";
-import { listArtifacts, readArtifactRecipe, readChange, writeArtifact } from "../../compress/store.ts";
+import { changesOf, listArtifacts, readArtifactRecipe, readChange, writeArtifact } from "../../compress/store.ts";
 import { readSafetensors } from "../../scripts/build/safetensors.ts";
 
 let folder: string;
@@ -57,10 +57,10 @@ it("gives back what was written", async () => {
   expect(await listArtifacts(folder)).toEqual(["made-up"]);
   const recipe = await readArtifactRecipe("made-up", folder);
   expect(recipe.provenance).toEqual(artifact().provenance);
-  expect(recipe.tensors?.map(({ sha256: _, ...tensor }) => tensor)).toEqual(
+  expect(changesOf(recipe).map(({ sha256: _, ...tensor }) => tensor)).toEqual(
     artifact().tensors.map(({ data: _, ...tensor }) => tensor),
   );
-  for (const [i, change] of (recipe.tensors ?? []).entries()) {
+  for (const [i, change] of changesOf(recipe).entries()) {
     expect([...(await readChange(change, folder))]).toEqual([...(artifact().tensors[i]?.data ?? [])]);
   }
 });
@@ -122,7 +122,7 @@ it("keeps the artifact that was there when its replacement fails", async () => {
 
 it("tells a tensor that was damaged or is missing from one that is whole", async () => {
   await writeArtifact(artifact(), { folder });
-  const [change, other] = (await readArtifactRecipe("made-up", folder)).tensors ?? [];
+  const [change, other] = changesOf(await readArtifactRecipe("made-up", folder));
   await writeFile(join(folder, `tensors/${change?.sha256}.bin`), "other");
   await rm(join(folder, `tensors/${other?.sha256}.bin`));
   await expect(readChange(change as never, folder)).rejects.toThrow("blk.0.ffn_up.weight, is damaged");
