@@ -1,0 +1,115 @@
+// The graphs of the forward pass over whole sequences. Matrices are fp32 `[out, in]`; a graph is of one shape, its weights are inputs.
+import { createGraph, type GraphBuilder } from "../../src/engine/onnx/graph.ts";
+import type { Graph } from "../../src/engine/onnx/proto.ts";
+import type { ModelShape } from "../checkpoint.ts";
+
+export interface AttentionKind {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly bias: boolean;
+  /** Whether the inputs of the linears are outputs, too. */
+  readonly observed: boolean;
+}
+
+export interface MlpKind {
+  readonly ffn: number;
+  readonly bias: boolean;
+  readonly observed: boolean;
+}
+
+const rmsNorm = (graph: GraphBuilder, { hidden, rmsEps }: ModelShape, x: string): string =>
+  graph.op("SimplifiedLayerNormalization", [x, graph.input("norm", [hidden])], {
+    axis: -1,
+    epsilon: { float: rmsEps },
+  });
+
+const linear = (graph: GraphBuilder, x: string, name: string, out: number, into: number): string =>
+  graph.contrib("FusedMatMul", [x, graph.input(name, [out, into])], { transB: 1 });
+
+const addTo = (graph: GraphBuilder, x: string, y: string, bias: boolean, hidden: number): string =>
+  graph.op("Add", [x, bias ? graph.op("Add", [y, graph.input("bias", [hidden])]) : y]);
+
+/** The graph's own tensors are read by other nodes, so an observed one goes out as a copy. */
+const observe = (graph: GraphBuilder, x: string, name: string, cols: number): void =>
+  graph.output(graph.op("Identity", [x]), name, ["sequences", "length", cols]);
+
+/**
+ * x + o(attention(norm(x))), causal, with RoPE (rotate-half).
+ * In: x `[sequences, length, hidden]`, cos and sin `[positions, headDim / 2]`, last `[sequences]` (length - 1), total (length).
+ * Out: y as x; observed: qkvIn `[sequences, length, hidden]`, oIn `[sequences, length, heads * headDim]`.
+ */
+export function attentionGraph(shape: ModelShape, { heads, kvHeads, bias, observed }: AttentionKind): Graph {
+  const { hidden, headDim } = shape;
+  const graph = createGraph();
+  const x = graph.input("x", ["sequences", "length", hidden]);
+  const cos = graph.input("cos", ["positions", headDim / 2]);
+  const sin = graph.input("sin", ["positions", headDim / 2]);
+  const last = graph.input("last", ["sequences"], "int32");
+  const total = graph.input("total", [], "int32");
+  const normed = rmsNorm(graph, shape, x);
+  const q = linear(graph, normed, "q", heads * headDim, hidden);
+  const k = linear(graph, normed, "k", kvHeads * headDim, hidden);
+  const v = linear(graph, normed, "v", kvHeads * headDim, hidden);
+  const mixed = graph.contrib("GroupQueryAttention", [q, k, v, "", "", last, total, cos, sin], {
+    num_heads: heads,
+    kv_num_heads: kvHeads,
+    do_rotary: 1,
+  });
+  const y = addTo(graph, x, linear(graph, mixed, "o", hidden, heads * headDim), bias, hidden);
+  graph.output(y, "y", ["sequences", "length", hidden]);
+  if (observed) {
+    observe(graph, normed, "qkvIn", hidden);
+    observe(graph, mixed, "oIn", heads * headDim);
+  }
+  return graph.build();
+}
+
+/**
+ * x + down(silu(gate(norm(x))) * up(norm(x))).
+ * In: x `[sequences, length, hidden]`. Out: y as x; observed: gateUpIn `[sequences, length, hidden]`, downIn `[sequences, length, ffn]`.
+ */
+export function mlpGraph(shape: ModelShape, { ffn, bias, observed }: MlpKind): Graph {
+  const { hidden } = shape;
+  const graph = createGraph();
+  const x = graph.input("x", ["sequences", "length", hidden]);
+  const normed = rmsNorm(graph, shape, x);
+  const gate = linear(graph, normed, "gate", ffn, hidden);
+  const up = linear(graph, normed, "up", ffn, hidden);
+  // QuickGelu with alpha 1 is SiLU.
+  const inner = graph.op("Mul", [graph.contrib("QuickGelu", [gate], { alpha: { float: 1 } }), up]);
+  const y = addTo(graph, x, linear(graph, inner, "down", hidden, ffn), bias, hidden);
+  graph.output(y, "y", ["sequences", "length", hidden]);
+  if (observed) {
+    observe(graph, normed, "gateUpIn", hidden);
+    observe(graph, inner, "downIn", ffn);
+  }
+  return graph.build();
+}
+
+/** Cosine of the angle between rows. In: a and b `[rows, hidden]`. Out: cosine `[rows]`. */
+export function cosineGraph({ hidden }: ModelShape): Graph {
+  const graph = createGraph();
+  const a = graph.input("a", ["rows", hidden]);
+  const b = graph.input("b", ["rows", hidden]);
+  const axis = graph.shape(1);
+  const sum = (op: string, x: string) => graph.op(op, [x, axis], { keepdims: 0 });
+  const lengths = graph.op("Mul", [sum("ReduceL2", a), sum("ReduceL2", b)]);
+  const dot = sum("ReduceSum", graph.op("Mul", [a, b]));
+  // As PyTorch's cosine_similarity: lengths of nearly 0 count as 1e-8.
+  graph.output(graph.op("Div", [dot, graph.op("Max", [lengths, graph.scalar(1e-8)])]), "cosine", ["rows"]);
+  return graph.build();
+}
+
+/**
+ * Final norm, output head and negative log-likelihood (natural log).
+ * In: x `[rows, hidden]`, target int64 `[rows, 1]`. Out: nll `[rows, 1]`.
+ */
+export function nllGraph(shape: ModelShape): Graph {
+  const graph = createGraph();
+  const x = graph.input("x", ["rows", shape.hidden]);
+  const target = graph.input("target", ["rows", 1], "int64");
+  const logits = linear(graph, rmsNorm(graph, shape, x), "head", shape.vocab, shape.hidden);
+  const found = graph.op("GatherElements", [graph.op("LogSoftmax", [logits], { axis: -1 }), target], { axis: 1 });
+  graph.output(graph.op("Neg", [found]), "nll", ["rows", 1]);
+  return graph.build();
+}
