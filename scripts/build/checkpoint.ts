@@ -2,8 +2,9 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { GGMLQuantizationType, type GGUFParseOutput, gguf } from "@huggingface/gguf";
+import type { GGUFParseOutput } from "@huggingface/gguf";
 import { z } from "zod";
+import { readGguf } from "./gguf.ts";
 import { modelsDir } from "./paths.ts";
 
 const digestSchema = z.string().regex(/^[0-9a-f]{64}$/);
@@ -22,7 +23,7 @@ export type CheckpointManifest = z.infer<typeof manifestSchema>;
 
 export interface CheckpointTensor {
   readonly name: string;
-  readonly type: "f32" | "q4_1" | "q8_0";
+  readonly type: (typeof ENGINE_TYPES)[number];
   readonly rows: number;
   readonly cols: number;
   /** The tensor's bytes as they stand in the file. */
@@ -35,20 +36,22 @@ export interface Checkpoint {
   readonly tensors: readonly CheckpointTensor[];
 }
 
-/** GGUF's block formats that the engines read: values and bytes of a block. */
-const TYPES = new Map<number, { type: CheckpointTensor["type"]; blockValues: number; blockBytes: number }>([
-  [GGMLQuantizationType.F32, { type: "f32", blockValues: 1, blockBytes: 4 }],
-  [GGMLQuantizationType.Q4_1, { type: "q4_1", blockValues: 32, blockBytes: 20 }],
-  [GGMLQuantizationType.Q8_0, { type: "q8_0", blockValues: 32, blockBytes: 34 }],
-]);
+/** GGUF's formats that the engines compute with. */
+const ENGINE_TYPES = ["f32", "q4_1", "q8_0"] as const;
 
 export const sha256 = (bytes: Uint8Array | string): string => createHash("sha256").update(bytes).digest("hex");
 
+export interface WholeFile {
+  readonly manifest: CheckpointManifest;
+  readonly file: Uint8Array;
+}
+
 /**
+ * A checkpoint's file, put together from its parts.
  * @param id folder under models/
- * @throws Error that names the part that is missing or damaged, or the tensor that has a type no engine reads
+ * @throws Error that names the part that is missing or damaged
  */
-export async function readCheckpoint(id: string, dir = join(modelsDir, id)): Promise<Checkpoint> {
+export async function readWhole(id: string, dir = join(modelsDir, id)): Promise<WholeFile> {
   const mend = `Get it back with: git checkout -- models/${id}`;
   const text = await readFile(join(dir, "manifest.json"), "utf8").catch(() => {
     throw new Error(`base ${id}: models/${id}/manifest.json is missing`);
@@ -71,28 +74,20 @@ export async function readCheckpoint(id: string, dir = join(modelsDir, id)): Pro
   if (sha256(file) !== manifest.sha256) {
     throw new Error(`models/${id}: the parts are whole, but together they are not ${manifest.file}. ${mend}`);
   }
+  return { manifest, file };
+}
 
-  const rangeFetch: typeof fetch = async (_input, init) => {
-    const range = /bytes=(\d+)-(\d+)/.exec(new Headers(init?.headers as HeadersInit).get("range") ?? "");
-    const slice = file.subarray(Number(range?.[1] ?? 0), Number(range?.[2] ?? file.length) + 1);
-    return new Response(slice, { status: 206, headers: { "content-range": `bytes 0-0/${file.length}` } });
+/**
+ * @param id folder under models/
+ * @throws Error that names the part that is missing or damaged, or the tensor that has a type no engine reads
+ */
+export async function readCheckpoint(id: string, dir = join(modelsDir, id)): Promise<Checkpoint> {
+  const { manifest, file } = await readWhole(id, dir);
+  const read = async (start: number, length: number) => file.subarray(start, start + length);
+  const { metadata, tensors } = await readGguf({ name: manifest.file, size: file.length, read }, ENGINE_TYPES);
+  return {
+    manifest,
+    metadata,
+    tensors: tensors.map(({ start, bytes, ...tensor }) => ({ ...tensor, data: file.subarray(start, start + bytes) })),
   };
-  const { metadata, tensorInfos, tensorDataOffset } = await gguf(`https://models.invalid/${manifest.file}`, {
-    fetch: rangeFetch,
-  });
-  const tensors = tensorInfos.map((info): CheckpointTensor => {
-    const format = TYPES.get(info.dtype);
-    if (!format) {
-      const names = [...TYPES.values()].map((t) => t.type.toUpperCase()).join(", ");
-      throw new Error(
-        `${manifest.file}: tensor ${info.name} is ${GGMLQuantizationType[info.dtype] ?? info.dtype}; the engines read ${names}`,
-      );
-    }
-    const [cols = 1, rows = 1] = info.shape.map(Number);
-    const start = Number(tensorDataOffset + info.offset);
-    const bytes = (rows * cols * format.blockBytes) / format.blockValues;
-    if (start + bytes > file.length) throw new Error(`${manifest.file}: tensor ${info.name} ends beyond the file`);
-    return { name: info.name, type: format.type, rows, cols, data: file.subarray(start, start + bytes) };
-  });
-  return { manifest, metadata, tensors };
 }

@@ -6,6 +6,7 @@ import type { BaseModel, BuiltFile, ModelConfig, Tensor } from "../../src/varian
 import { isDecoderTensor } from "../../src/variants/plan.ts";
 import { type Checkpoint, type CheckpointTensor, sha256 } from "./checkpoint.ts";
 import { packQ4, packQ8 } from "./pack.ts";
+import { huggingFaceRows, isRotated } from "./rows.ts";
 import { buildTokenizer, type TokenizerFile, tokenBytes } from "./tokenizer.ts";
 
 const PART_BYTES = 24 * 1024 * 1024;
@@ -32,7 +33,9 @@ export function buildBase(checkpoint: Checkpoint): BuiltBase {
   const config = modelConfig(checkpoint);
   let end = 0;
   const laid = checkpoint.tensors.map((source) => {
-    const data = pack({ ...source, data: huggingFaceRowOrder(source, config) });
+    const data = pack(
+      isRotated(source.name) ? { ...source, data: huggingFaceRows(source.data, source.rows, config.headDim) } : source,
+    );
     const offset = align(end);
     end = offset + data.length;
     const { name, type, rows, cols } = source;
@@ -120,21 +123,4 @@ function modelConfig({ manifest, metadata }: Checkpoint): ModelConfig {
 function pack({ type, data, rows, cols }: CheckpointTensor): Uint8Array {
   if (type === "f32") return data;
   return type === "q4_1" ? packQ4(data, rows, cols) : packQ8(data, rows, cols);
-}
-
-/**
- * GGUF stores a head's q and k rows as pairs (0, d/2), (1, d/2+1), … for interleaved RoPE; this puts them back as 0 … d-1.
- * (llama.cpp, convert_hf_to_gguf.py, `LlamaModel.permute`.)
- */
-function huggingFaceRowOrder(tensor: CheckpointTensor, { headDim }: ModelConfig): Uint8Array {
-  if (!/\.attn_[qk]\.weight$/.test(tensor.name)) return tensor.data;
-  const rowBytes = tensor.data.length / tensor.rows;
-  const ordered = new Uint8Array(tensor.data.length);
-  for (let row = 0; row < tensor.rows; row++) {
-    const inHead = row % headDim;
-    const half = headDim / 2;
-    const source = row - inHead + (inHead < half ? 2 * inHead : 2 * (inHead - half) + 1);
-    ordered.set(tensor.data.subarray(source * rowBytes, (source + 1) * rowBytes), row * rowBytes);
-  }
-  return ordered;
 }

@@ -1,0 +1,129 @@
+// A GGUF file as a checkpoint.
+import { BLOCKS, type BlockType, type ByteSource, type GgufTensor, readGguf } from "../../scripts/build/gguf.ts";
+import { huggingFaceRows, isRotated } from "../../scripts/build/rows.ts";
+import type { Checkpoint, LayerShape, ModelShape, RopeScaling } from "../checkpoint.ts";
+import { UserError } from "../error.ts";
+import { assemble } from "./assemble.ts";
+import { dequantizeBlocks } from "./dequantize.ts";
+import type { OpenFile } from "./file.ts";
+import { scalingOfFactors } from "./rope.ts";
+
+type Tensor = GgufTensor<BlockType>;
+const TYPES = Object.keys(BLOCKS) as BlockType[];
+/** Llama 3's RoPE scaling, which GGUF keeps as a tensor. */
+const ROPE_FACTORS = "rope_freqs.weight";
+/** `deci` is `llama` with numbers of heads and channels for each layer. */
+const ARCHITECTURES = ["llama", "deci"];
+
+/** @throws UserError naming the file and the metadata or tensor at fault */
+export async function openGguf(source: OpenFile, name: string): Promise<Checkpoint> {
+  try {
+    const header = await readGguf(source, TYPES).catch((error: Error) => {
+      throw new UserError(error.message);
+    });
+    const metadata = header.metadata as Record<string, unknown>;
+    const shape = await readShape(source, metadata, header.tensors);
+    const places = new Map(header.tensors.map((tensor) => [tensor.name, tensor]));
+    return await assemble({
+      name,
+      shape,
+      tensors: header.tensors
+        .filter((tensor) => tensor.name !== ROPE_FACTORS)
+        .map(({ name, type, rows, cols }) => ({ name, type, rows, cols })),
+      tokenizer: {
+        kind: "gguf",
+        metadata: Object.fromEntries(Object.entries(metadata).filter(([key]) => key.startsWith("tokenizer."))),
+      },
+      async readStored(tensor) {
+        const { start, bytes } = places.get(tensor.name) as Tensor;
+        const data = await source.read(start, bytes);
+        return isRotated(tensor.name) ? huggingFaceRows(data, tensor.rows, shape.headDim) : data;
+      },
+      close: source.close,
+    });
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+async function readShape(
+  source: ByteSource,
+  metadata: Readonly<Record<string, unknown>>,
+  tensors: readonly Tensor[],
+): Promise<ModelShape> {
+  const architecture = metadata["general.architecture"];
+  if (!ARCHITECTURES.includes(architecture as string)) {
+    throw new UserError(`${source.name} is of architecture ${architecture}; ${ARCHITECTURES.join(" and ")} are read`);
+  }
+  const find = (key: string): unknown => metadata[`${architecture}.${key}`];
+  const number = (key: string, fallback?: number): number => {
+    const value = find(key) ?? fallback;
+    if (typeof value !== "number" && typeof value !== "bigint") {
+      throw new UserError(`${source.name}: metadata ${architecture}.${key} is missing or not a number`);
+    }
+    return Number(value);
+  };
+  const blocks = number("block_count");
+  /** One number for all layers, or one for each. */
+  const each = (key: string, fallback?: readonly number[]): number[] => {
+    const value = find(key) ?? fallback;
+    if (!Array.isArray(value)) return new Array(blocks).fill(number(key));
+    if (value.length !== blocks || !value.every((one) => Number.isInteger(one) && one >= 0)) {
+      throw new UserError(`${source.name}: metadata ${architecture}.${key} is not ${blocks} whole numbers`);
+    }
+    return value as number[];
+  };
+  const hidden = number("embedding_length");
+  const heads = each("attention.head_count");
+  const kvHeads = each("attention.head_count_kv", heads);
+  const ffn = each("feed_forward_length");
+  const most = Math.max(...heads);
+  const headDim = number("attention.key_length", number("rope.dimension_count", hidden / most));
+  if (number("rope.dimension_count", headDim) !== headDim || headDim % 2 !== 0) {
+    throw new UserError(
+      `${source.name}: rotates ${number("rope.dimension_count", headDim)} of a head's ${headDim} values; all must be`,
+    );
+  }
+  if (number("expert_count", 0) > 0) throw new UserError(`${source.name} is a mixture of experts, which is not read`);
+  const embedding = tensors.find((tensor) => tensor.name === "token_embd.weight");
+  if (!embedding) throw new UserError(`${source.name}: tensor token_embd.weight is missing`);
+  const ropeTheta = number("rope.freq_base", 10_000);
+  return {
+    hidden,
+    headDim,
+    vocab: embedding.rows,
+    contextLength: number("context_length"),
+    ropeTheta,
+    ropeScaling: await readScaling(source, find, tensors, { headDim, ropeTheta }),
+    rmsEps: Math.fround(number("attention.layer_norm_rms_epsilon")),
+    layers: heads.map(
+      (count, i): LayerShape => ({
+        heads: count,
+        kvHeads: count > 0 ? (kvHeads[i] as number) : 0,
+        ffn: ffn[i] as number,
+      }),
+    ),
+  };
+}
+
+async function readScaling(
+  source: ByteSource,
+  find: (key: string) => unknown,
+  tensors: readonly Tensor[],
+  { headDim, ropeTheta }: { headDim: number; ropeTheta: number },
+): Promise<RopeScaling | undefined> {
+  const factors = tensors.find((tensor) => tensor.name === ROPE_FACTORS);
+  if (factors) {
+    const values = dequantizeBlocks(factors.type, await source.read(factors.start, factors.bytes));
+    const scaling = values.length === headDim / 2 ? scalingOfFactors(values, headDim, ropeTheta) : undefined;
+    if (!scaling) throw new UserError(`${source.name}: tensor ${ROPE_FACTORS} is not a scaling that Llama 3 has`);
+    return scaling;
+  }
+  const type = find("rope.scaling.type");
+  const factor = Number(find("rope.scaling.factor") ?? find("rope.scale_linear") ?? 1);
+  if (type !== undefined && type !== "none" && type !== "linear") {
+    throw new UserError(`${source.name}: RoPE scaling ${type} is not read (none, linear, llama3 are)`);
+  }
+  return type !== "none" && factor !== 1 ? { type: "linear", factor } : undefined;
+}
