@@ -20,7 +20,7 @@ const jsonLines = (text: string): Record<string, unknown>[] =>
     .split("\n")
     .map((line) => JSON.parse(line));
 
-const RECIPES: Record<"hellaswag" | "triviaqa" | "wiki-heldout", Recipe> = {
+const RECIPES: Record<"hellaswag" | "triviaqa" | "wiki-heldout" | "calibration", Recipe> = {
   hellaswag: {
     from: "hellaswag/hellaswag_val.jsonl",
     sha256: "7d8060e9c98f3ab68bdde03eb2803777636a88af59078cb5eb6dc833aa1b2f9e",
@@ -46,6 +46,15 @@ const RECIPES: Record<"hellaswag" | "triviaqa" | "wiki-heldout", Recipe> = {
         .map(([, id, title, body = ""]) => ({ id: Number(id), title, text: body.trim() }))
         .filter(({ id, text }) => isHeldOut(id) && isArticle(text))
         .map(({ title, text }) => ({ title, text })),
+  },
+  calibration: {
+    from: "calibration/c4.utf8",
+    sha256: "2daf1ef16e02dbd337f86296acd4c3f2eb703800ad21fd1f48b40280c699cd41",
+    lines: (text) =>
+      text
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => ({ text: line })),
   },
 };
 

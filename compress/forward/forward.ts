@@ -2,7 +2,7 @@
 // are given with each call, so that pruned or quantized ones can stand in their place.
 import type { Matrix, ModelShape } from "../checkpoint.ts";
 import type { Input } from "../moments.ts";
-import { attentionGraph, cosineGraph, mlpGraph, nllGraph } from "./graphs.ts";
+import { attentionGraph, mlpGraph, nllGraph } from "./graphs.ts";
 import type { AttentionWeights, LayerWeights, MlpWeights } from "./layer-weights.ts";
 import { rotations } from "./rope.ts";
 import { floats, int32, int64, openSession, type Session, type Tensors } from "./session.ts";
@@ -40,8 +40,6 @@ export interface Forward {
   mlp(weights: MlpWeights, x: Hidden, options?: SublayerOptions): Promise<Hidden>;
   /** Both in turn, where the layer has them; without `into`, x stays as it is. */
   layer(weights: LayerWeights, x: Hidden, options?: SublayerOptions): Promise<Hidden>;
-  /** Cosine similarity of each token's states, `[sequences, length]`. */
-  cosine(a: Hidden, b: Hidden): Promise<Float32Array>;
   /** Negative log-likelihoods (natural log) of each sequence's tokens from the second on, `[sequences, length - 1]`. */
   nll(head: { readonly norm: Matrix; readonly head: Matrix }, x: Hidden, tokens: Tokens): Promise<Float32Array>;
   close(): Promise<void>;
@@ -144,18 +142,6 @@ export function createForward({ shape, threads }: ForwardOptions): Forward {
       if (attn) await forward.attention(attn, x, { ...options, into });
       else if (into !== x) into.values.set(x.values);
       return mlp ? forward.mlp(mlp, into, { ...options, into }) : into;
-    },
-    async cosine(a, b) {
-      const session = await sessionOf(cosineGraph, 0);
-      const rows = a.sequences * a.length;
-      const cosines = new Float32Array(rows);
-      for (let from = 0; from < rows; from += CHUNK_TOKENS) {
-        const count = Math.min(CHUNK_TOKENS, rows - from);
-        const part = (x: Hidden) => floats(x.values.subarray(from * hidden, (from + count) * hidden), count, hidden);
-        const cosine = floats(cosines.subarray(from, from + count), count);
-        await session.run({ a: part(a), b: part(b) }, { cosine });
-      }
-      return cosines;
     },
     async nll({ norm, head }, x, tokens) {
       const session = await sessionOf(nllGraph, 0);

@@ -86,20 +86,6 @@ export function mlpGraph(shape: ModelShape, { ffn, bias, observed }: MlpKind): G
   return graph.build();
 }
 
-/** Cosine of the angle between rows. In: a and b `[rows, hidden]`. Out: cosine `[rows]`. */
-export function cosineGraph({ hidden }: ModelShape): Graph {
-  const graph = createGraph();
-  const a = graph.input("a", ["rows", hidden]);
-  const b = graph.input("b", ["rows", hidden]);
-  const axis = graph.shape(1);
-  const sum = (op: string, x: string) => graph.op(op, [x, axis], { keepdims: 0 });
-  const lengths = graph.op("Mul", [sum("ReduceL2", a), sum("ReduceL2", b)]);
-  const dot = sum("ReduceSum", graph.op("Mul", [a, b]));
-  // As PyTorch's cosine_similarity: lengths of nearly 0 count as 1e-8.
-  graph.output(graph.op("Div", [dot, graph.op("Max", [lengths, graph.scalar(1e-8)])]), "cosine", ["rows"]);
-  return graph.build();
-}
-
 /**
  * Final norm, output head and negative log-likelihood (natural log).
  * In: x `[rows, hidden]`, target int64 `[rows, 1]`. Out: nll `[rows, 1]`.

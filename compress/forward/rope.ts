@@ -1,24 +1,15 @@
 // Rotation angles of rotary position embeddings for all positions of a sequence, stretched as a model's configuration says.
-import type { ModelShape, RopeScaling } from "../checkpoint.ts";
+import type { ModelShape } from "../checkpoint.ts";
+import { ropeFactors } from "../formats/rope.ts";
 
-/** Rotations a token of the pair `i` of a head's dimensions, in radians; transformers, modeling_rope_utils.py. */
+/** Radians a token of each pair of a head's dimensions, `[headDim / 2]`, in fp32 as PyTorch has them. */
 export function frequencies({ headDim, ropeTheta, ropeScaling }: ModelShape): number[] {
   const half = headDim / 2;
-  // fp32, as PyTorch has it.
-  return Array.from({ length: half }, (_, i) =>
-    Math.fround(scaled(Math.fround(1 / Math.fround(ropeTheta ** (i / half))), ropeScaling)),
-  );
-}
-
-function scaled(frequency: number, scaling: RopeScaling | undefined): number {
-  if (!scaling) return frequency;
-  if (scaling.type === "linear") return frequency / scaling.factor;
-  const { factor, lowFreqFactor, highFreqFactor, originalContextLength } = scaling;
-  const wavelength = (2 * Math.PI) / frequency;
-  if (wavelength < originalContextLength / highFreqFactor) return frequency;
-  if (wavelength > originalContextLength / lowFreqFactor) return frequency / factor;
-  const smooth = (originalContextLength / wavelength - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
-  return (1 - smooth) * (frequency / factor) + smooth * frequency;
+  const factors = ropeScaling && ropeFactors(ropeScaling, headDim, ropeTheta);
+  return Array.from({ length: half }, (_, i) => {
+    const frequency = Math.fround(1 / Math.fround(ropeTheta ** (i / half)));
+    return Math.fround(frequency / (factors?.[i] ?? 1));
+  });
 }
 
 /** Cosines and sines of positions 0 to `length - 1`, each `[length, headDim / 2]`. */

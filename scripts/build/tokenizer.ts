@@ -41,7 +41,14 @@ export function tokenBytes({ metadata }: Checkpoint): (Uint8Array | undefined)[]
 }
 
 /** @throws Error when the checkpoint's tokenizer is of a kind that is not supported */
-export function buildTokenizer({ manifest, metadata }: Checkpoint): TokenizerFile {
+export function buildTokenizer({
+  manifest,
+  metadata,
+}: {
+  readonly manifest: Pick<Checkpoint["manifest"], "file">;
+  /** GGUF's, by key. */
+  readonly metadata: object;
+}): TokenizerFile {
   const field = <T>(name: string): T => {
     const value = (metadata as Record<string, unknown>)[name];
     if (value === undefined) throw new Error(`${manifest.file}: metadata ${name} is missing`);

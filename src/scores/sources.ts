@@ -1,4 +1,5 @@
-// The texts that tasks are made of. The digest of the text is the data digest of a score: other text, other score.
+// The texts that tasks are made of, and the one that compression is calibrated on, which no task reads. The digest of the text is the data
+// digest of a score: other text, other score.
 
 export interface Source {
   /** For messages. */
@@ -31,6 +32,12 @@ export const SOURCES = {
     file: "data/wiki-heldout.jsonl.gz",
     shipped: true,
     sha256: "c734bf4340a0ecc36babd1589002648ebab3a632288b61f43022f2202721e9af",
+  },
+  calibration: {
+    title: "web pages of C4 for calibration",
+    file: "data/calibration.jsonl.gz",
+    shipped: true,
+    sha256: "9d9cdf1950032ffa276d9bc36b193acb56598cfee3433be3e30ae4a2568308f9",
   },
   wikitext2: {
     title: "WikiText-2 raw test",

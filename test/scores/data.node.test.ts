@@ -20,6 +20,7 @@ describe("the data that ships", () => {
     ["hellaswag", 10_042],
     ["triviaqa", 7993],
     ["wiki-heldout", 46],
+    ["calibration", 584],
   ] as const)("%s has the digest that scores name, and %i documents", async (id, count) => {
     const text = await readSource(id, { dataDir: undefined, cache: "none" });
     expect(text.trimEnd().split("\n")).toHaveLength(count);

@@ -1,11 +1,11 @@
 // The forward pass of the toolkit against PyTorch's fp32 on the real weights.
 import { readFile } from "node:fs/promises";
 import { afterAll, expect, it } from "vitest";
+import { openCheckpoint } from "../../../compress/formats/index.ts";
 import { createForward } from "../../../compress/forward/forward.ts";
 import { openModel } from "../../../compress/forward/model.ts";
 import { tokenNll } from "../../../compress/forward/perplexity.ts";
 import type { Slot } from "../../../src/variants/recipe.ts";
-import { openShipped } from "../shipped.ts";
 
 interface Vector {
   readonly slots: readonly Slot[];
@@ -14,7 +14,7 @@ interface Vector {
 const vectors: Record<string, Vector> = JSON.parse(
   await readFile(new URL("../../fixtures/reference/logit-vectors.json", import.meta.url), "utf8"),
 );
-const model = openModel(await openShipped());
+const model = openModel(await openCheckpoint("smollm2-135m"));
 const forward = createForward({ shape: model.shape });
 afterAll(() => forward.close());
 
