@@ -3,7 +3,13 @@ import { Command } from "commander";
 import { UserError } from "../compress/error.ts";
 import type { FrankenCommand } from "./command.ts";
 
-const COMMANDS: readonly FrankenCommand[] = [];
+const COMMANDS: readonly FrankenCommand[] = [
+  {
+    name: "importance",
+    summary: "measure how dispensable each layer, attention and MLP is",
+    load: () => import("./commands/importance.ts"),
+  },
+];
 
 const program = new Command("franken")
   .description("Compress LLaMA checkpoints into variants, score them, and hand them on.")

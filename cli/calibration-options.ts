@@ -1,0 +1,26 @@
+// Options of every command that runs a model over calibration text.
+import { type Command, InvalidArgumentError } from "commander";
+
+export interface CalibrationFlags {
+  readonly model: string;
+  readonly text?: string;
+  readonly sequences: number;
+  readonly length: number;
+  readonly evaluation: number;
+  readonly remove: number;
+}
+
+/** For options that are a whole number above 0. */
+export function positive(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError("It must be a whole number above 0.");
+  return Number(text);
+}
+
+export const addCalibrationOptions = (command: Command): Command =>
+  command
+    .option("--model <source>", "a checkpoint: a base model's id, a file or a folder", "smollm2-135m")
+    .option("--text <file>", "calibration text, plain or gzip (default: data/calibration.jsonl.gz)")
+    .option("--sequences <n>", "calibration sequences", positive, 128)
+    .option("--length <n>", "tokens of each", positive, 512)
+    .option("--evaluation <n>", "of those, how many a perplexity is measured on", positive, 4)
+    .option("--remove <n>", "most units that a greedy search removes", positive, 6);

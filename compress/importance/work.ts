@@ -1,0 +1,43 @@
+// Results of long measurements, kept as they come, so that a run that was cut off goes on where it was.
+import { createHash } from "node:crypto";
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+export interface WorkLog<T> {
+  get(key: string): T | undefined;
+  add(key: string, value: T): void;
+}
+
+/** Keeps nothing beyond this process. */
+export function memoryLog<T>(): WorkLog<T> {
+  const kept = new Map<string, T>();
+  return { get: (key) => kept.get(key), add: (key, value) => void kept.set(key, value) };
+}
+
+/**
+ * Opens a log, or begins it: JSON lines under `folder`/work. A line that was cut off counts as not written.
+ * @param digests all that the results depend on, beside their keys
+ */
+export function openWorkLog<T>(folder: string, name: string, digests: readonly string[]): WorkLog<T> {
+  const digest = createHash("sha256").update(digests.join("\n")).digest("hex").slice(0, 16);
+  const file = join(folder, "work", `${name}-${digest}.jsonl`);
+  const kept = memoryLog<T>();
+  const text = existsSync(file) ? readFileSync(file, "utf8") : "";
+  for (const line of text.split("\n")) {
+    try {
+      const { key, value } = JSON.parse(line) as { key: string; value: T };
+      kept.add(key, value);
+    } catch {
+      // The last line of a run that was killed, or the empty one at the end.
+    }
+  }
+  mkdirSync(dirname(file), { recursive: true });
+  if (text !== "" && !text.endsWith("\n")) appendFileSync(file, "\n");
+  return {
+    get: kept.get,
+    add(key, value) {
+      kept.add(key, value);
+      appendFileSync(file, `${JSON.stringify({ key, value })}\n`);
+    },
+  };
+}
