@@ -36,6 +36,8 @@ export interface BatcherOptions {
   readonly pace: Pace;
   /** Most sequences at once; more wait their turn. */
   readonly maxRunning: number;
+  /** Told of the work that generations take; not of what the engine is lent for. */
+  readonly onWork?: ((multiplyAdds: number) => void) | undefined;
 }
 
 /** Other work on the engine had to stop, or did not start, because there is something to generate. */
@@ -67,7 +69,11 @@ interface Switch {
   reject(error: unknown): void;
 }
 
-export function createBatcher({ engine, pace, maxRunning }: BatcherOptions): Batcher {
+export function createBatcher({ engine, pace, maxRunning, onWork }: BatcherOptions): Batcher {
+  const livePace: Pace = (multiplyAdds) => {
+    onWork?.(multiplyAdds);
+    return pace(multiplyAdds);
+  };
   const queue: Generation[] = [];
   let running: Running[] = [];
   let switches: Switch[] = [];
@@ -250,7 +256,7 @@ export function createBatcher({ engine, pace, maxRunning }: BatcherOptions): Bat
       }
       const inputs = stepping.map(nextInput);
       try {
-        const outputs = await engine.step(inputs, pace);
+        const outputs = await engine.step(inputs, livePace);
         for (const [i, entry] of stepping.entries()) {
           try {
             take(entry, inputs[i]!, outputs[i]!);

@@ -11,6 +11,8 @@ export interface ReplicaEnv {
   readonly WEIGHTS_BUCKET?: R2Bucket;
   /** Most MiB that weights and KV caches may take together; what does not fit is refused. Unset: the engine's default. */
   readonly MEMORY_CEILING_MIB?: string;
+  /** Most work that comparing variants may take, as a share of what live requests take. Unset: 0.1. */
+  readonly SHADOW_SHARE?: string;
 }
 
 export interface LoadOptions {

@@ -113,6 +113,41 @@ export type MeasureReply =
   /** The variant gives nothing that a score can be made of, now and the next time. */
   | { readonly state: "failed"; readonly engine: string; readonly digest: string; readonly message: string };
 
+/** An answer, and two variants of one base. */
+export interface CompareRequest {
+  /** For the log. */
+  readonly requestId: string;
+  /** Id of the variant that gave the answer. */
+  readonly reference: string;
+  /** Id of the variant that is held against it. */
+  readonly variant: string;
+  /** At least one token. */
+  readonly promptIds: readonly number[];
+  /** At least one token. */
+  readonly replyIds: readonly number[];
+  /** As of `GenerateRequest`: what requests of the scope have computed is not computed again. */
+  readonly scope?: string | undefined;
+}
+
+export type CompareReply =
+  /** Means over the reply's tokens. */
+  | {
+      readonly state: "compared";
+      readonly engine: string;
+      readonly digest: string;
+      readonly tokens: number;
+      /** KL divergence of the variant from the reference over the whole vocabulary, nats a token. */
+      readonly kl: number;
+      /** Share of the tokens where both hold the same token for the likeliest. */
+      readonly agreement: number;
+      /** Minus the natural logarithm of what the variant gives the reply's tokens; `exp` of it is their perplexity. */
+      readonly nll: number;
+    }
+  /** Not now: there is something to generate, or what was generated so far has not earned this much work. */
+  | { readonly state: "busy"; readonly reason: "live" | "share" }
+  /** This answer can never be compared. */
+  | { readonly state: "failed"; readonly engine: string; readonly digest: string; readonly message: string };
+
 /** The replica as its caller sees it; the Durable Object implements it, the gateway calls it by RPC, a test may stand in for it. */
 export interface Replica {
   /** Starts loading a base model's weights if nothing has yet, and tells how far it is. */
@@ -129,4 +164,10 @@ export interface Replica {
    * @throws Error when the weights cannot be loaded
    */
   measure(request: MeasureRequest): Promise<MeasureReply>;
+  /**
+   * Runs an answer of one variant through another while there is nothing to generate, and gives way at once to what comes; takes no more
+   * than the configured share of what generations take. Loads first if nothing has yet.
+   * @throws Error when the weights cannot be loaded, or for variants that are not served from them
+   */
+  compare(request: CompareRequest): Promise<CompareReply>;
 }

@@ -4,24 +4,42 @@ import { type Batcher, createBatcher } from "../engine/batch.ts";
 import type { Engine } from "../engine/types.ts";
 import { compileCatalogue } from "../variants/catalogue.ts";
 import type { CatalogueFile } from "../variants/catalogue-file.ts";
+import type { Plan } from "../variants/plan.ts";
+import { compareAnswer } from "./compare.ts";
 import { type EngineKind, engineFor, type LoadingEngine, type ReplicaEnv } from "./engine.ts";
 import { type Ready, type StreamedGeneration, streamGeneration } from "./generation.ts";
 import { MAX_RUNNING } from "./limits.ts";
 import { measureItem } from "./measure.ts";
 import { createPace } from "./pace.ts";
-import type { GenerateRequest, MeasureReply, MeasureRequest, Replica, ReplicaStatus } from "./protocol.ts";
+import type {
+  CompareReply,
+  CompareRequest,
+  GenerateRequest,
+  MeasureReply,
+  MeasureRequest,
+  Replica,
+  ReplicaStatus,
+} from "./protocol.ts";
+import { createWorkShare, shadowShare, type WorkShare } from "./share.ts";
 import { vocabularyOf } from "./vocabulary.ts";
 
-/** One batcher per engine, shared by the isolate's Durable Objects as the engine is. */
-const batchers = new WeakMap<Engine, Batcher>();
+interface AtWork {
+  readonly batcher: Batcher;
+  /** What comparing variants may take. */
+  readonly share: WorkShare;
+}
 
-function batcherOf(engine: Engine, kind: EngineKind): Batcher {
-  let batcher = batchers.get(engine);
-  if (!batcher) {
-    batcher = createBatcher({ engine, pace: createPace(kind.paceMultiplyAdds), maxRunning: MAX_RUNNING });
-    batchers.set(engine, batcher);
-  }
-  return batcher;
+/** One per engine, shared by the isolate's Durable Objects as the engine is. */
+const atWork = new WeakMap<Engine, AtWork>();
+
+function atWorkOn(engine: Engine, kind: EngineKind, env: ReplicaEnv): AtWork {
+  const known = atWork.get(engine);
+  if (known) return known;
+  const share = createWorkShare(shadowShare(env.SHADOW_SHARE));
+  const pace = createPace(kind.paceMultiplyAdds);
+  const made = { share, batcher: createBatcher({ engine, pace, maxRunning: MAX_RUNNING, onWork: share.earn }) };
+  atWork.set(engine, made);
+  return made;
 }
 
 /** Nothing is reachable from outside: the gateway calls the Durable Object. */
@@ -42,12 +60,17 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
     Object.fromEntries(
       [...catalogue].flatMap(([id, { plan }]) => (plan.base.id === baseId ? [[id, engine.capacityOf(plan)]] : [])),
     );
+  const planOf = (variant: string): Plan => {
+    const plan = catalogue.get(variant)?.plan;
+    if (!plan) throw new Error(`this replica does not serve ${variant}`);
+    return plan;
+  };
   return class extends DurableObject<ReplicaEnv> implements Replica {
     readonly #running = new Map<string, StreamedGeneration>();
 
     async status(baseId: string): Promise<ReplicaStatus> {
       const { loaded, error, progress } = load(baseId, this.env);
-      const batcher = loaded && batchers.get(loaded);
+      const batcher = loaded && atWork.get(loaded)?.batcher;
       return {
         state: loaded ? "ready" : error ? "failed" : "loading",
         progress,
@@ -88,11 +111,19 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
       return measureItem({ plan, engine, batcher, requests: request.requests });
     }
 
-    async #ready({ variant }: GenerateRequest | MeasureRequest) {
-      const plan = catalogue.get(variant)?.plan;
-      if (!plan) throw new Error(`this replica does not serve ${variant}`);
+    async compare(request: CompareRequest): Promise<CompareReply> {
+      const ready = await this.#ready(request);
+      const reference = planOf(request.reference);
+      if (reference.base.id !== ready.plan.base.id) {
+        throw new Error(`${request.reference} and ${request.variant} are variants of different bases`);
+      }
+      return compareAnswer({ ...ready, reference, request });
+    }
+
+    async #ready({ variant }: { readonly variant: string }) {
+      const plan = planOf(variant);
       const engine = await load(plan.base.id, this.env).engine;
-      return { plan, engine, batcher: batcherOf(engine, kind) };
+      return { plan, engine, ...atWorkOn(engine, kind, this.env) };
     }
 
     async #readyToGenerate(request: GenerateRequest): Promise<Ready> {

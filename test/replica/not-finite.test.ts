@@ -41,6 +41,7 @@ function replicaOf(batcher: Batcher, plans: Record<string, Plan>) {
       }).readable,
     switchVariant: async () => false,
     measure: async () => ({ state: "busy" }),
+    compare: async () => ({ state: "busy", reason: "live" }),
   };
   return { replica, log };
 }

@@ -48,6 +48,7 @@ export function standIn(script: Script | ((request: GenerateRequest) => Script),
       return true;
     },
     measure: async () => ({ state: "busy" }),
+    compare: async () => ({ state: "busy", reason: "live" }),
     async generate(request) {
       self.requests.push(request);
       const steps = [...(typeof script === "function" ? script(request) : script)];
