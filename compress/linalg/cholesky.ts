@@ -116,17 +116,3 @@ function invertLower(lower: Float64Array, n: number): Float64Array {
 function subtractRow(values: Float64Array, to: number, from: number, count: number, factor: number): void {
   for (let i = 0; i < count; i++) (values[to + i] as number) -= factor * (values[from + i] as number);
 }
-
-/** Solves X L = `right` for X `[rows, n]`, in place; L is lower triangular. */
-export function solveRight(right: Float64Array, rows: number, lower: Float64Array, n: number): Float64Array {
-  for (let col = n - 1; col >= 0; col--) {
-    const diagonal = lower[col * n + col] as number;
-    for (let row = 0; row < rows; row++) {
-      const value = (right[row * n + col] as number) / diagonal;
-      right[row * n + col] = value;
-      const at = row * n;
-      for (let i = 0; i < col; i++) (right[at + i] as number) -= value * (lower[col * n + i] as number);
-    }
-  }
-  return right;
-}

@@ -1,0 +1,52 @@
+import { Matrix as MlMatrix, SingularValueDecomposition } from "ml-matrix";
+import { expect, it } from "vitest";
+import { eora, inputRoot } from "../../../compress/compensate/eora.ts";
+import { dequantize } from "../../../compress/quantize/grid.ts";
+import { roundToNearest } from "../../../compress/quantize/rtn.ts";
+import { correlatedInputs, gramOf, outputError, randomMatrix } from "../random.ts";
+
+const [ROWS, COLS] = [48, 96];
+const weights = randomMatrix(ROWS, COLS, 1);
+const quantized = dequantize(roundToNearest(weights, { bits: 3, kind: "asymmetric", block: 32 }));
+const residual = { rows: ROWS, cols: COLS, values: weights.values.map((value, i) => value - (quantized[i] as number)) };
+const gram = gramOf(correlatedInputs(400, COLS, 2));
+
+const corrected = (rank: number, a: Float32Array, b: Float32Array): Float32Array => {
+  const product = MlMatrix.from1DArray(ROWS, rank, b).mmul(MlMatrix.from1DArray(rank, COLS, a));
+  return quantized.map((value, i) => value + (product.to1DArray()[i] as number));
+};
+
+it.each([1, 8, 32])("reaches the optimum that a full SVD in the inputs' eigenspace gives, rank %i", (rank) => {
+  const root = inputRoot(gram, COLS);
+  const { diagonal } = new SingularValueDecomposition(
+    MlMatrix.from1DArray(ROWS, COLS, residual.values).mmul(MlMatrix.from1DArray(COLS, COLS, root)),
+    { autoTranspose: true },
+  );
+  const optimum = diagonal.slice(rank).reduce((sum, value) => sum + value * value, 0);
+  const { a, b } = eora(residual, root, rank, 7);
+  const damped = MlMatrix.from1DArray(COLS, COLS, root).mmul(MlMatrix.from1DArray(COLS, COLS, root).transpose());
+  const dampedGram = Float32Array.from(damped.to1DArray());
+  const got = outputError(weights.values, corrected(rank, a, b), ROWS, COLS, dampedGram);
+  expect(got / optimum).toBeGreaterThan(0.999);
+  expect(got / optimum).toBeLessThan(1.005);
+});
+
+it("restores the outputs better than the residual's own SVD", () => {
+  const rank = 8;
+  const svd = new SingularValueDecomposition(MlMatrix.from1DArray(ROWS, COLS, residual.values), {
+    autoTranspose: true,
+  });
+  const u = svd.leftSingularVectors
+    .subMatrix(0, ROWS - 1, 0, rank - 1)
+    .mmul(MlMatrix.diag(svd.diagonal.slice(0, rank)));
+  const v = svd.rightSingularVectors.subMatrix(0, COLS - 1, 0, rank - 1).transpose();
+  const plain = corrected(rank, Float32Array.from(v.to1DArray()), Float32Array.from(u.to1DArray()));
+  const { a, b } = eora(residual, inputRoot(gram, COLS), rank, 7);
+  const error = (values: Float32Array) => outputError(weights.values, values, ROWS, COLS, gram);
+  expect(error(corrected(rank, a, b))).toBeLessThan(0.9 * error(plain));
+});
+
+it("gives the same bytes for the same seed", () => {
+  const root = inputRoot(gram, COLS);
+  expect(eora(residual, root, 4, 3)).toEqual(eora(residual, root, 4, 3));
+});
