@@ -16,6 +16,9 @@ export function positive(text: string): number {
   return Number(text);
 }
 
+/** For options that are a whole number, 0 or more. */
+export const whole = (text: string): number => (text === "0" ? 0 : positive(text));
+
 export const addCalibrationOptions = (command: Command): Command =>
   command
     .option("--model <source>", "a checkpoint: a base model's id, a file or a folder", "smollm2-135m")

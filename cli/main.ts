@@ -1,13 +1,18 @@
 // The command line: `npx franken COMMAND`. A command's module is loaded only when it is the one that runs.
 import { Command } from "commander";
 import { UserError } from "../compress/error.ts";
-import type { FrankenCommand } from "./command.ts";
+import { addCommands, type FrankenCommand } from "./command.ts";
 
 const COMMANDS: readonly FrankenCommand[] = [
   {
     name: "importance",
     summary: "measure how dispensable each layer, attention and MLP is",
     load: () => import("./commands/importance.ts"),
+  },
+  {
+    name: "compress",
+    summary: "make a variant: its recipe, and the tensors that it changes",
+    load: () => import("./commands/compress.ts"),
   },
 ];
 
@@ -16,11 +21,7 @@ const program = new Command("franken")
   .version("0.1.0")
   .showHelpAfterError()
   .helpCommand(false);
-const wanted = process.argv[2];
-for (const { name, summary, load } of COMMANDS) {
-  const command = program.command(name).description(summary);
-  if (name === wanted) (await load()).define(command);
-}
+await addCommands(program, COMMANDS, process.argv[2]);
 
 try {
   await program.parseAsync();
