@@ -2,7 +2,8 @@
 // does not stall the answers under way. A generation's tokens do not depend on what else is running.
 import type { Plan } from "../variants/plan.ts";
 import type { Generation } from "./generation.ts";
-import { type Engine, EngineError, type Pace, type Sequence, type StepInput } from "./types.ts";
+import { createRunning, type Running } from "./running.ts";
+import { type Engine, EngineError, type Pace } from "./types.ts";
 
 export interface Submitted {
   /** Ends it, at the latest after the step under way. */
@@ -45,22 +46,6 @@ export class GaveWayError extends Error {
   override readonly name = "GaveWayError";
 }
 
-interface Running {
-  readonly generation: Generation;
-  readonly sequence: Sequence;
-  /** Prompt tokens that have gone in; undefined before it has begun. */
-  prefilled: number | undefined;
-  /** All likelihoods of the prompt so far; as long as they will be. */
-  readonly rows: Float32Array;
-  /** The last token sampled, not yet in the KV cache. */
-  next: number | undefined;
-  generated: number;
-  paused: boolean;
-  over: boolean;
-  /** What the sequence holds may not all be computed. */
-  failed: boolean;
-}
-
 /** A plan to go on with, before the next step. */
 interface Switch {
   readonly generation: Generation;
@@ -82,40 +67,20 @@ export function createBatcher({ engine, pace, maxRunning, onWork }: BatcherOptio
   /** Settles when the engine is no longer lent; never rejects. */
   let lent: Promise<void> | undefined;
 
-  const finish = (entry: Running): void => {
-    entry.over = true;
-    wake?.();
-  };
-
-  const fail = (entry: Running, error: unknown): void => {
-    if (!entry.over) entry.generation.onError(error);
-    entry.failed = true;
-    finish(entry);
-  };
-
-  const close = (entry: Running): void => {
-    if (entry.next !== undefined && !entry.failed) share(entry);
-    entry.sequence.close();
-  };
-
   /** Opens sequences for those at the head of the queue, as far as places and memory allow. */
   async function admit(): Promise<void> {
     while (running.length < maxRunning) {
       const generation = queue[0];
       if (!generation) return;
       try {
-        const { plan, promptIds, maxTokens, promptLikelihoods: top, scope } = generation;
+        const { plan, promptIds, maxTokens, scope } = generation;
         const sequence = await engine.open(plan, promptIds.length + maxTokens, scope);
         if (queue[0] !== generation) {
           sequence.close();
           continue;
         }
         queue.shift();
-        const rows = new Float32Array(top === undefined ? 0 : (promptIds.length - 1) * (1 + 2 * top));
-        running.push({
-          ...{ generation, sequence, rows },
-          ...{ prefilled: undefined, next: undefined, generated: 0, paused: false, over: false, failed: false },
-        });
+        running.push(createRunning({ generation, sequence, maxChunk: engine.maxChunk, onChange: () => wake?.() }));
       } catch (error) {
         // Memory comes back when a running generation ends; without one, waiting would be for ever.
         if (error instanceof EngineError && error.code === "out_of_memory" && running.length > 0) return;
@@ -145,107 +110,18 @@ export function createBatcher({ engine, pace, maxRunning, onWork }: BatcherOptio
     }
   }
 
-  function nextInput(entry: Running): StepInput {
-    const { sequence, generation } = entry;
-    if (entry.next !== undefined) return { sequence, tokens: [entry.next], logits: "last" };
-    const { promptIds, promptLikelihoods: top } = generation;
-    const prefilled = entry.prefilled as number;
-    const end = prefilled + engine.maxChunk;
-    if (top === undefined || prefilled === promptIds.length - 1) {
-      return { sequence, tokens: promptIds.slice(prefilled, end), logits: end < promptIds.length ? "none" : "last" };
-    }
-    // Without the last token: what comes after it is drawn.
-    const tokens = promptIds.slice(prefilled, Math.min(end, promptIds.length - 1));
-    return {
-      sequence,
-      tokens,
-      logits: { targets: promptIds.slice(prefilled + 1, prefilled + 1 + tokens.length), top },
-    };
-  }
-
-  /** Takes over what is there of the prompt already. */
-  function begin(entry: Running): void {
-    const { sequence, generation, rows } = entry;
-    const known = sequence.reuse?.(generation.promptIds, generation.promptLikelihoods);
-    entry.prefilled = sequence.length;
-    generation.onStart?.(sequence.length);
-    if (known && known.length > 0) {
-      rows.set(known);
-      generation.onPrompt?.(known);
-    }
-    endAfterPrompt(entry);
-  }
-
-  function share({ sequence, generation, rows }: Running): void {
-    const { promptLikelihoods: top } = generation;
-    sequence.share?.(top === undefined ? undefined : { top, rows });
-  }
-
-  function take(entry: Running, input: StepInput, logits: Float32Array): void {
-    const { generation, sequence, rows } = entry;
-    const from = entry.prefilled as number;
-    if (entry.next === undefined) entry.prefilled = from + input.tokens.length;
-    if (input.logits === "none" || entry.over) return;
-    const width = typeof input.logits === "object" ? 1 + 2 * input.logits.top : logits.length;
-    if (hasSpoiledRow(logits, width)) {
-      throw new EngineError(
-        "not_finite",
-        `${sequence.plan.id} computed NaN or infinity at position ${sequence.length}: ask another variant`,
-      );
-    }
-    if (typeof input.logits === "object") {
-      rows.set(logits, from * width);
-      generation.onPrompt?.(logits);
-      return endAfterPrompt(entry);
-    }
-    if (entry.next === undefined) share(entry);
-    const { matcher } = generation;
-    const token = generation.sampler.next(logits, sequence.length, matcher?.mask());
-    const { id } = token;
-    if (generation.endIds.includes(id)) {
-      generation.onEnd("stop", token);
-      return finish(entry);
-    }
-    matcher?.accept(id);
-    entry.next = id;
-    entry.generated++;
-    const pending = generation.onToken(token);
-    if (matcher?.over || entry.generated === generation.maxTokens) {
-      generation.onEnd(matcher?.over ? "stop" : "length");
-      return finish(entry);
-    }
-    if (!pending) return;
-    entry.paused = true;
-    pending.then(
-      () => {
-        entry.paused = false;
-        wake?.();
-      },
-      () => finish(entry),
-    );
-  }
-
-  /** Where no token is wanted, the generation ends with the prompt's likelihoods. */
-  function endAfterPrompt(entry: Running): void {
-    const { generation, prefilled = 0 } = entry;
-    if (generation.maxTokens > 0 || entry.over || prefilled < generation.promptIds.length - 1) return;
-    share(entry);
-    generation.onEnd("length");
-    finish(entry);
-  }
-
   async function loop(): Promise<void> {
     await lent;
     for (;;) {
-      for (const entry of running) if (entry.over) close(entry);
+      for (const entry of running) if (entry.over) entry.close();
       running = running.filter((entry) => !entry.over);
       await admit();
       if (switches.length > 0) await switchPlans();
       if (running.length === 0 && queue.length === 0) return;
       const ready = running.filter((entry) => !entry.over && !entry.paused);
-      const prefilling = ready.find((entry) => entry.next === undefined);
-      if (prefilling?.prefilled === undefined && prefilling) begin(prefilling);
-      const stepping = ready.filter((entry) => !entry.over && (entry.next !== undefined || entry === prefilling));
+      const prefilling = ready.find((entry) => !entry.decoding);
+      if (prefilling && !prefilling.begun) prefilling.begin();
+      const stepping = ready.filter((entry) => !entry.over && (entry.decoding || entry === prefilling));
       if (stepping.length === 0) {
         if (running.some((entry) => entry.over)) continue;
         await new Promise<void>((resolve) => {
@@ -254,18 +130,18 @@ export function createBatcher({ engine, pace, maxRunning, onWork }: BatcherOptio
         wake = undefined;
         continue;
       }
-      const inputs = stepping.map(nextInput);
+      const inputs = stepping.map((entry) => entry.nextInput());
       try {
         const outputs = await engine.step(inputs, livePace);
         for (const [i, entry] of stepping.entries()) {
           try {
-            take(entry, inputs[i]!, outputs[i]!);
+            entry.take(inputs[i]!, outputs[i]!);
           } catch (error) {
-            fail(entry, error);
+            entry.fail(error);
           }
         }
       } catch (error) {
-        for (const entry of stepping) fail(entry, error);
+        for (const entry of stepping) entry.fail(error);
       }
     }
   }
@@ -287,8 +163,7 @@ export function createBatcher({ engine, pace, maxRunning, onWork }: BatcherOptio
         cancel() {
           const at = queue.indexOf(generation);
           if (at >= 0) queue.splice(at, 1);
-          const entry = running.find((candidate) => candidate.generation === generation);
-          if (entry) finish(entry);
+          running.find((entry) => entry.generation === generation)?.finish();
         },
         switchPlan: (plan) =>
           new Promise((resolve, reject) => {
@@ -321,10 +196,4 @@ export function createBatcher({ engine, pace, maxRunning, onWork }: BatcherOptio
       return running.length;
     },
   };
-}
-
-/** A row in which a NaN or an infinity came up is all NaN. */
-function hasSpoiledRow(rows: Float32Array, width: number): boolean {
-  for (let at = 0; at < rows.length; at += width) if (Number.isNaN(rows[at])) return true;
-  return false;
 }
