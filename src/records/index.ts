@@ -12,12 +12,16 @@ export interface Recorder {
    * to the log by number.
    */
   record<T extends TableName>(table: T, rows: readonly RowOf<T>[]): Promise<void>;
+  /** A row that waits still, by its key. Throws when the queue cannot be reached. */
+  waiting<T extends TableName>(table: T, key: string): Promise<RowOf<T> | undefined>;
 }
 
 /** The Durable Object that holds the queue, as its caller sees it. */
 export interface RecordQueue {
   /** @returns how many rows were dropped because the queue is full */
   add(rows: readonly Row[]): Promise<number>;
+  /** @returns the row of a table that waits under this key, as JSON */
+  find(table: TableName, key: string): Promise<string | undefined>;
 }
 
 export interface RecorderOptions {
@@ -38,6 +42,10 @@ export function createRecorder({ queue, log }: RecorderOptions): Recorder {
         const message = error instanceof Error ? error.message : String(error);
         log({ event: "records_lost", table, rows: rows.length, message });
       }
+    },
+    async waiting(table, key) {
+      const json = await queue().find(table, key);
+      return json === undefined ? undefined : JSON.parse(json);
     },
   };
 }

@@ -2,7 +2,7 @@
 // has acknowledged it, and D1 stores it once however often it is sent, so that each arrives exactly once.
 import { DurableObject } from "cloudflare:workers";
 import type { RecordQueue } from "./index.ts";
-import { insertStatement, type TableName } from "./tables.ts";
+import { insertStatement, TABLES, type TableName } from "./tables.ts";
 
 export interface RecordQueueEnv {
   /** Undefined where the deployment has no database: rows then wait. */
@@ -47,6 +47,11 @@ export class RecordQueueObject extends DurableObject<RecordQueueEnv> implements 
       await this.ctx.storage.setAlarm(Date.now() + GATHER_MS);
     }
     return rows.length - taken.length;
+  }
+
+  async find(table: TableName, key: string): Promise<string | undefined> {
+    const byKey = `SELECT json FROM queue WHERE "table" = ? AND json_extract(json, '$.${TABLES[table].columns[0]}') = ? LIMIT 1`;
+    return this.#sql.exec<{ json: string }>(byKey, table, key).toArray()[0]?.json;
   }
 
   override async alarm(): Promise<void> {

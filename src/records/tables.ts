@@ -38,6 +38,18 @@ export const TABLES = {
   quarantine: { columns: ["id", "variant", "variant_digest", "engine_digest", "reason", "at", "lifted_at"] },
   /** One row per answer: which variant gave it, and why. */
   decisions: { columns: ["id", "key", "variant", "rule", "at", "record"] },
+  /** One row per unit of an experiment and epoch: that it met its arm. */
+  exposures: { columns: ["id", "experiment", "epoch", "unit", "arm", "place", "at"] },
+  /** One row per request and metric. */
+  outcomes: {
+    columns: ["id", "experiment", "epoch", "unit", "arm", "request", "metric", "value", "begun_at", "at"],
+  },
+  /** One row per answer in an experiment, by the id that its reply has. */
+  completions: { columns: ["id", "key", "experiment", "epoch", "unit", "arm", "begun_at"] },
+  /** One row per rated answer. */
+  feedback: { columns: ["id", "experiment", "rating", "text", "at"] },
+  /** One row per thing that befell an experiment. */
+  experiment_log: { columns: ["id", "experiment", "at", "action", "by", "detail"] },
 } as const satisfies Record<string, Table>;
 
 export type TableName = keyof typeof TABLES;

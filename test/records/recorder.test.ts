@@ -98,6 +98,17 @@ describe("the recorder", () => {
     expect(await nextAttempt(queue)).toBeUndefined();
   });
 
+  it("finds a row that waits still, and no other", async () => {
+    const queue = queueOf("waiting");
+    const recorder = recorderOn(queue);
+    await recorder.record("items", [item("waiting-1")]);
+    expect(await recorder.waiting("items", "waiting-1")).toEqual(item("waiting-1"));
+    expect(await recorder.waiting("items", "waiting-2")).toBeUndefined();
+    expect(await recorder.waiting("decisions", "waiting-1")).toBeUndefined();
+    await runDurableObjectAlarm(queue);
+    expect(await recorder.waiting("items", "waiting-1")).toBeUndefined();
+  });
+
   it("backs off up to five minutes, and starts afresh once D1 is back", async () => {
     const queue = queueOf("back-off");
     const recorder = recorderOn(queue);
@@ -163,7 +174,10 @@ describe("the recorder", () => {
     expect(logged.at(-1)).toMatchObject({ event: "records_lost", table: "items", rows: 1 });
     await recorderOn(queueOf("empty")).record("items", [{ ...item("long"), result: "x".repeat(70_000) }]);
     expect(logged.at(-1)).toMatchObject({ event: "records_lost", table: "items", rows: 1 });
-    const gone = { add: () => Promise.reject(new Error("the object is gone")) };
+    const gone = {
+      add: () => Promise.reject(new Error("the object is gone")),
+      find: () => Promise.reject(new Error("the object is gone")),
+    };
     await createRecorder({ queue: () => gone, log: (entry) => void logged.push(entry as never) }).record("items", [
       item("x"),
     ]);

@@ -15,6 +15,8 @@ export interface CachedOptions<T> {
 export interface Cached<T> {
   /** The value as last loaded; undefined when the store has never been reached. Never rejects. */
   get(waitUntil: (promise: Promise<unknown>) => void): Promise<T | undefined>;
+  /** Loads it now. Never rejects. */
+  reload(): Promise<void>;
   /** The value as last loaded, without loading. */
   readonly last: T | undefined;
 }
@@ -58,6 +60,7 @@ export function createCached<T>({ load, freshMs, waitMs, now, onAway }: CachedOp
       }
       return last;
     },
+    reload: refresh,
     get last() {
       return last;
     },
