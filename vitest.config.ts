@@ -1,6 +1,9 @@
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 
+// What a user has there is no test's business.
+process.env.FRANKEN_ARTIFACTS = "none";
+
 // `workerd`: unit tests, inside the Workers runtime. `node`: what needs files or processes: the build, parity with PyTorch, end to end.
 // `interop`: slower checks against real peers.
 export default defineConfig({

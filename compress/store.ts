@@ -3,7 +3,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { artifactsDir } from "../scripts/build/paths.ts";
 import type { SlotRecipe, StoredTensor } from "../src/variants/recipe.ts";
 import type { Artifact } from "./artifact.ts";
 import { UserError } from "./error.ts";
@@ -23,8 +23,7 @@ export interface StoreOptions {
   readonly write?: ((file: string, bytes: Uint8Array) => Promise<void>) | undefined;
 }
 
-export const artifactsFolder = (): string =>
-  process.env.FRANKEN_ARTIFACTS || join(fileURLToPath(new URL("..", import.meta.url)), "artifacts");
+export const artifactsFolder = artifactsDir;
 
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 const readIfThere = (file: string): Promise<Uint8Array | undefined> =>

@@ -3,9 +3,10 @@
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
-import { dirname, join, relative } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { packViewer, viewerFiles } from "./build/docs.ts";
 import {
+  artifactsDir,
   catalogueFile,
   evalFile,
   kernelsDir,
@@ -30,15 +31,22 @@ const STEPS: readonly Step[] = [
   {
     name: "weights",
     inputs: [
-      ...["models", "src/variants", "src/engine/grammar/vocabulary.ts", "src/tokenizer/alphabet.ts"],
+      ...[
+        "models",
+        ...["recipes", "adapters", "models"].map((name) => join(artifactsDir(), name)),
+        "src/variants",
+        "src/engine/grammar/vocabulary.ts",
+        "src/tokenizer/alphabet.ts",
+      ],
       ...["scripts/build", "package-lock.json"],
     ],
     outputs: [catalogueFile, weightsDir, tokenizersFile],
     async run() {
-      const { buildCatalogue, readRecipes } = await import("./build/catalogue.ts");
-      const { writeFiles } = await import("./build/weights.ts");
-      const { catalogue, weights, tokenizers } = await buildCatalogue(await readRecipes());
-      await writeFiles(weightsDir, weights);
+      const { buildCatalogue, readAllRecipes } = await import("./build/catalogue.ts");
+      const { openOutput } = await import("./build/output.ts");
+      const output = await openOutput(weightsDir, await digestOf(["scripts/build", "package-lock.json"]));
+      const { catalogue, tokenizers } = await buildCatalogue(await readAllRecipes(), output);
+      await output.close();
       await writeFile(tokenizersFile, JSON.stringify(tokenizers));
       await writeFile(catalogueFile, JSON.stringify(catalogue));
       return `${catalogue.recipes.length} variants of ${catalogue.bases.map((base) => base.id).join(", ")}`;
@@ -135,7 +143,7 @@ async function digestOf(inputs: readonly string[]): Promise<string> {
       lines.push(`${relative(root, path)} ${content}`);
     }
   };
-  for (const input of inputs) if (existsSync(join(root, input))) await walk(join(root, input));
+  for (const input of inputs) if (existsSync(resolve(root, input))) await walk(resolve(root, input));
   return sha256(lines.join("\n"));
 }
 

@@ -7,6 +7,9 @@ import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 
+// For tests, which are of what ships.
+if (process.argv.includes("--without-artifacts")) process.env.FRANKEN_ARTIFACTS = "none";
+
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 if (major < 20 || (major === 20 && minor < 20)) {
   console.error(`Node ${process.versions.node} is too old: Franken Gateway needs Node 20.20 or newer.`);

@@ -7,7 +7,7 @@ import type { ResponseRunner } from "./responses/index.ts";
 import type { RouterStore } from "./routing/index.ts";
 
 export interface GatewayEnv {
-  /** The replica Worker's Durable Objects, named by base model. */
+  /** The replica Worker's Durable Objects, named by weight set. */
   readonly REPLICA: { getByName(name: string): Replica };
   /** What routing has learnt; one object for all isolates. */
   readonly ROUTER: { getByName(name: string): RouterStore };

@@ -19,7 +19,7 @@ import {
   type RecordedFile,
 } from "./scores/monitor/index.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer/index.ts";
-import type { BaseModel } from "./variants/base.ts";
+import { type BaseModel, checkpointOf } from "./variants/base.ts";
 import { compileCatalogue } from "./variants/catalogue.ts";
 import { catalogueFileSchema } from "./variants/catalogue-file.ts";
 
@@ -28,7 +28,8 @@ const catalogue = compileCatalogue(catalogueFileSchema.parse(catalogueJson));
 const tokenizers = new Map<string, Tokenizer>();
 
 /** Made when it is first asked for, which takes some 100 ms. */
-function tokenizerOf({ id }: BaseModel): Tokenizer {
+function tokenizerOf(base: BaseModel): Tokenizer {
+  const id = checkpointOf(base);
   const tokenizer = tokenizers.get(id) ?? createTokenizer(tokenizersJson[id as keyof typeof tokenizersJson]);
   tokenizers.set(id, tokenizer);
   return tokenizer;
@@ -68,7 +69,7 @@ function wire(env: GatewayEnv): Gateway {
   if (!(keepDays > 0))
     throw new Error(`RESPONSES_KEPT_DAYS is ${env.RESPONSES_KEPT_DAYS}; it must be a number above 0`);
   const log = (entry: object): void => console.log(JSON.stringify(entry));
-  const replicaOf = (baseId: string): Replica => env.REPLICA.getByName(baseId);
+  const replicaOf = (weightsId: string): Replica => env.REPLICA.getByName(weightsId);
   const shared = { catalogue, replicaOf, tokenizerOf, db: env.DB, now: Date.now, log };
   const scores = createScoreboard({ ...shared, recorded: recordedJson as RecordedFile });
   const recorder = createRecorder({ queue: () => env.RECORDS.getByName("records"), log });

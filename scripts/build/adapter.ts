@@ -7,7 +7,7 @@ import type { BaseModel } from "../../src/variants/base.ts";
 import type { SlotRecipe } from "../../src/variants/recipe.ts";
 import { sha256 } from "./checkpoint.ts";
 import { packQ8, quantizeQ8 } from "./pack.ts";
-import { root } from "./paths.ts";
+import { recipeFile } from "./paths.ts";
 import { type NamedTensor, readSafetensors } from "./safetensors.ts";
 
 /** What the base calls each linear. */
@@ -47,12 +47,12 @@ export async function readAdapter(
   id: string,
   { file, scale }: NonNullable<SlotRecipe["adapter"]>,
 ): Promise<AdapterSource> {
-  const bytes = await readFile(join(root, file)).catch(() => {
+  const bytes = await readFile(recipeFile(file)).catch(() => {
     throw new Error(`${id}: ${file} is missing`);
   });
   if (scale !== undefined) return { file, bytes, scale };
   const configFile = join(dirname(file), "adapter_config.json");
-  const text = await readFile(join(root, configFile), "utf8").catch(() => {
+  const text = await readFile(recipeFile(configFile), "utf8").catch(() => {
     throw new Error(`${id}: ${configFile} is missing: put it beside the adapter or give the recipe a scale`);
   });
   const { lora_alpha, r, use_rslora } = configSchema.parse(JSON.parse(text));

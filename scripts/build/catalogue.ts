@@ -1,4 +1,5 @@
 // Reads every recipe, checks it against its base and writes the catalogue that both Workers import.
+import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
@@ -9,18 +10,26 @@ import type { CatalogueFile } from "../../src/variants/catalogue-file.ts";
 import { onnxRecipeSchema, type Recipe, slotRecipeSchema } from "../../src/variants/recipe.ts";
 import { packAdapter, readAdapter } from "./adapter.ts";
 import { readCheckpoint } from "./checkpoint.ts";
-import { recipesDir, root } from "./paths.ts";
+import { deriveBase } from "./derive.ts";
+import { addParts } from "./files.ts";
+import type { Output } from "./image.ts";
+import { artifactsDir, recipeFile, recipesDir } from "./paths.ts";
 import type { TokenizerFile } from "./tokenizer.ts";
-import { addParts, buildBase, type Files } from "./weights.ts";
+import { type BuiltBase, buildBase } from "./weights.ts";
 
 export interface BuiltCatalogue {
   readonly catalogue: CatalogueFile;
-  readonly weights: Files;
   /** By base model. */
   readonly tokenizers: Record<string, TokenizerFile>;
 }
 
-/** Recipes in the order in which they are listed: unpruned models first, then by name with numbers in numeric order. */
+/** The recipes that ship, then the user's: what answers where nobody chooses stays the first of those that ship. */
+export async function readAllRecipes(): Promise<Recipe[]> {
+  const own = join(artifactsDir(), "recipes");
+  return [...(await readRecipes()), ...(existsSync(own) ? await readRecipes(own) : [])];
+}
+
+/** A folder's recipes in the order in which they are listed: by name, with numbers in numeric order. */
 export async function readRecipes(dir = recipesDir): Promise<Recipe[]> {
   const files = (await readdir(dir)).filter((name) => name.endsWith(".json"));
   const recipes = await Promise.all(
@@ -48,33 +57,44 @@ function parseRecipe(text: string, name: string): Recipe {
   return parsed.data;
 }
 
-/** @throws Error or PlanError that names the part, recipe, slot, layer or tensor at fault */
-export async function buildCatalogue(recipes: readonly Recipe[]): Promise<BuiltCatalogue> {
-  const weights: Files = new Map();
+/**
+ * @param output receives the files that the catalogue names
+ * @throws Error or PlanError that names the part, recipe, slot, layer or tensor at fault
+ */
+export async function buildCatalogue(recipes: readonly Recipe[], output: Output): Promise<BuiltCatalogue> {
   const tokenizers: Record<string, TokenizerFile> = {};
-  const bases = [];
+  const checkpoints = new Map<string, BuiltBase>();
   for (const id of new Set(recipes.map((recipe) => recipe.base))) {
-    const built = buildBase(await readCheckpoint(id));
-    bases.push(built.base);
-    for (const [name, bytes] of built.weights) weights.set(name, bytes);
+    const built = await buildBase(await readCheckpoint(id), output);
+    checkpoints.set(id, built);
     tokenizers[id] = built.tokenizer;
   }
+  const bases = new Map([...checkpoints].map(([id, { base }]) => [id, base]));
+  const weightSets: Record<string, string> = {};
   const adapters: Record<string, Adapter> = {};
   for (const recipe of recipes) {
-    const base = bases.find(({ id }) => id === recipe.base);
-    if (!("slots" in recipe) || !recipe.adapter || !base) continue;
-    const { adapter, image } = packAdapter(await readAdapter(recipe.id, recipe.adapter), recipe, base);
-    adapters[recipe.id] = { ...adapter, parts: addParts(weights, image) };
+    const built = checkpoints.get(recipe.base);
+    if (!built || !("slots" in recipe)) continue;
+    let { base } = built;
+    if (recipe.tensors) {
+      base = await deriveBase(recipe, built, output);
+      bases.set(base.id, base);
+      weightSets[recipe.id] = base.id;
+    }
+    if (recipe.adapter) {
+      const { adapter, image } = packAdapter(await readAdapter(recipe.id, recipe.adapter), recipe, base);
+      adapters[recipe.id] = { ...adapter, parts: await addParts(output.files, image) };
+    }
   }
   const onnx: Record<string, BuiltFile[]> = {};
   for (const recipe of recipes) {
     if (!("onnx" in recipe)) continue;
-    const bytes = await readFile(join(root, recipe.onnx.file)).catch(() => {
+    const bytes = await readFile(recipeFile(recipe.onnx.file)).catch(() => {
       throw new Error(`${recipe.id}: ${recipe.onnx.file} is missing`);
     });
-    onnx[recipe.id] = addParts(weights, bytes);
+    onnx[recipe.id] = await addParts(output.files, bytes);
   }
-  const catalogue: CatalogueFile = { bases, recipes: [...recipes], onnx, adapters };
+  const catalogue: CatalogueFile = { bases: [...bases.values()], recipes: [...recipes], onnx, adapters, weightSets };
   compileCatalogue(catalogue);
-  return { catalogue, weights, tokenizers };
+  return { catalogue, tokenizers };
 }

@@ -1,11 +1,12 @@
 // Reads a base checkpoint: its parts, checked against the manifest, and through them the GGUF's metadata and tensors.
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { GGUFParseOutput } from "@huggingface/gguf";
 import { z } from "zod";
 import { readGguf } from "./gguf.ts";
-import { modelsDir } from "./paths.ts";
+import { artifactsDir, modelsDir } from "./paths.ts";
 
 const digestSchema = z.string().regex(/^[0-9a-f]{64}$/);
 const manifestSchema = z.strictObject({
@@ -41,6 +42,10 @@ const ENGINE_TYPES = ["f32", "q4_1", "q8_0"] as const;
 
 export const sha256 = (bytes: Uint8Array | string): string => createHash("sha256").update(bytes).digest("hex");
 
+/** Where a checkpoint is: what ships under models/, a user's own among the artifacts. */
+export const checkpointDir = (id: string): string =>
+  existsSync(join(modelsDir, id)) ? join(modelsDir, id) : join(artifactsDir(), "models", id);
+
 export interface WholeFile {
   readonly manifest: CheckpointManifest;
   readonly file: Uint8Array;
@@ -48,13 +53,15 @@ export interface WholeFile {
 
 /**
  * A checkpoint's file, put together from its parts.
- * @param id folder under models/
+ * @param id its folder's name
  * @throws Error that names the part that is missing or damaged
  */
-export async function readWhole(id: string, dir = join(modelsDir, id)): Promise<WholeFile> {
-  const mend = `Get it back with: git checkout -- models/${id}`;
+export async function readWhole(id: string, dir = checkpointDir(id)): Promise<WholeFile> {
+  const mend = dir.startsWith(artifactsDir())
+    ? `Put it into ${dir} again`
+    : `Get it back with: git checkout -- models/${id}`;
   const text = await readFile(join(dir, "manifest.json"), "utf8").catch(() => {
-    throw new Error(`base ${id}: models/${id}/manifest.json is missing`);
+    throw new Error(`base ${id}: models/${id}/manifest.json is missing, and there is none in ${artifactsDir()}`);
   });
   const manifest = manifestSchema.parse(JSON.parse(text));
   const parts: Uint8Array[] = [];
@@ -78,10 +85,10 @@ export async function readWhole(id: string, dir = join(modelsDir, id)): Promise<
 }
 
 /**
- * @param id folder under models/
+ * @param id its folder's name
  * @throws Error that names the part that is missing or damaged, or the tensor that has a type no engine reads
  */
-export async function readCheckpoint(id: string, dir = join(modelsDir, id)): Promise<Checkpoint> {
+export async function readCheckpoint(id: string, dir = checkpointDir(id)): Promise<Checkpoint> {
   const { manifest, file } = await readWhole(id, dir);
   const read = async (start: number, length: number) => file.subarray(start, start + length);
   const { metadata, tensors } = await readGguf({ name: manifest.file, size: file.length, read }, ENGINE_TYPES);

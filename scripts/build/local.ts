@@ -18,6 +18,9 @@ export async function localRuntime(): Promise<MiniflareOptions & { workers: Work
   };
 }
 
+/** Here an isolate is a process of its own: it may hold several weight sets. */
+const isolateCeiling = (): string => process.env.ISOLATE_CEILING_MIB || "1024";
+
 async function workerOptions({ name, config, script }: WorkerSource): Promise<WorkerOptions> {
   Object.assign(process.env, quietWrangler, { WRANGLER_LOG: "error" });
   const { unstable_getMiniflareWorkerOptions } = await import("wrangler");
@@ -27,9 +30,11 @@ async function workerOptions({ name, config, script }: WorkerSource): Promise<Wo
   const files = (await readdir(dir)).filter((file) => file === entry || extname(file) in MODULES);
   files.sort((a, b) => Number(b === entry) - Number(a === entry));
   const { modulesRules: _, ...bindings } = workerOptions;
+  const vars = bindings.bindings ?? {};
   return {
     name: script,
     ...bindings,
+    bindings: "ISOLATE_CEILING_MIB" in vars ? { ...vars, ISOLATE_CEILING_MIB: isolateCeiling() } : vars,
     modulesRoot: dir,
     modules: files.map((file) => ({
       type: file === entry ? "ESModule" : (MODULES[extname(file)] ?? "ESModule"),

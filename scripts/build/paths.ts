@@ -1,12 +1,19 @@
 // Where things are, from the project's root. All under dist/ is built and ignored by git.
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 export const modelsDir = join(root, "models");
 export const recipesDir = join(root, "src/variants/recipes");
+/** What a user made or brought, ignored by git: recipes, tensors, adapters and models; another folder where FRANKEN_ARTIFACTS is set. */
+export const artifactsDir = (): string => resolve(root, process.env.FRANKEN_ARTIFACTS || "artifacts");
+/** A file that a recipe names: `artifacts/…` is in the artifacts' folder, everything else counts from the project's root. */
+export const recipeFile = (file: string): string =>
+  file.startsWith("artifacts/") ? join(artifactsDir(), file.slice("artifacts/".length)) : join(root, file);
 /** Static assets of the replica Worker: the weight image's parts. */
 export const weightsDir = join(root, "dist/weights");
+/** What the weights step remembers of the pieces it has packed. */
+export const piecesFile = join(root, "dist/.stamps/pieces.json");
 /** Tokenizers and chat templates by base model; the gateway imports it. */
 export const tokenizersFile = join(root, "dist/tokenizers.json");
 /** The items that the service measures by itself; the gateway imports it. */

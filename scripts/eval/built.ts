@@ -10,7 +10,7 @@ import type { OpenFile } from "../../src/engine/weights.ts";
 import type { TaskTools } from "../../src/scores/task.ts";
 import { createTaskTools } from "../../src/scores/tools.ts";
 import { createTokenizer, type TokenizerJson } from "../../src/tokenizer/index.ts";
-import type { BaseModel } from "../../src/variants/base.ts";
+import { type BaseModel, checkpointOf } from "../../src/variants/base.ts";
 import { type Catalogue, compileCatalogue } from "../../src/variants/catalogue.ts";
 import type { CatalogueFile } from "../../src/variants/catalogue-file.ts";
 import { catalogueFile, kernelsDir, root, tokenizersFile, weightsDir } from "../build/paths.ts";
@@ -26,7 +26,7 @@ export const readCatalogue = async (): Promise<Catalogue> =>
 
 export async function readTools(base: BaseModel): Promise<TaskTools> {
   const tokenizers = (await readJson(tokenizersFile)) as Record<string, TokenizerJson>;
-  return createTaskTools(createTokenizer(tokenizers[base.id] as TokenizerJson), base.config);
+  return createTaskTools(createTokenizer(tokenizers[checkpointOf(base)] as TokenizerJson), base.config);
 }
 
 const openBuilt: OpenFile = async ({ file }) =>

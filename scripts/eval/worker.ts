@@ -7,6 +7,7 @@ import type { ScoreAnswer } from "../../src/scores/scorer.ts";
 import type { SourceId } from "../../src/scores/sources.ts";
 import type { Item } from "../../src/scores/task.ts";
 import { TASKS } from "../../src/scores/tasks/index.ts";
+import type { BaseModel } from "../../src/variants/base.ts";
 import { loadEngine, readCatalogue, readTools } from "./built.ts";
 import type { EngineName } from "./options.ts";
 
@@ -29,6 +30,15 @@ export type Report =
   | { readonly type: "result"; readonly result: ItemResult; readonly seconds: number }
   | { readonly type: "failed"; readonly message: string };
 
+/** Engines by weight set, of which only the last one that was used is kept: there may be many, and an evaluation goes through them in turn. */
+function createEngines(name: EngineName): (base: BaseModel) => Promise<Engine> {
+  let kept: { readonly id: string; readonly engine: Promise<Engine> } | undefined;
+  return (base) => {
+    if (kept?.id !== base.id) kept = { id: base.id, engine: loadEngine(name, base) };
+    return kept.engine;
+  };
+}
+
 /**
  * Answers orders until it is terminated. The first thing it says is the engine's digest and how many items each task has.
  */
@@ -47,7 +57,8 @@ export async function runWorker(): Promise<void> {
     const text = task && texts[task.source];
     if (task && text !== undefined) tasks.set(id, await task.load(text, tools));
   }
-  const engine = await loadEngine(engineName, base);
+  const engineOf = createEngines(engineName);
+  const { digest } = await engineOf(base);
 
   port.on("message", async ({ variant, task, item }: Order) => {
     const started = performance.now();
@@ -55,14 +66,14 @@ export async function runWorker(): Promise<void> {
       const prepare = tasks.get(task)?.[item];
       const plan = catalogue.get(variant)?.plan;
       if (!prepare || !plan) throw new Error("there is no such item");
-      const result = await answer(engine, plan, await prepare());
+      const result = await answer(await engineOf(plan.base), plan, await prepare());
       say({ type: "result", result, seconds: (performance.now() - started) / 1000 });
     } catch (error) {
       say({ type: "failed", message: (error as Error).message });
     }
   });
   const counts = Object.fromEntries([...tasks].map(([id, items]) => [id, items.length]));
-  say({ type: "ready", engineDigest: engine.digest, counts });
+  say({ type: "ready", engineDigest: digest, counts });
 }
 
 async function answer(engine: Engine, plan: Parameters<Engine["open"]>[0], item: Item): Promise<ItemResult> {

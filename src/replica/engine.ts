@@ -1,6 +1,6 @@
-// The engine of a replica that this isolate has loaded: weights sit once per isolate, whatever number of Durable
-// Objects share it.
-import type { Engine } from "../engine/types.ts";
+// The engines that this isolate has loaded, one a weight set: weights sit once per isolate, whatever number of Durable Objects share it.
+// Where another set's weights have no room beside them, those that are idle are let go.
+import { type Engine, EngineError } from "../engine/types.ts";
 import type { OpenFile } from "../engine/weights.ts";
 import type { BaseModel } from "../variants/base.ts";
 
@@ -11,6 +11,8 @@ export interface ReplicaEnv {
   readonly WEIGHTS_BUCKET?: R2Bucket;
   /** Most MiB that weights and KV caches may take together; what does not fit is refused. Unset: the engine's default. */
   readonly MEMORY_CEILING_MIB?: string;
+  /** Most MiB that the weights and KV caches of all weight sets in one isolate may take together. Unset: no limit but the isolate's own. */
+  readonly ISOLATE_CEILING_MIB?: string;
   /** Most work that comparing variants may take, as a share of what live requests take. Unset: 0.1. */
   readonly SHADOW_SHARE?: string;
 }
@@ -41,8 +43,19 @@ export interface LoadingEngine {
 /** Loading that failed is tried again by the first caller after this time. */
 const RETRY_MS = 10_000;
 
-/** One entry per base model in this isolate. */
-const loading = new Map<string, LoadingEngine>();
+interface Entry extends LoadingEngine {
+  progress: number;
+  error: Error | undefined;
+  loaded: Engine | undefined;
+  readonly base: BaseModel;
+  /** Requests that need it loaded. */
+  users: number;
+}
+
+/** By weight set, the least recently used first. */
+const loading = new Map<string, Entry>();
+/** Weight sets that were let go, and are loaded again only when they are used. */
+const letGo = new Set<string>();
 
 /** Opens built files from R2 when a bucket is bound, otherwise from static assets. */
 export function openFrom(env: ReplicaEnv): OpenFile {
@@ -54,31 +67,92 @@ export function openFrom(env: ReplicaEnv): OpenFile {
 }
 
 /** @throws Error when the variable is not a number of MiB */
-function ceilingBytes({ MEMORY_CEILING_MIB }: ReplicaEnv): number | undefined {
-  if (!MEMORY_CEILING_MIB) return undefined;
-  const mebibytes = Number(MEMORY_CEILING_MIB);
-  if (!(mebibytes > 0)) throw new Error(`MEMORY_CEILING_MIB is ${MEMORY_CEILING_MIB}; it must be a number above 0`);
+function bytesOf(env: ReplicaEnv, name: "MEMORY_CEILING_MIB" | "ISOLATE_CEILING_MIB"): number | undefined {
+  const text = env[name];
+  if (!text) return undefined;
+  const mebibytes = Number(text);
+  if (!(mebibytes > 0)) throw new Error(`${name} is ${text}; it must be a number above 0`);
   return mebibytes * 2 ** 20;
 }
 
-/** The isolate's engine for a base: starts to load at the first call. */
-export function engineFor(base: BaseModel, kind: EngineKind, env: ReplicaEnv): LoadingEngine {
+const hasRoom = ({ imageBytes }: BaseModel, env: ReplicaEnv): boolean => {
+  const taken = [...loading.values()].map(({ base, loaded }) => loaded?.residentBytes() ?? base.imageBytes);
+  const most = bytesOf(env, "ISOLATE_CEILING_MIB") ?? Number.POSITIVE_INFINITY;
+  return taken.length === 0 || taken.reduce((sum, bytes) => sum + bytes, imageBytes) <= most;
+};
+
+/** @throws EngineError `out_of_memory` when what is loaded is at work */
+function makeRoom(base: BaseModel, env: ReplicaEnv): void {
+  for (const [id, { users, loaded }] of loading) {
+    if (hasRoom(base, env)) return;
+    if (users > 0 || !loaded) continue;
+    loading.delete(id);
+    letGo.add(id);
+  }
+  if (hasRoom(base, env)) return;
+  throw new EngineError(
+    "out_of_memory",
+    `the weights ${base.id} have no room here beside ${[...loading.keys()].join(" and ")}, which are at work: ask again when they are done`,
+  );
+}
+
+/** What the isolate has of a weight set. Where it has nothing, `wake` starts the loading, unless others would have to be let go for it. */
+export function findEngine(
+  base: BaseModel,
+  kind: EngineKind,
+  env: ReplicaEnv,
+  wake: boolean,
+): LoadingEngine | undefined {
   const known = loading.get(base.id);
-  if (known) return known;
-  const entry: { -readonly [K in keyof LoadingEngine]: LoadingEngine[K] } = {
+  if (known || !wake || letGo.has(base.id) || !hasRoom(base, env)) return known;
+  return load(base, kind, env);
+}
+
+export interface EngineUse {
+  /** Rejects with what went wrong. */
+  readonly engine: Promise<Engine>;
+  /** Its user is done with it. */
+  release(): void;
+}
+
+/**
+ * The isolate's engine for a weight set, which stays until it is released: starts to load where it is not there.
+ * @throws EngineError `out_of_memory` when there is no room for it
+ */
+export function useEngine(base: BaseModel, kind: EngineKind, env: ReplicaEnv): EngineUse {
+  let entry = loading.get(base.id);
+  if (!entry) {
+    makeRoom(base, env);
+    entry = load(base, kind, env);
+  }
+  loading.delete(base.id);
+  loading.set(base.id, entry);
+  const used = entry;
+  used.users++;
+  let released = false;
+  return {
+    engine: used.engine,
+    release() {
+      if (!released) used.users--;
+      released = true;
+    },
+  };
+}
+
+function load(base: BaseModel, kind: EngineKind, env: ReplicaEnv): Entry {
+  const entry: Entry = {
     engine: kind.load({
       base,
       open: openFrom(env),
-      ceilingBytes: ceilingBytes(env),
+      ceilingBytes: bytesOf(env, "MEMORY_CEILING_MIB"),
       onProgress: (progress) => {
         entry.progress = progress;
       },
     }),
-    progress: 0,
-    error: undefined,
-    loaded: undefined,
+    ...{ progress: 0, error: undefined, loaded: undefined, base, users: 0 },
   };
   loading.set(base.id, entry);
+  letGo.delete(base.id);
   entry.engine.then(
     (engine) => {
       entry.progress = 1;
@@ -86,7 +160,7 @@ export function engineFor(base: BaseModel, kind: EngineKind, env: ReplicaEnv): L
     },
     (error: Error) => {
       entry.error = error;
-      setTimeout(() => loading.delete(base.id), RETRY_MS);
+      setTimeout(() => loading.get(base.id) === entry && loading.delete(base.id), RETRY_MS);
     },
   );
   return entry;

@@ -78,7 +78,8 @@ export type Frame = z.infer<typeof frameSchema>;
 export type ReplicaErrorCode = Extract<Frame, { type: "error" }>["code"];
 
 export interface ReplicaStatus {
-  readonly state: "loading" | "ready" | "failed";
+  /** `idle`: nothing is loaded, and nothing asks for it. */
+  readonly state: "idle" | "loading" | "ready" | "failed";
   /** 0 to 1 while loading. */
   readonly progress: number;
   /** Why loading failed. */
@@ -150,8 +151,11 @@ export type CompareReply =
 
 /** The replica as its caller sees it; the Durable Object implements it, the gateway calls it by RPC, a test may stand in for it. */
 export interface Replica {
-  /** Starts loading a base model's weights if nothing has yet, and tells how far it is. */
-  status(baseId: string): Promise<ReplicaStatus>;
+  /**
+   * Tells how far a weight set is.
+   * @param wake starts the loading if nothing has yet, unless other weights would have to go for it. Default: true
+   */
+  status(weightsId: string, wake?: boolean): Promise<ReplicaStatus>;
   /** Frames of one generation. Cancelling the stream stops the computation. Loads first if nothing has yet. */
   generate(request: GenerateRequest): Promise<ReadableStream<Uint8Array>>;
   /**

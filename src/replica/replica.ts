@@ -6,7 +6,7 @@ import { compileCatalogue } from "../variants/catalogue.ts";
 import type { CatalogueFile } from "../variants/catalogue-file.ts";
 import type { Plan } from "../variants/plan.ts";
 import { compareAnswer } from "./compare.ts";
-import { type EngineKind, engineFor, type LoadingEngine, type ReplicaEnv } from "./engine.ts";
+import { type EngineKind, type EngineUse, findEngine, type ReplicaEnv, useEngine } from "./engine.ts";
 import { type Ready, type StreamedGeneration, streamGeneration } from "./generation.ts";
 import { MAX_RUNNING } from "./limits.ts";
 import { measureItem } from "./measure.ts";
@@ -51,14 +51,9 @@ export const notFound = (): Response => new Response("not found", { status: 404 
  */
 export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
   const catalogue = compileCatalogue(file);
-  const load = (baseId: string, env: ReplicaEnv): LoadingEngine => {
-    const base = file.bases.find((candidate) => candidate.id === baseId);
-    if (!base) throw new Error(`this replica does not hold ${baseId}`);
-    return engineFor(base, kind, env);
-  };
-  const capacitiesOf = (engine: Engine, baseId: string): Record<string, number> =>
+  const capacitiesOf = (engine: Engine, weightsId: string): Record<string, number> =>
     Object.fromEntries(
-      [...catalogue].flatMap(([id, { plan }]) => (plan.base.id === baseId ? [[id, engine.capacityOf(plan)]] : [])),
+      [...catalogue].flatMap(([id, { plan }]) => (plan.base.id === weightsId ? [[id, engine.capacityOf(plan)]] : [])),
     );
   const planOf = (variant: string): Plan => {
     const plan = catalogue.get(variant)?.plan;
@@ -68,11 +63,14 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
   return class extends DurableObject<ReplicaEnv> implements Replica {
     readonly #running = new Map<string, StreamedGeneration>();
 
-    async status(baseId: string): Promise<ReplicaStatus> {
-      const { loaded, error, progress } = load(baseId, this.env);
+    async status(weightsId: string, wake = true): Promise<ReplicaStatus> {
+      const base = file.bases.find((candidate) => candidate.id === weightsId);
+      if (!base) throw new Error(`this replica does not hold ${weightsId}`);
+      const found = findEngine(base, kind, this.env, wake);
+      const { loaded, error, progress = 0 } = found ?? {};
       const batcher = loaded && atWork.get(loaded)?.batcher;
       return {
-        state: loaded ? "ready" : error ? "failed" : "loading",
+        state: loaded ? "ready" : error ? "failed" : found ? "loading" : "idle",
         progress,
         error: error?.message,
         engine: loaded?.name ?? "",
@@ -80,17 +78,27 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
         residentBytes: loaded?.residentBytes() ?? 0,
         queued: batcher?.queued ?? 0,
         running: batcher?.running ?? 0,
-        ...(loaded ? { capacities: capacitiesOf(loaded, baseId) } : {}),
+        ...(loaded ? { capacities: capacitiesOf(loaded, weightsId) } : {}),
       };
     }
 
     async generate(request: GenerateRequest): Promise<ReadableStream<Uint8Array>> {
-      const { requestId } = request;
+      const { requestId, variant, grammar } = request;
+      let use: EngineUse | undefined;
+      const ready = async (): Promise<Ready> => {
+        const plan = planOf(variant);
+        use = useEngine(plan.base, kind, this.env);
+        const { batcher } = atWorkOn(await use.engine, kind, this.env);
+        return { plan, batcher, vocabulary: grammar && (await vocabularyOf(plan.base, this.env)) };
+      };
       const generation = streamGeneration({
         request,
-        ready: this.#readyToGenerate(request),
+        ready: ready(),
         log: (entry) => console.log(JSON.stringify(entry)),
-        onOver: () => this.#running.delete(requestId),
+        onOver: () => {
+          this.#running.delete(requestId);
+          use?.release();
+        },
       });
       this.#running.set(requestId, generation);
       return generation.readable;
@@ -106,29 +114,28 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
       );
     }
 
-    async measure(request: MeasureRequest): Promise<MeasureReply> {
-      const { plan, engine, batcher } = await this.#ready(request);
-      return measureItem({ plan, engine, batcher, requests: request.requests });
+    async measure({ variant, requests }: MeasureRequest): Promise<MeasureReply> {
+      return this.#with(planOf(variant), (ready) => measureItem({ ...ready, requests }));
     }
 
     async compare(request: CompareRequest): Promise<CompareReply> {
-      const ready = await this.#ready(request);
+      const plan = planOf(request.variant);
       const reference = planOf(request.reference);
-      if (reference.base.id !== ready.plan.base.id) {
-        throw new Error(`${request.reference} and ${request.variant} are variants of different bases`);
+      if (reference.base.id !== plan.base.id) {
+        throw new Error(`${request.reference} and ${request.variant} are variants of different weights`);
       }
-      return compareAnswer({ ...ready, reference, request });
+      return this.#with(plan, (ready) => compareAnswer({ ...ready, reference, request }));
     }
 
-    async #ready({ variant }: { readonly variant: string }) {
-      const plan = planOf(variant);
-      const engine = await load(plan.base.id, this.env).engine;
-      return { plan, engine, ...atWorkOn(engine, kind, this.env) };
-    }
-
-    async #readyToGenerate(request: GenerateRequest): Promise<Ready> {
-      const ready = await this.#ready(request);
-      return { ...ready, vocabulary: request.grammar && (await vocabularyOf(ready.plan.base, this.env)) };
+    /** Does work on a plan's weights, which stay loaded as long. */
+    async #with<T>(plan: Plan, work: (ready: AtWork & { plan: Plan; engine: Engine }) => Promise<T>): Promise<T> {
+      const use = useEngine(plan.base, kind, this.env);
+      try {
+        const engine = await use.engine;
+        return await work({ plan, engine, ...atWorkOn(engine, kind, this.env) });
+      } finally {
+        use.release();
+      }
     }
   };
 }

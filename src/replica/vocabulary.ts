@@ -4,16 +4,16 @@ import { readParts } from "../engine/weights.ts";
 import type { BaseModel } from "../variants/base.ts";
 import { openFrom, type ReplicaEnv } from "./engine.ts";
 
-/** By base model. */
+/** By digest: weight sets of one checkpoint share it. */
 const reading = new Map<string, Promise<VocabularyTree>>();
 
 /** @throws EngineError `damaged_weights` when the file is not as the build wrote it; the next call tries again */
-export function vocabularyOf({ id, vocabulary }: BaseModel, env: ReplicaEnv): Promise<VocabularyTree> {
-  const known = reading.get(id);
+export function vocabularyOf({ vocabulary }: BaseModel, env: ReplicaEnv): Promise<VocabularyTree> {
+  const known = reading.get(vocabulary.sha256);
   if (known) return known;
   const file = new Uint8Array(vocabulary.bytes);
   const read = readParts([vocabulary], file, { open: openFrom(env) }).then(() => readTree(file));
-  reading.set(id, read);
-  read.catch(() => reading.delete(id));
+  reading.set(vocabulary.sha256, read);
+  read.catch(() => reading.delete(vocabulary.sha256));
   return read;
 }

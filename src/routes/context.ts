@@ -16,8 +16,8 @@ import type { Catalogue } from "../variants/catalogue.ts";
 
 export interface GatewayDeps {
   readonly catalogue: Catalogue;
-  /** The replica that holds a base model. */
-  replicaOf(baseId: string): Replica;
+  /** The replica that holds a weight set. */
+  replicaOf(weightsId: string): Replica;
   tokenizerOf(base: BaseModel): Tokenizer;
   /** What was measured of the variants, and which are under quarantine. */
   readonly scores: Scoreboard;

@@ -5,8 +5,13 @@ import type { AddRoutes } from "./context.ts";
 
 const replicaSchema = z
   .object({
-    base: z.string().openapi({ description: "The checkpoint that this replica holds." }),
-    state: z.enum(["loading", "ready", "failed"]),
+    base: z.string().openapi({
+      description:
+        "The weights that this replica holds: a checkpoint's, or those with some tensors changed by a recipe.",
+    }),
+    state: z
+      .enum(["idle", "loading", "ready", "failed"])
+      .openapi({ description: "`idle`: loaded when they are asked for." }),
     progress: z.number().min(0).max(1),
     engine: z.string(),
     digest: z.string().openapi({ description: "Of weights and engine; empty until they are loaded." }),
@@ -28,11 +33,12 @@ const healthRoute = createRoute({
   method: "get",
   path: "/health",
   summary: "Tell whether the models are loaded",
-  description: "Needs no key. The first call starts the loading.",
+  description:
+    "Needs no key. The first call starts the loading of the weights that are listed first; others are loaded when a request needs them.",
   responses: {
-    200: { description: "Every replica is ready.", content: { "application/json": { schema: okSchema } } },
+    200: { description: "Requests are answered.", content: { "application/json": { schema: okSchema } } },
     503: {
-      description: "A replica is loading, or failed to.",
+      description: "The first replica is loading, or failed to.",
       content: {
         "application/json": { schema: notReadySchema, example: { status: "loading", progress: 0.25, replicas: [] } },
       },
@@ -41,12 +47,12 @@ const healthRoute = createRoute({
 });
 
 export const addHealthRoutes: AddRoutes = (app, { catalogue, replicaOf, log }) => {
-  const bases = [...new Set([...catalogue.values()].map(({ plan }) => plan.base.id))];
+  const ids = [...new Set([...catalogue.values()].map(({ plan }) => plan.base.id))];
   app.openapi(healthRoute, async (c) => {
     const statuses = await Promise.all(
-      bases.map((base) =>
-        replicaOf(base)
-          .status(base)
+      ids.map((id) =>
+        replicaOf(id)
+          .status(id, id === ids[0])
           .catch((error: unknown): ReplicaStatus => {
             const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
             log.failure({ requestId: c.get("requestId"), name, message, stack });
@@ -55,14 +61,13 @@ export const addHealthRoutes: AddRoutes = (app, { catalogue, replicaOf, log }) =
       ),
     );
     const replicas = statuses.map(({ state, progress, engine, digest, residentBytes, queued, running }, i) => ({
-      base: bases[i] as string,
+      base: ids[i] as string,
       ...{ state, progress, engine, digest, resident_bytes: residentBytes, queued, running },
     }));
-    const failed = statuses.find(({ state }) => state === "failed");
-    if (failed) return c.json({ status: "failed" as const, error: failed.error ?? "unknown", replicas }, 503);
-    if (statuses.every(({ state }) => state === "ready")) return c.json({ status: "ok" as const, replicas }, 200);
-    const progress = Math.min(...statuses.map((status) => status.progress));
-    return c.json({ status: "loading" as const, progress, replicas }, 503);
+    const { state, error = "unknown", progress } = statuses[0] ?? unreachable;
+    if (state === "failed") return c.json({ status: "failed" as const, error, replicas }, 503);
+    if (state === "loading") return c.json({ status: "loading" as const, progress, replicas }, 503);
+    return c.json({ status: "ok" as const, replicas }, 200);
   });
 };
 

@@ -19,11 +19,19 @@ const variantSchema = z
       .union([slotRecipeSchema, onnxRecipeSchema])
       .openapi({ description: "How it differs from its base, as in src/variants/recipes." }),
     plan: z.object({
-      base_digest: z.string().openapi({ description: "Of the base checkpoint's weights." }),
+      base_digest: z.string().openapi({ description: "Of the weights that it runs on." }),
       adapter_digest: z.string().nullable().openapi({ description: "Of its low-rank adapter, if it has one." }),
       context_length: z.int().openapi({ description: "Tokens of prompt and reply together, at most." }),
       kv_slots: z.int().openapi({ description: "Attention sublayers, each with a KV cache." }),
+      weights: z.string().openapi({
+        description:
+          "Which weights it runs on, as /health lists them: its base's, or those with its tensors in their place.",
+      }),
       weight_bytes: z.int().openapi({ description: "Bytes of weights read for one token." }),
+      nominal_weight_bytes: z.int().openapi({
+        description:
+          "The same with as many bits a weight as its method counts, where it stores them in a wider container.",
+      }),
       multiply_adds_per_token: z
         .int()
         .openapi({ description: "Of all matrix products, attention over the context aside." }),
@@ -75,7 +83,9 @@ export const addVariantRoutes: AddRoutes = (app, { catalogue, scores }) => {
       adapter_digest: plan.adapter?.digest ?? null,
       context_length: plan.contextLength,
       kv_slots: plan.kvSlots,
+      weights: plan.base.id,
       weight_bytes: plan.costs.weightBytes,
+      nominal_weight_bytes: plan.costs.nominalBytes,
       multiply_adds_per_token: plan.costs.multiplyAdds,
       kv_bytes_per_token: plan.costs.kvBytes,
     },

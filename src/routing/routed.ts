@@ -15,7 +15,7 @@ const SLOW_READER = 0.2;
 
 /** What a replica says of itself, as far as routing uses it. */
 export interface ReplicaNews {
-  readonly state: "loading" | "ready" | "failed";
+  readonly state: "idle" | "loading" | "ready" | "failed";
   readonly engine: string;
   readonly queued: number;
   readonly running: number;

@@ -38,9 +38,12 @@ export type Tensor = z.infer<typeof tensorSchema>;
 export const fileSchema = z.strictObject({ file: z.string(), sha256: z.string(), bytes: z.int().positive() });
 export type BuiltFile = z.infer<typeof fileSchema>;
 
-/** A base model as built: the image is the concatenation of `parts`; tensors lie in it at 64-byte boundaries. */
+/** A set of weights as built, of a checkpoint or of one with some tensors changed: the image is the concatenation of `parts`; tensors lie in it at 64-byte boundaries. */
 export const baseModelSchema = z.strictObject({
+  /** The checkpoint's; with changed tensors, a `+` and the beginning of the digest come after it. */
   id: z.string(),
+  /** Whose tensors some of these take the place of; absent for a checkpoint itself. */
+  checkpoint: z.string().optional(),
   /** sha256 over the tensors' names, types, shapes and digests. */
   digest: z.string(),
   created: z.int().describe("Unix seconds of the checkpoint's release"),
@@ -54,3 +57,6 @@ export const baseModelSchema = z.strictObject({
   vocabulary: fileSchema,
 });
 export type BaseModel = z.infer<typeof baseModelSchema>;
+
+/** Id of the checkpoint whose tokenizer these weights go with. */
+export const checkpointOf = ({ id, checkpoint }: BaseModel): string => checkpoint ?? id;

@@ -18,8 +18,9 @@ export function compileCatalogue(file: CatalogueFile): Catalogue {
   const bases = new Map(file.bases.map((base) => [base.id, base]));
   const catalogue = new Map<string, Variant>();
   for (const recipe of file.recipes) {
-    const base = bases.get(recipe.base);
-    if (!base) throw new PlanError(`${recipe.id}: base ${recipe.base} is not among ${[...bases.keys()].join(", ")}`);
+    const weights = file.weightSets?.[recipe.id] ?? recipe.base;
+    const base = bases.get(weights);
+    if (!base) throw new PlanError(`${recipe.id}: base ${weights} is not among ${[...bases.keys()].join(", ")}`);
     if (catalogue.has(recipe.id)) throw new PlanError(`${recipe.id}: two recipes have this id`);
     const plan =
       "slots" in recipe

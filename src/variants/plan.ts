@@ -1,27 +1,25 @@
 // Compiles a recipe into a plan: the tensors that each slot reads and what a token costs. Pure; runs at build time and in the Workers.
 import type { Adapter } from "./adapter.ts";
-import type { BaseModel, BuiltFile, ModelConfig, Tensor } from "./base.ts";
+import type { BaseModel, BuiltFile, Tensor } from "./base.ts";
+import {
+  type AttentionTensors,
+  attentionTensors,
+  type LayerReader,
+  type MlpTensors,
+  mlpTensors,
+  parseTensorName,
+} from "./layer-tensors.ts";
 import type { OnnxRecipe, SlotRecipe } from "./recipe.ts";
 
 /** Highest rank of an adapter. */
 export const MAX_RANK = 64;
 
-export interface AttentionPlan {
-  readonly norm: Tensor;
-  readonly q: Tensor;
-  readonly k: Tensor;
-  readonly v: Tensor;
-  readonly o: Tensor;
+export interface AttentionPlan extends AttentionTensors {
   /** Index of this slot's KV cache among the plan's. */
   readonly kv: number;
 }
 
-export interface MlpPlan {
-  readonly norm: Tensor;
-  readonly gate: Tensor;
-  readonly up: Tensor;
-  readonly down: Tensor;
-}
+export type MlpPlan = MlpTensors;
 
 export interface PlanSlot {
   readonly layer: number;
@@ -32,6 +30,8 @@ export interface PlanSlot {
 export interface Costs {
   /** Bytes of weights read for one token (repeated slots count each time; of the embedding, the output head). */
   readonly weightBytes: number;
+  /** The same with as many bits a weight as its method counts, where it stores them in a wider container. */
+  readonly nominalBytes: number;
   /** Multiply-adds of all matrix products for one token, attention over the context not included. */
   readonly multiplyAdds: number;
   /** Values of K and V that one token adds to the cache, over all slots. An engine multiplies by its own bytes a value. */
@@ -64,31 +64,6 @@ export class PlanError extends Error {
   override readonly name = "PlanError";
 }
 
-type Shape = (config: ModelConfig) => [rows: number, cols: number];
-const query: Shape = (c) => [c.heads * c.headDim, c.hidden];
-const keyValue: Shape = (c) => [c.kvHeads * c.headDim, c.hidden];
-const norm: Shape = (c) => [1, c.hidden];
-
-/** GGUF's tensor names and the shapes they must have. */
-const LAYER_TENSORS = {
-  attn_norm: norm,
-  attn_q: query,
-  attn_k: keyValue,
-  attn_v: keyValue,
-  attn_output: (c) => [c.hidden, c.heads * c.headDim],
-  ffn_norm: norm,
-  ffn_gate: (c) => [c.ffn, c.hidden],
-  ffn_up: (c) => [c.ffn, c.hidden],
-  ffn_down: (c) => [c.hidden, c.ffn],
-} satisfies Record<string, Shape>;
-
-const TENSOR = new RegExp(
-  `^(?:token_embd|output_norm|output|blk\\.\\d+\\.(?:${Object.keys(LAYER_TENSORS).join("|")}))\\.weight$`,
-);
-
-/** Whether a plan may read a tensor of this name. What a checkpoint has beside those, as biases, changes what the model computes. */
-export const isDecoderTensor = (name: string): boolean => TENSOR.test(name);
-
 /**
  * @param adapter the recipe's adapter as built
  * @throws PlanError naming the recipe, the slot and the layer or tensor that is not there or has another shape
@@ -97,15 +72,13 @@ export function compilePlan(recipe: SlotRecipe, base: BaseModel, adapter?: Adapt
   if (recipe.adapter && !adapter) throw new PlanError(`${recipe.id}: ${recipe.adapter.file} was not built`);
   const { config } = base;
   const byName = new Map(base.tensors.map((tensor) => [tensor.name, tensor]));
+  const fail = (where: string, name: string, problem: string): never => {
+    throw new PlanError(`${recipe.id}: ${where} needs ${name} ${problem} (in ${base.id})`);
+  };
   const tensor = (name: string, [rows, cols]: [number, number], where: string): Tensor => {
-    const found = byName.get(name);
-    if (!found) throw new PlanError(`${recipe.id}: ${where} needs tensor ${name}, which ${base.id} does not have`);
-    if (found.rows !== rows || found.cols !== cols) {
-      throw new PlanError(
-        `${recipe.id}: ${where} needs ${name} as [${rows}, ${cols}], but in ${base.id} it is [${found.rows}, ${found.cols}]`,
-      );
-    }
-    return found;
+    const found = byName.get(name) ?? fail(where, name, "which is not there");
+    if (found.rows === rows && found.cols === cols) return found;
+    return fail(where, name, `as [${rows}, ${cols}], but it is [${found.rows}, ${found.cols}]`);
   };
 
   let kvSlots = 0;
@@ -115,42 +88,30 @@ export function compilePlan(recipe: SlotRecipe, base: BaseModel, adapter?: Adapt
         `${recipe.id}: slot ${index} names layer ${slot.layer}, but ${base.id} has layers 0 to ${config.layers - 1}`,
       );
     }
-    const layerTensor = (name: keyof typeof LAYER_TENSORS) =>
-      tensor(`blk.${slot.layer}.${name}.weight`, LAYER_TENSORS[name](config), `slot ${index}`);
+    const layer: LayerReader = {
+      find: (name) => byName.get(`blk.${slot.layer}.${name}`),
+      fail: (name, problem) => fail(`slot ${index}`, `blk.${slot.layer}.${name}`, problem),
+    };
     return {
       layer: slot.layer,
-      attn: slot.attn
-        ? {
-            norm: layerTensor("attn_norm"),
-            q: layerTensor("attn_q"),
-            k: layerTensor("attn_k"),
-            v: layerTensor("attn_v"),
-            o: layerTensor("attn_output"),
-            kv: kvSlots++,
-          }
-        : undefined,
-      mlp: slot.mlp
-        ? {
-            norm: layerTensor("ffn_norm"),
-            gate: layerTensor("ffn_gate"),
-            up: layerTensor("ffn_up"),
-            down: layerTensor("ffn_down"),
-          }
-        : undefined,
+      attn: slot.attn ? { ...attentionTensors(layer, config), kv: kvSlots++ } : undefined,
+      mlp: slot.mlp ? mlpTensors(layer, config) : undefined,
     };
   });
+  checkBiases(recipe);
 
   const embedding = tensor("token_embd.weight", [config.vocab, config.hidden], "the embedding");
   const head = byName.has("output.weight")
     ? tensor("output.weight", [config.vocab, config.hidden], "the output head")
     : embedding;
-  const outputNorm = tensor("output_norm.weight", norm(config), "the output norm");
+  const outputNorm = tensor("output_norm.weight", [1, config.hidden], "the output norm");
   const read = [
     ...slots.flatMap((slot) => [slot.attn, slot.mlp].flatMap((part) => (part ? tensorsOf(part) : []))),
     outputNorm,
     head,
   ];
-  const kvValues = kvSlots * 2 * config.kvHeads * config.headDim;
+  const kvValues = sum(slots.map(({ attn }) => (attn ? attn.k.rows + attn.v.rows : 0)));
+  const adapterBytes = adapter?.imageBytes ?? 0;
   return {
     id: recipe.id,
     fingerprint: [
@@ -167,8 +128,9 @@ export function compilePlan(recipe: SlotRecipe, base: BaseModel, adapter?: Adapt
     contextLength: config.contextLength,
     adapter,
     costs: {
-      weightBytes: sum(read.map((t) => t.bytes)) + (adapter?.imageBytes ?? 0),
-      multiplyAdds: sum(read.filter((t) => t.rows > 1).map((t) => t.rows * t.cols)) + (adapter?.imageBytes ?? 0),
+      weightBytes: sum(read.map((t) => t.bytes)) + adapterBytes,
+      nominalBytes: sum(read.map((t) => nominalBytes(t, recipe))) + adapterBytes,
+      multiplyAdds: sum(read.filter((t) => t.rows > 1).map((t) => t.rows * t.cols)) + adapterBytes,
       kvValues,
       kvBytes: kvValues * 2,
     },
@@ -196,7 +158,7 @@ export function compileOnnxPlan(recipe: OnnxRecipe, base: BaseModel, parts: read
     kvSlots: 0,
     contextLength: recipe.onnx.contextLength,
     adapter: undefined,
-    costs: { weightBytes: bytes, multiplyAdds: Math.round(bytes / 4), kvValues: 0, kvBytes: 0 },
+    costs: { weightBytes: bytes, nominalBytes: bytes, multiplyAdds: Math.round(bytes / 4), kvValues: 0, kvBytes: 0 },
     onnx: parts,
   };
 }
@@ -227,6 +189,20 @@ export function sharedKv(from: Plan, to: Plan): number[] | undefined {
 /** The tensors that a sublayer reads. */
 export function tensorsOf(part: AttentionPlan | MlpPlan): Tensor[] {
   return Object.values(part).filter((value): value is Tensor => typeof value === "object");
+}
+
+/** @throws PlanError when a bias of the recipe is of a sublayer that no slot runs */
+function checkBiases({ id, slots, tensors = {} }: SlotRecipe): void {
+  for (const name of Object.keys(tensors)) {
+    const { layer, biasOf } = parseTensorName(name) ?? {};
+    if (!biasOf || slots.some((slot) => slot.layer === layer && slot[biasOf])) continue;
+    throw new PlanError(`${id}: ${name} is the bias of a sublayer that no slot runs: leave it out of "tensors"`);
+  }
+}
+
+function nominalBytes({ name, rows, cols, bytes }: Tensor, { tensors }: SlotRecipe): number {
+  const bits = tensors?.[name]?.bits;
+  return bits === undefined ? bytes : Math.ceil((rows * cols * bits) / 8);
 }
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);

@@ -7,6 +7,7 @@ import { readCheckpoint } from "../../scripts/build/checkpoint.ts";
 import { modelsDir } from "../../scripts/build/paths.ts";
 import { buildBase } from "../../scripts/build/weights.ts";
 import type { SlotRecipe } from "../../src/variants/recipe.ts";
+import { memoryOutput } from "./memory.ts";
 
 const id = "smollm2-135m-instruct";
 const part = (n: number) => `SmolLM2-135M-Instruct.Q4_1.gguf-part-${n}`;
@@ -59,7 +60,8 @@ describe("buildBase", () => {
   ])("refuses a checkpoint with %s, which no engine reads", async (name) => {
     const checkpoint = await readCheckpoint(id);
     const extra = { name, type: "f32" as const, rows: 1, cols: 32, data: new Uint8Array(128) };
-    expect(() => buildBase({ ...checkpoint, tensors: [...checkpoint.tensors, extra] })).toThrow(
+    const tensors = [...checkpoint.tensors, extra];
+    await expect(buildBase({ ...checkpoint, tensors }, memoryOutput())).rejects.toThrow(
       `SmolLM2-135M-Instruct.Q4_1.gguf: tensor ${name} is none that the engines compute with`,
     );
   });
@@ -68,26 +70,27 @@ describe("buildBase", () => {
 describe("buildCatalogue", () => {
   it("gives the same bytes twice, under names that are their digests, in parts that fit a static asset", async () => {
     const recipes = await readRecipes();
-    const [first, second] = [await buildCatalogue(recipes), await buildCatalogue(recipes)];
+    const outputs = [memoryOutput(), memoryOutput()] as const;
+    const [first, second] = [await buildCatalogue(recipes, outputs[0]), await buildCatalogue(recipes, outputs[1])];
     expect(JSON.stringify(second.catalogue)).toBe(JSON.stringify(first.catalogue));
     expect(JSON.stringify(second.tokenizers)).toBe(JSON.stringify(first.tokenizers));
-    expect([...second.weights.keys()]).toEqual([...first.weights.keys()]);
-    for (const bytes of first.weights.values()) expect(bytes.length).toBeLessThanOrEqual(25 * 1024 * 1024);
+    expect([...outputs[1].written.keys()]).toEqual([...outputs[0].written.keys()]);
+    for (const bytes of outputs[0].written.values()) expect(bytes.length).toBeLessThanOrEqual(25 * 1024 * 1024);
   });
 
   it("refuses a recipe that names a layer which is not there", async () => {
     const [recipe] = await readRecipes();
     const wrong = { ...recipe!, slots: [{ layer: 30, attn: true, mlp: true }] };
-    await expect(buildCatalogue([wrong])).rejects.toThrow("slot 0 names layer 30");
+    await expect(buildCatalogue([wrong], memoryOutput())).rejects.toThrow("slot 0 names layer 30");
   });
 
   it("refuses a recipe whose base or adapter is not there", async () => {
     const [recipe] = (await readRecipes()) as [SlotRecipe];
-    await expect(buildCatalogue([{ ...recipe, base: "gpt-9" }])).rejects.toThrow(
+    await expect(buildCatalogue([{ ...recipe, base: "gpt-9" }], memoryOutput())).rejects.toThrow(
       "base gpt-9: models/gpt-9/manifest.json is missing",
     );
     const adapter = { file: "models/none.safetensors", numbering: "layers" as const };
-    await expect(buildCatalogue([{ ...recipe, adapter }])).rejects.toThrow(
+    await expect(buildCatalogue([{ ...recipe, adapter }], memoryOutput())).rejects.toThrow(
       "smollm2-135m: models/none.safetensors is missing",
     );
   });

@@ -28,9 +28,8 @@ export interface PlanDecoderOptions {
 
 export function createPlanDecoder({ ort, model, plan, capacity }: PlanDecoderOptions): Decoder {
   const { config } = plan.base;
-  const { hidden, heads, kvHeads, headDim, vocab } = config;
-  const group = heads / kvHeads;
-  let caches: KvCache[] = Array.from({ length: plan.kvSlots }, () => createKvCache(kvHeads * headDim, capacity));
+  const { hidden, headDim, vocab } = config;
+  let caches: KvCache[] = plan.slots.flatMap(({ attn }) => (attn ? [createKvCache(attn.k.rows, capacity)] : []));
   const tensor = (data: Float32Array, ...dims: number[]): Tensor => new ort.Tensor("float32", data, dims);
   const done = async (pace: Pace, multiplyAdds: number): Promise<void> => {
     const turn = pace(multiplyAdds);
@@ -44,7 +43,7 @@ export function createPlanDecoder({ ort, model, plan, capacity }: PlanDecoderOpt
     const length = position + rows;
     const { cos, sin } = ropeRows(config, position, rows);
     const rope = { cos: tensor(cos, rows, headDim / 2), sin: tensor(sin, rows, headDim / 2) };
-    const mask = causalMask(tensor, rows, group, position);
+    const masks = new Map<number, Tensor>();
     let x = tensor(model.embedding.lookUp(tokens), rows, hidden);
     for (const { layer, attn, mlp } of plan.slots) {
       const sublayers = model.layers[layer];
@@ -52,7 +51,10 @@ export function createPlanDecoder({ ort, model, plan, capacity }: PlanDecoderOpt
       if (!sublayers || (attn && !cache))
         throw new EngineError("bad_plan", `${plan.id} names a layer that is not there`);
       if (cache) {
-        const { qkv, attention } = sublayers;
+        const { qkv, attention, heads, kvHeads } = sublayers;
+        const group = heads / kvHeads;
+        const mask = masks.get(group) ?? causalMask(tensor, rows, group, position);
+        masks.set(group, mask);
         const { q, k, v } = await qkv.session.run({ x, ...rope });
         await done(pace, qkv.multiplyAdds * rows);
         cache.write(position, k?.data as Float32Array, v?.data as Float32Array);

@@ -23,6 +23,8 @@ export interface HeadPart extends Sublayer {
 }
 
 export interface Layer {
+  readonly heads: number;
+  readonly kvHeads: number;
   readonly qkv: Sublayer;
   readonly attention: Sublayer;
   readonly mlp: Sublayer;
@@ -72,7 +74,6 @@ export async function loadModel(options: LoadModelOptions): Promise<Model> {
 async function makeSessions(options: LoadModelOptions, makeSession: MakeSession): Promise<Model> {
   const { base, image, mode, pace, onProgress } = options;
   const { config } = base;
-  const shared: Shared = { config, mode };
   const tensors = new Map(base.tensors.map((tensor) => [tensor.name, tensor]));
   const find = (name: string): WeightTensor => {
     const tensor = tensors.get(name);
@@ -80,6 +81,7 @@ async function makeSessions(options: LoadModelOptions, makeSession: MakeSession)
     return tensor;
   };
   const weight = (name: string): Float32Array => dequantize(find(name), image);
+  const maybe = (name: string): Float32Array | undefined => (tensors.has(name) ? weight(name) : undefined);
 
   const headBlocks = shares(config.vocab);
   const steps = config.layers * 2 + Math.ceil(headBlocks / HEAD_BLOCKS);
@@ -93,21 +95,29 @@ async function makeSessions(options: LoadModelOptions, makeSession: MakeSession)
     multiplyAdds,
   });
 
-  const { hidden, ffn, vocab } = config;
-  const queries = config.heads * config.headDim;
-  const keys = config.kvHeads * config.headDim;
+  const { hidden, vocab, headDim } = config;
 
   const layers: Layer[] = [];
   for (let index = 0; index < config.layers; index++) {
     const of = (name: string) => weight(`blk.${index}.${name}.weight`);
+    const rowsOf = (name: string) => find(`blk.${index}.${name}.weight`).rows;
+    const [queries, keys, ffn] = [rowsOf("attn_q"), rowsOf("attn_k"), rowsOf("ffn_gate")];
+    const [heads, kvHeads] = [queries / headDim, keys / headDim];
+    const shared: Shared = { config: { ...config, heads, kvHeads, ffn }, mode };
     const attentionWeights = { norm: of("attn_norm"), q: of("attn_q"), k: of("attn_k"), v: of("attn_v") };
     const qkv = await sublayer(qkvGraph(shared, attentionWeights), hidden * (queries + 2 * keys));
-    const attention = await sublayer(attentionGraph(shared, { o: of("attn_output") }), hidden * queries);
+    const attention = await sublayer(
+      attentionGraph(shared, { o: of("attn_output"), bias: maybe(`blk.${index}.attn_output.bias`) }),
+      hidden * queries,
+    );
     await step(qkv.multiplyAdds + attention.multiplyAdds);
-    const mlpWeights = { norm: of("ffn_norm"), gate: of("ffn_gate"), up: of("ffn_up"), down: of("ffn_down") };
+    const mlpWeights = {
+      ...{ norm: of("ffn_norm"), gate: of("ffn_gate"), up: of("ffn_up"), down: of("ffn_down") },
+      bias: maybe(`blk.${index}.ffn_down.bias`),
+    };
     const mlp = await sublayer(mlpGraph(shared, mlpWeights), 3 * hidden * ffn);
     await step(mlp.multiplyAdds);
-    layers.push({ qkv, attention, mlp });
+    layers.push({ heads, kvHeads, qkv, attention, mlp });
   }
 
   const table = weight("token_embd.weight");
@@ -120,7 +130,7 @@ async function makeSessions(options: LoadModelOptions, makeSession: MakeSession)
     const blocks = Math.min(HEAD_BLOCKS, headBlocks - block);
     const first = block * outer;
     const rows = headWeight.subarray(first * hidden, (first + blocks * outer) * hidden);
-    const graph = headGraph(shared, { norm, weight: rows, blocks });
+    const graph = headGraph({ config, mode }, { norm, weight: rows, blocks });
     head.push({ ...(await sublayer(graph, rows.length)), first, blocks, outer });
     await step(rows.length);
   }

@@ -4,8 +4,9 @@ import { createGraph, type GraphBuilder } from "./graph.ts";
 import { linear, type Mode, shares } from "./linear.ts";
 import type { Graph } from "./proto.ts";
 
-/** What all graphs of a model share. The weights they are given are fp32 `[out, in]`, norms `[hidden]`. */
+/** What all graphs of a layer share. The weights they are given are fp32 `[out, in]`, norms and biases `[hidden]`. */
 export interface Shared {
+  /** With the layer's own heads, KV heads and FFN width. */
   readonly config: ModelConfig;
   readonly mode: Mode;
 }
@@ -16,9 +17,12 @@ const rmsNorm = (graph: GraphBuilder, { hidden, rmsEps }: ModelConfig, x: string
     epsilon: { float: rmsEps },
   });
 
-/** Sums the blocks' products `[blocks, rows, hidden]` and adds the residual stream. */
-const addTo = (graph: GraphBuilder, x: string, products: string): string =>
-  graph.op("Add", [x, graph.op("ReduceSum", [products, graph.shape(0)], { keepdims: 0 })]);
+/** Sums the blocks' products `[blocks, rows, hidden]`, adds a bias where there is one, and the residual stream. */
+function addTo(graph: GraphBuilder, x: string, products: string, bias: Float32Array | undefined): string {
+  const sum = graph.op("ReduceSum", [products, graph.shape(0)], { keepdims: 0 });
+  const output = bias ? graph.op("Add", [sum, graph.constant(bias, [bias.length], "float32")]) : sum;
+  return graph.op("Add", [x, output]);
+}
 
 /**
  * Norm, q, k and v of a layer, with RoPE (rotate-half).
@@ -66,7 +70,10 @@ export function qkvGraph(
  * In: x `[rows, hidden]`, q `[kvHeads, rows * group, headDim]`, k and v `[tokens, kvHeads, headDim]`,
  * mask `[rows * group, tokens]` or `[1, 1]`, added to the scores. Out: y `[rows, hidden]`.
  */
-export function attentionGraph({ config, mode }: Shared, { o }: { o: Float32Array }): Graph {
+export function attentionGraph(
+  { config, mode }: Shared,
+  { o, bias }: { o: Float32Array; bias: Float32Array | undefined },
+): Graph {
   const { hidden, heads, kvHeads, headDim } = config;
   const graph = createGraph();
   const x = graph.input("x", ["rows", hidden]);
@@ -86,15 +93,22 @@ export function attentionGraph({ config, mode }: Shared, { o }: { o: Float32Arra
     graph,
     x,
     linear(graph, mode, grouped, { weight: o, cols: heads * headDim, inputs: kvHeads, outputs: 1 }),
+    bias,
   );
   graph.output(y, "y", ["rows", hidden]);
   return graph.build();
 }
 
-/** The MLP of a layer: x + down(silu(gate(norm(x))) * up(norm(x))). In: x `[rows, hidden]`. Out: y `[rows, hidden]`. */
+/** The MLP of a layer: x + bias + down(silu(gate(norm(x))) * up(norm(x))). In: x `[rows, hidden]`. Out: y `[rows, hidden]`. */
 export function mlpGraph(
   { config, mode }: Shared,
-  { norm, gate, up, down }: { norm: Float32Array; gate: Float32Array; up: Float32Array; down: Float32Array },
+  {
+    norm,
+    gate,
+    up,
+    down,
+    bias,
+  }: { norm: Float32Array; gate: Float32Array; up: Float32Array; down: Float32Array; bias: Float32Array | undefined },
 ): Graph {
   const { hidden, ffn } = config;
   const blocks = shares(ffn);
@@ -112,7 +126,7 @@ export function mlpGraph(
   const [gated, raised] = graph.split(both, 0);
   // QuickGelu with alpha 1 is SiLU.
   const inner = graph.op("Mul", [graph.contrib("QuickGelu", [gated], { alpha: { float: 1 } }), raised]);
-  const y = addTo(graph, x, linear(graph, mode, inner, { weight: down, cols: ffn, inputs: blocks, outputs: 1 }));
+  const y = addTo(graph, x, linear(graph, mode, inner, { weight: down, cols: ffn, inputs: blocks, outputs: 1 }), bias);
   graph.output(y, "y", ["rows", hidden]);
   return graph.build();
 }

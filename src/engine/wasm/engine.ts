@@ -227,7 +227,9 @@ function checkPlan(plan: Plan, base: BaseModel): void {
   typed(plan.outputNorm, "f32");
   for (const [index, slot] of plan.slots.entries()) {
     for (const part of [slot.attn, slot.mlp]) {
-      if (part) for (const tensor of tensorsOf(part)) typed(tensor, tensor === part.norm ? "f32" : "q4_1");
+      for (const tensor of part ? tensorsOf(part) : []) {
+        typed(tensor, tensor === part?.norm || tensor === part?.bias ? "f32" : "q4_1");
+      }
     }
     const problem = slotProblem(slot, shapesOf(base.config));
     if (problem) throw bad(`slot ${index} has ${problem}`);

@@ -1,4 +1,5 @@
 // The two sublayers of a decoder layer, over the rows of a group of entries that are at the same one.
+import type { Tensor } from "../../variants/base.ts";
 import type { AttentionPlan, MlpPlan } from "../../variants/plan.ts";
 import {
   CALL_MULTIPLY_ADDS,
@@ -11,6 +12,13 @@ import {
   writeJobs,
 } from "./linear.ts";
 import { GATE_UP_BLOCKS } from "./scratch.ts";
+
+/** Adds what is in `scratch.wide`, and a bias where there is one, to the residual rows in the row table. */
+function add({ kernels, scratch, shapes, image }: Machine, tokens: number, bias: Tensor | undefined): void {
+  kernels.addRows(scratch.wide, shapes.hidden * 4, tokens, shapes.hidden, scratch.rows);
+  // Rows no bytes apart are one row for all.
+  if (bias) kernels.addRows(image + bias.offset, 0, tokens, shapes.hidden, scratch.rows);
+}
 
 /** Adds attention to the residual rows in the row table. All rows have the same weights, each sequence its own cache. */
 export function* attention(machine: Machine, attn: AttentionPlan, group: readonly Rows[]): Work {
@@ -62,7 +70,7 @@ export function* attention(machine: Machine, attn: AttentionPlan, group: readonl
   const cols = attn.o.cols;
   kernels.quantizeRows8(scratch.wide, stride, tokens, cols, scratch.input);
   yield* linear(machine, attn.o, "o", group, { at: scratch.input, cols }, scratch.wide, shapes.hidden * 4);
-  kernels.addRows(scratch.wide, shapes.hidden * 4, tokens, shapes.hidden, scratch.rows);
+  add(machine, tokens, attn.bias);
 }
 
 /** Adds the MLP to the residual rows in the row table. */
@@ -105,7 +113,7 @@ export function* feedForward(machine: Machine, mlp: MlpPlan, group: readonly Row
     yield count * each;
   }
   yield* linear(machine, mlp.down, "down", group, { at: scratch.inner, cols: width }, scratch.wide, shapes.hidden * 4);
-  kernels.addRows(scratch.wide, shapes.hidden * 4, tokens, shapes.hidden, scratch.rows);
+  add(machine, tokens, mlp.bias);
 }
 
 function normalize({ kernels, scratch, shapes, image }: Machine, offset: number, tokens: number): void {

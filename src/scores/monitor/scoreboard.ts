@@ -31,7 +31,7 @@ export interface ScoreboardOptions {
   readonly catalogue: Catalogue;
   readonly recorded: RecordedFile;
   readonly db: D1Database | undefined;
-  replicaOf(baseId: string): Replica;
+  replicaOf(weightsId: string): Replica;
   now(): number;
   readonly log: (entry: object) => void;
 }
@@ -65,10 +65,10 @@ export function createScoreboard({ catalogue, recorded, db, replicaOf, now, log 
 
   /** Whether a quarantine's engine is still the one that serves; while that is unknown, it is taken to be. */
   async function isServing(variant: string, engineDigest: string): Promise<boolean> {
-    const baseId = catalogue.get(variant)?.plan.base.id;
-    if (!baseId) return false;
-    const status = await replicaOf(baseId)
-      .status(baseId)
+    const weightsId = catalogue.get(variant)?.plan.base.id;
+    if (!weightsId) return false;
+    const status = await replicaOf(weightsId)
+      .status(weightsId, false)
       .catch(() => undefined);
     return status?.state !== "ready" || status.digest === engineDigest;
   }

@@ -32,7 +32,7 @@ export interface MonitorOptions {
   readonly recorded: RecordedScores;
   readonly samples: Samples;
   readonly settings: MonitorSettings;
-  replicaOf(baseId: string): Replica;
+  replicaOf(weightsId: string): Replica;
   tokenizerOf(base: BaseModel): Tokenizer;
   /** Milliseconds since 1970. */
   now(): number;
@@ -93,11 +93,13 @@ async function nextRun(options: MonitorOptions): Promise<Run | undefined> {
   const { catalogue, db, samples, settings } = options;
   let next: { run: Run; share: number } | undefined;
   const variants = [...catalogue.values()];
-  for (const baseId of new Set(variants.map(({ plan }) => plan.base.id))) {
-    const status = await whenReady(options, baseId);
+  const [first] = variants;
+  for (const weightsId of new Set(variants.map(({ plan }) => plan.base.id))) {
+    // Other weights than the first are measured while they are loaded anyway.
+    const status = await whenReady(options, weightsId, weightsId === first?.plan.base.id);
     if (!status || status.queued + status.running > 0) continue;
     const rows = await runsOn(db, status.digest);
-    for (const variant of variants.filter(({ plan }) => plan.base.id === baseId)) {
+    for (const variant of variants.filter(({ plan }) => plan.base.id === weightsId)) {
       const digest = variantDigest(variant.plan);
       for (const monitored of MONITORED) {
         const task = TASKS.get(monitored.id);
@@ -125,12 +127,19 @@ async function nextRun(options: MonitorOptions): Promise<Run | undefined> {
   return next?.run;
 }
 
-async function whenReady({ replicaOf, now }: MonitorOptions, baseId: string) {
+/** @param wake whether it must be there: others may be idle, and may have failed */
+async function whenReady({ replicaOf, now, log }: MonitorOptions, weightsId: string, wake: boolean) {
   const until = now() + LOADING_MS;
   for (;;) {
-    const status = await replicaOf(baseId).status(baseId);
+    const status = await replicaOf(weightsId).status(weightsId, wake);
     if (status.state === "ready") return status;
-    if (status.state === "failed") throw new Error(`the replica of ${baseId} failed: ${status.error}`);
+    if (status.state === "idle") return undefined;
+    if (status.state === "failed") {
+      const message = `the replica of ${weightsId} failed: ${status.error}`;
+      if (wake) throw new Error(message);
+      log({ event: "not_measured", message });
+      return undefined;
+    }
     if (now() > until) return undefined;
     await scheduler.wait(500);
   }

@@ -3,8 +3,10 @@
 import { readCheckpoint } from "../../../scripts/build/checkpoint.ts";
 import { buildBase } from "../../../scripts/build/weights.ts";
 import type { BaseModel } from "../../../src/variants/base.ts";
+import { memoryOutput } from "../../build/memory.ts";
 
 export async function builtBase(): Promise<{ base: BaseModel; image: Uint8Array }> {
-  const { base, weights } = buildBase(await readCheckpoint("smollm2-135m-instruct"));
-  return { base, image: Buffer.concat(base.parts.map(({ file }) => weights.get(file) as Uint8Array)) };
+  const output = memoryOutput();
+  const { base } = await buildBase(await readCheckpoint("smollm2-135m-instruct"), output);
+  return { base, image: Buffer.concat(base.parts.map(({ file }) => output.written.get(file) as Uint8Array)) };
 }
