@@ -44,10 +44,15 @@ export const wranglerDevCommand = (port: number, ...more: string[]): string[] =>
     .split(" ")
     .concat(more);
 
-/** Runs Node with these arguments until /health answers 200. */
-export async function startServer(args: string[], port: number, env: Record<string, string> = {}): Promise<Server> {
+/** Runs Node with these arguments, in the project's folder or a copy of it, until /health answers 200. */
+export async function startServer(
+  args: string[],
+  port: number,
+  env: Record<string, string> = {},
+  cwd = root,
+): Promise<Server> {
   const child = spawn(process.execPath, args, {
-    cwd: root,
+    cwd,
     env: { ...process.env, ...quietWrangler, PORT: String(port), ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -65,7 +70,7 @@ export async function startServer(args: string[], port: number, env: Record<stri
       () => false,
     );
   }
-  const key = /sk-local-[\w-]+/.exec(await readFile(join(root, ".dev.vars"), "utf8"))?.[0] ?? "";
+  const key = /sk-local-[\w-]+/.exec(await readFile(join(cwd, ".dev.vars"), "utf8"))?.[0] ?? "";
   return {
     url,
     key,

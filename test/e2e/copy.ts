@@ -1,0 +1,18 @@
+// A copy of the project to build and start in: what a test does to dist/ is then nobody else's business.
+import { cp, mkdtemp, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { root } from "../../scripts/build/paths.ts";
+
+const COPIED = ["dist", "scripts", "src", "package.json", "package-lock.json", "tsconfig.json", "wrangler.toml"];
+const LINKED = ["data", "migrations", "models", "node_modules", "scores"];
+
+/** @returns its folder; what is built there is as fresh as here */
+export async function copyProject(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "franken-project-"));
+  for (const name of [...COPIED, "wrangler.replica.toml"]) {
+    await cp(join(root, name), join(folder, name), { recursive: true, preserveTimestamps: true });
+  }
+  for (const name of LINKED) await symlink(join(root, name), join(folder, name));
+  return folder;
+}
