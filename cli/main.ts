@@ -14,6 +14,11 @@ const COMMANDS: readonly FrankenCommand[] = [
     summary: "make a variant: its recipe, and the tensors that it changes",
     load: () => import("./commands/compress.ts"),
   },
+  {
+    name: "experiment",
+    summary: "report on an A/B experiment of a running gateway",
+    load: () => import("./commands/experiment.ts"),
+  },
 ];
 
 const program = new Command("franken")

@@ -1,5 +1,6 @@
 // Bindings and variables of the gateway Worker, as wrangler.toml has them.
 
+import type { ShadowQueue } from "./experiments/shadow/index.ts";
 import type { LimitStore } from "./limits/index.ts";
 import type { RecordQueue } from "./records/index.ts";
 import type { Replica } from "./replica/protocol.ts";
@@ -19,6 +20,8 @@ export interface GatewayEnv {
   readonly DB?: D1Database;
   /** The queue of records that wait for D1. */
   readonly RECORDS: { getByName(name: string): RecordQueue };
+  /** Answers that wait to be scored under another variant, named by base model. */
+  readonly SHADOW: { getByName(name: string): ShadowQueue };
   /** The objects that run background responses, named by their ids. */
   readonly RESPONSES: { getByName(name: string): ResponseRunner };
   /** How long responses are kept. */

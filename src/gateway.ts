@@ -5,7 +5,9 @@ import recordedJson from "../dist/scores.json";
 import tokenizersJson from "../dist/tokenizers.json";
 import { createApp } from "./app.ts";
 import type { GatewayEnv } from "./env.ts";
-import { createRecorder } from "./records/index.ts";
+import { recordOutcomes } from "./experiments/live/index.ts";
+import { createShadowQueueClass } from "./experiments/shadow/queue-object.ts";
+import { createRecorder, type Recorder } from "./records/index.ts";
 import type { Replica } from "./replica/protocol.ts";
 import { createResponseStore, type ResponseStore } from "./responses/index.ts";
 import { createRunnerClass } from "./responses/runner-object.ts";
@@ -44,12 +46,22 @@ export const ResponseRunnerObject = createRunnerClass<GatewayEnv>({
     return store;
   },
 });
+export const ShadowQueueObject = createShadowQueueClass<GatewayEnv>({
+  replicaOf(env, variant) {
+    const plan = catalogue.get(variant)?.plan;
+    if (!plan) throw new Error(`${variant} is no longer served`);
+    return env.REPLICA.getByName(plan.base.id);
+  },
+  record: (env, outcomes) => recordOutcomes(wired(env).recorder, outcomes),
+  log: (entry) => console.log(JSON.stringify(entry)),
+});
 export { RecordQueueObject } from "./records/queue.ts";
 export { RouterObject } from "./routing/router-object.ts";
 
 interface Gateway {
   readonly app: App;
   readonly monitor: Monitor;
+  readonly recorder: Recorder;
   /** Undefined where the deployment has no database. */
   readonly store: ResponseStore | undefined;
 }
@@ -84,7 +96,7 @@ function wire(env: GatewayEnv): Gateway {
   const runnerOf = (id: string) => env.RESPONSES.getByName(id);
   const responses = store && { store, runnerOf };
   return {
-    store,
+    ...{ store, recorder },
     app: createApp({
       ...{ catalogue, replicaOf, tokenizerOf, scores, routing, responses, deadlineMs },
       limitsOf: (keyId) => env.LIMITER.getByName(keyId),

@@ -5,19 +5,22 @@ import { figure } from "./report.ts";
 const WIDTH = 720;
 const PANEL = { height: 250, top: 48, bottom: 46, left: 72, right: 110 };
 
+/** Plain rules, one theme and then the other: many programs that show or convert an SVG know no variables. */
+const theme = (ink: string, soft: string, line: string, band: string, paper: string): string =>
+  `.paper { fill: ${paper}; } text { fill: ${soft}; } .heading { fill: ${ink}; } .band { fill: ${band}; }
+.estimate, .zero, .margin { stroke: ${ink}; } .grid { stroke: ${line}; }`;
 const STYLE = `
-  .report { --ink: #24292f; --soft: #6e7781; --line: #d0d7de; --band: #8c959f; --paper: #ffffff; font: 12px system-ui, sans-serif; }
-  @media (prefers-color-scheme: dark) { .report { --ink: #e6edf3; --soft: #9198a1; --line: #3d444d; --band: #9198a1; --paper: #0d1117; } }
-  .report .paper { fill: var(--paper); } .report .band { fill: var(--band); fill-opacity: 0.35; } .report text { fill: var(--soft); }
-  .report .estimate { fill: none; stroke: var(--ink); stroke-width: 1.5; } .report .grid { stroke: var(--line); } .report .zero { stroke: var(--ink); }
-  .report .margin { stroke: var(--ink); stroke-dasharray: 5 4; } .report text.heading { fill: var(--ink); font-weight: 600; font-size: 14px; }
+text { font: 12px system-ui, "Segoe UI", "DejaVu Sans", sans-serif; } .heading { font-weight: 600; font-size: 14px; }
+.band { fill-opacity: 0.35; } .estimate { fill: none; stroke-width: 1.5; } .margin { stroke-dasharray: 5 4; }
+${theme("#24292f", "#57606a", "#d0d7de", "#6e9bd1", "#ffffff")}
+@media (prefers-color-scheme: dark) { ${theme("#e6edf3", "#9198a1", "#3d444d", "#6e9bd1", "#0d1117")} }
 `;
 
 /** An SVG with one panel per comparison. */
 export function reportSvg({ experiment, epoch, metrics }: Results): string {
   const id = `report-${escapeXml(experiment)}`;
   const height = Math.max(1, metrics.length) * PANEL.height;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" class="report" role="img" aria-labelledby="${id}-title ${id}-description">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-labelledby="${id}-title ${id}-description">
 <title id="${id}-title">Experiment ${escapeXml(experiment)}, epoch ${epoch}: confidence sequences</title>
 <desc id="${id}-description">${escapeXml(metrics.map(describe).join(" ") || "Nothing was measured.")}</desc>
 <style>${STYLE}</style>
@@ -49,8 +52,9 @@ function panel(result: MetricResult, index: number): string {
   const estimate = series.flatMap(({ units, estimate }) =>
     estimate === null ? [] : [`${x(units)},${y(estimate, 0)}`],
   );
-  const across = (at: number, kind: string, label: string): string =>
-    `<line class="${kind}" x1="0" x2="${inner.width}" y1="${y(at, 0)}" y2="${y(at, 0)}"/><text x="${inner.width + 6}" y="${y(at, 0) + 4}">${label}</text>`;
+  // The labels keep apart even where the lines do not.
+  const across = (at: number, kind: string, label: string, labelY: number): string =>
+    `<line class="${kind}" x1="0" x2="${inner.width}" y1="${y(at, 0)}" y2="${y(at, 0)}"/><text x="${inner.width + 6}" y="${labelY + 4}">${label}</text>`;
   const yTicks = ticks(low, high).map(
     (tick) =>
       `<line class="grid" x1="0" x2="${inner.width}" y1="${y(tick, 0)}" y2="${y(tick, 0)}"/><text x="-8" y="${y(tick, 0) + 4}" text-anchor="end">${figure(tick)}</text>`,
@@ -62,12 +66,19 @@ function panel(result: MetricResult, index: number): string {
 <text class="heading" x="0" y="-24">${escapeXml(`${metric}: ${treatment} against ${control}: ${verdict}`)}</text>
 <text x="0" y="-8">difference${is_log ? " of logarithms (0.1 is about 10 %)" : ""}, positive is better</text>
 ${yTicks.join("")}${xTicks.join("")}
-<text x="${inner.width / 2}" y="${inner.height + 36}" text-anchor="middle">units observed</text>
+<text x="${inner.width / 2}" y="${inner.height + 36}" text-anchor="middle">units observed${period(series)}</text>
 <polygon class="band" points="${[...upper, ...lower].join(" ")}"/>
 <polyline class="estimate" points="${estimate.join(" ")}"/>
-${across(0, "zero", "no difference")}
-${across(-margin, "margin", "accepted loss")}
+${across(0, "zero", "no difference", y(0, 0))}
+${across(-margin, "margin", "accepted loss", Math.max(y(-margin, 0), y(0, 0) + 14))}
 </g>`;
+}
+
+/** From when to when, as far as it is known. */
+function period(series: MetricResult["series"]): string {
+  const [first, last] = [series[0], series.at(-1)];
+  const minute = (at: number): string => new Date(at).toISOString().slice(0, 16).replace("T", " ");
+  return first && last ? `, ${minute(first.at)} to ${minute(last.at)} UTC` : "";
 }
 
 /** The part of the axis that shows the last limits, both lines, and something of the way there. */

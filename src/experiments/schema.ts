@@ -91,6 +91,11 @@ export function createExperimentSchema<Policy extends z.ZodType>(policy: Policy)
       window_seconds: z.int().min(0).max(2_592_000).default(86_400),
       /** How long after that outcomes may still come in (slow answers, ratings) before the unit is closed and counts. */
       settle_seconds: z.int().min(0).max(2_592_000).default(600),
+      /**
+       * Where agreement is judged: the share of the control's answers that are run through each treatment. Scoring an answer takes about twice
+       * the work of giving it, and all scoring together gets the share of work that `SHADOW_SHARE` says.
+       */
+      shadow_share: z.number().gt(0).max(1).default(0.05),
       start: z.iso.datetime({ offset: true }).optional(),
       end: z.iso.datetime({ offset: true }).optional(),
       /** What a verdict does by itself: `promote` gives all units to a winner, `stop` takes all from a loser, `both`, or nothing. */
@@ -113,6 +118,12 @@ export function createExperimentSchema<Policy extends z.ZodType>(policy: Policy)
       if (!arms.some((arm) => arm.name === control)) {
         refuse(["control"], `there is no arm ${control}; the arms are ${arms.map((arm) => arm.name).join(", ")}`);
       }
+      const isShadowed = [primary, ...guardrails].some(({ metric }) => metric === "agreement");
+      arms.forEach((arm, index) => {
+        const { name, model } = arm as { name: string; model: string };
+        if (isShadowed && name !== control && model === "auto")
+          refuse(["arms", index, "model"], "agreement runs answers through a treatment's variant: name one, not auto");
+      });
       const seen = new Set([metricId(primary)]);
       guardrails.forEach((spec, index) => {
         if (seen.has(metricId(spec))) refuse(["guardrails", index], `${metricId(spec)} is judged twice; leave one out`);

@@ -28,6 +28,8 @@ export interface Generation {
   readonly events: AsyncGenerator<GenerationEvent, void, undefined>;
   /** Tokens that the replica has sent so far; the end token is not among them. */
   readonly completionTokens: number;
+  /** Their ids. */
+  readonly completionIds: readonly number[];
   /** Tokens of the prompt that were there from earlier requests. */
   readonly cachedTokens: number;
   /** Variants that went on with the answer, so far. */
@@ -55,7 +57,7 @@ export interface GenerationOptions {
 
 export function startGeneration(options: GenerationOptions): Generation {
   const { replica, request, tokenizer, stop, unstopped, signal, onStart, onToken, onVariant, now } = options;
-  let completionTokens = 0;
+  const completionIds: number[] = [];
   let cachedTokens = 0;
   let readerMs = 0;
   const downshifts: Downshift[] = [];
@@ -68,7 +70,7 @@ export function startGeneration(options: GenerationOptions): Generation {
       if (frame.type === "prompt") {
         yield frame;
       } else if (frame.type === "token") {
-        completionTokens++;
+        completionIds.push(frame.id);
         onToken?.();
         const { type: _, ...token } = frame;
         const decoded = decoding.push(token.id);
@@ -106,8 +108,9 @@ export function startGeneration(options: GenerationOptions): Generation {
   return {
     events: timed(),
     get completionTokens() {
-      return completionTokens;
+      return completionIds.length;
     },
+    completionIds,
     get cachedTokens() {
       return cachedTokens;
     },

@@ -74,6 +74,13 @@ describe("experiment", () => {
     ],
     ["a metric judged twice", { guardrails: [valid.primary] }, "guardrails.0", /judged twice/],
     ["an end before the start", { start: "2026-05-01T00:00:00Z", end: "2026-04-01T00:00:00Z" }, "end", /after start/],
+    [
+      "agreement of a treatment without a variant",
+      { arms: [valid.arms[0], { ...valid.arms[1], model: "auto" }] },
+      "arms.1.model",
+      /name one/,
+    ],
+    ["a shadow share above 1", { shadow_share: 2 }, "shadow_share", /1/],
     ["a share of nothing", { audience: { share: 0 } }, "audience.share", /above 0/],
     [
       "a policy for one variant",
@@ -98,6 +105,7 @@ describe("experiment", () => {
       { name: "base", model: "auto", weight: 0.5, policy: { min_hellaswag: 35 } },
       { name: "other", model: "auto", weight: 0.5, policy: { min_hellaswag: 38 } },
     ];
-    expect(schema.parse({ ...valid, arms }).arms[1]?.policy).toEqual({ min_hellaswag: 38 });
+    const guardrails = valid.guardrails.filter(({ metric }) => metric !== "agreement");
+    expect(schema.parse({ ...valid, arms, guardrails }).arms[1]?.policy).toEqual({ min_hellaswag: 38 });
   });
 });
