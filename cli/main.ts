@@ -19,6 +19,11 @@ const COMMANDS: readonly FrankenCommand[] = [
     summary: "report on an A/B experiment of a running gateway",
     load: () => import("./commands/experiment.ts"),
   },
+  {
+    name: "export",
+    summary: "write a variant for other programs: recipe, hf, gguf, mergekit, peft",
+    load: () => import("./commands/export.ts"),
+  },
 ];
 
 const program = new Command("franken")

@@ -178,10 +178,10 @@ async function writeDurably(file: string, bytes: Uint8Array): Promise<void> {
   }
 }
 
-/** Removes what processes that are no more left under temporary names. */
-async function removeAbandoned(folder: string): Promise<void> {
+/** Removes what processes that are no more left under temporary names, which are `start`, a process id, a hyphen and more. */
+export async function removeAbandoned(folder: string, start = ".tmp-"): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
-    const pid = /^\.tmp-(\d+)-/.exec(name)?.[1];
+    const pid = name.startsWith(start) ? /^(\d+)-/.exec(name.slice(start.length))?.[1] : undefined;
     if (pid && !isRunning(Number(pid))) await rm(join(folder, name), { recursive: true, force: true });
   }
 }

@@ -11,7 +11,7 @@ import { recipeFile } from "./paths.ts";
 import { type NamedTensor, readSafetensors } from "./safetensors.ts";
 
 /** What the base calls each linear. */
-const TENSORS: Record<Linear, string> = {
+export const TENSORS: Record<Linear, string> = {
   q: "attn_q",
   k: "attn_k",
   v: "attn_v",
@@ -59,9 +59,22 @@ export async function readAdapter(
   return { file, bytes, scale: lora_alpha / (use_rslora ? Math.sqrt(r) : r) };
 }
 
-/** @throws Error that names the file and the tensor that is missing, of another shape, or of too high a rank */
-export function packAdapter({ file, bytes, scale }: AdapterSource, recipe: SlotRecipe, base: BaseModel): PackedAdapter {
-  const fail = (problem: string): Error => new Error(`${recipe.id}: adapter ${file}: ${problem}`);
+/** Both factors of an adapted linear of a layer or slot. */
+export interface FactorPair {
+  readonly number: number;
+  readonly linear: Linear;
+  /** lora_A, `[rank, cols]` */
+  readonly a: NamedTensor;
+  /** lora_B, `[rows, rank]` */
+  readonly b: NamedTensor;
+}
+
+/**
+ * The factors that a PEFT adapter's safetensors file holds.
+ * @param fail makes an error of a problem
+ * @param unit what the file's numbers count, for messages
+ */
+export function readPairs(bytes: Uint8Array, fail: (problem: string) => Error, unit = "layer"): FactorPair[] {
   let tensors: Map<string, NamedTensor>;
   try {
     tensors = readSafetensors(bytes);
@@ -78,7 +91,15 @@ export function packAdapter({ file, bytes, scale }: AdapterSource, recipe: SlotR
     const pair = pairs.get(key) ?? { number, linear };
     pairs.set(key, side === "A" ? { ...pair, a: tensor } : { ...pair, b: tensor });
   }
+  return [...pairs.values()].map(({ number, linear, a, b }) => {
+    if (!a || !b) throw fail(`${unit} ${number} ${linear}_proj has no lora_${a ? "B" : "A"}`);
+    return { number, linear, a, b };
+  });
+}
 
+/** @throws Error that names the file and the tensor that is missing, of another shape, or of too high a rank */
+export function packAdapter({ file, bytes, scale }: AdapterSource, recipe: SlotRecipe, base: BaseModel): PackedAdapter {
+  const fail = (problem: string): Error => new Error(`${recipe.id}: adapter ${file}: ${problem}`);
   const byLayer = recipe.adapter?.numbering !== "slots";
   const chunks: Uint8Array[] = [];
   let end = 0;
@@ -88,9 +109,9 @@ export function packAdapter({ file, bytes, scale }: AdapterSource, recipe: SlotR
     return end - chunk.length;
   };
   const linears: Adapter["linears"] = [];
-  for (const { number, linear, a, b } of pairs.values()) {
-    const where = `${byLayer ? "layer" : "slot"} ${number} ${linear}_proj`;
-    if (!a || !b) throw fail(`${where} has no lora_${a ? "B" : "A"}`);
+  const unit = byLayer ? "layer" : "slot";
+  for (const { number, linear, a, b } of readPairs(bytes, fail, unit)) {
+    const where = `${unit} ${number} ${linear}_proj`;
     const slots = recipe.slots.flatMap((slot, index) => {
       const there = ["gate", "up", "down"].includes(linear) ? slot.mlp : slot.attn;
       return there && (byLayer ? slot.layer : index) === number ? [index] : [];

@@ -30,26 +30,54 @@ const DTYPES: Record<string, { bytes: number; read(view: DataView, at: number): 
   },
 };
 
-/** @throws Error that names the tensor whose type, shape or place is not what the format allows */
-export function readSafetensors(file: Uint8Array): Map<string, NamedTensor> {
-  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-  const headerBytes = file.length >= 8 ? Number(view.getBigUint64(0, true)) : -1;
-  const start = 8 + headerBytes;
-  if (headerBytes < 2 || start > file.length) throw new Error("it does not begin with a safetensors header");
-  const header: Record<string, unknown> = JSON.parse(new TextDecoder().decode(file.subarray(8, start)));
-  const tensors = new Map<string, NamedTensor>();
-  for (const [name, entry] of Object.entries(header)) {
-    if (name === "__metadata__") continue;
-    const { dtype, shape, data_offsets } = tensorSchema.parse(entry);
+/** Where a tensor lies, counted from the first byte after the header. */
+export interface Place {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly start: number;
+  readonly bytes: number;
+}
+
+/** Bytes of the header: a file's first eight say so. */
+export function headerBytes(start: Uint8Array, fileBytes: number): number {
+  const view = new DataView(start.buffer, start.byteOffset, start.byteLength);
+  const bytes = start.length >= 8 ? Number(view.getBigUint64(0, true)) : -1;
+  if (bytes < 2 || 8 + bytes > fileBytes) throw new Error("it does not begin with a safetensors header");
+  return bytes;
+}
+
+/**
+ * @param dataBytes bytes after the header
+ * @throws Error that names the tensor whose type, shape or place is not what the format allows
+ */
+export function readPlaces(headerText: Uint8Array, dataBytes: number): Place[] {
+  const header: Record<string, unknown> = JSON.parse(new TextDecoder().decode(headerText));
+  return Object.entries(header).flatMap(([name, entry]): Place[] => {
+    if (name === "__metadata__") return [];
+    const parsed = tensorSchema.safeParse(entry);
+    if (!parsed.success) throw new Error(`tensor ${name} has no dtype, shape and data_offsets`);
+    const { dtype, shape, data_offsets } = parsed.data;
     const type = DTYPES[dtype];
     if (!type) throw new Error(`tensor ${name} is ${dtype}; ${Object.keys(DTYPES).join(", ")} are read`);
     const count = shape.reduce((product, size) => product * size, 1);
     const [from, to] = data_offsets;
-    if (to - from !== count * type.bytes || start + to > file.length) {
+    if (to - from !== count * type.bytes || to > dataBytes) {
       throw new Error(`tensor ${name} of shape [${shape}] does not fill bytes ${from} to ${to}`);
     }
-    const values = new Float32Array(count);
-    for (let i = 0; i < count; i++) values[i] = type.read(view, start + from + i * type.bytes);
+    return [{ name, dtype, shape, start: from, bytes: to - from }];
+  });
+}
+
+/** @throws Error that names the tensor whose type, shape or place is not what the format allows */
+export function readSafetensors(file: Uint8Array): Map<string, NamedTensor> {
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  const data = 8 + headerBytes(file.subarray(0, 8), file.length);
+  const tensors = new Map<string, NamedTensor>();
+  for (const { name, dtype, shape, start, bytes } of readPlaces(file.subarray(8, data), file.length - data)) {
+    const type = DTYPES[dtype] as (typeof DTYPES)[string];
+    const values = new Float32Array(bytes / type.bytes);
+    for (let i = 0; i < values.length; i++) values[i] = type.read(view, data + start + i * type.bytes);
     tensors.set(name, { shape, values });
   }
   return tensors;

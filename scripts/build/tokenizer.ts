@@ -7,7 +7,7 @@ const CONTROL = 3;
 const USER_DEFINED = 4;
 
 /** How each `tokenizer.ggml.pre` splits text before the byte-level BPE. */
-const PRE_TOKENIZERS: Record<string, object[]> = {
+export const PRE_TOKENIZERS: Record<string, object[]> = {
   smollm: [
     { type: "Digits", individual_digits: true },
     { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },

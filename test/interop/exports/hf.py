@@ -1,0 +1,31 @@
+"""Asks transformers for a folder's likelihoods and greedy text. Arguments: the folder, and a JSON of {texts, prompts: token ids, count}.
+
+Prints {version, tokens: ids of the texts, answers: [{nll, greedy}]}.
+"""
+
+import json
+import sys
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+folder, request = sys.argv[1:]
+request = json.loads(request)
+torch.set_num_threads(2)
+model, report = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+assert not any(report.values()), report
+answers = []
+with torch.no_grad():
+    for prompt in request["prompts"]:
+        ids = torch.tensor([prompt])
+        logprobs = model(ids).logits.double().log_softmax(-1)[0]
+        nll = [-logprobs[i, token].item() for i, token in enumerate(prompt[1:])]
+        out = model.generate(ids, max_new_tokens=request["count"], min_new_tokens=request["count"], do_sample=False)
+        answers.append({"nll": nll, "greedy": out[0, len(prompt) :].tolist()})
+tokens = []
+if request["texts"]:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokens = [tokenizer(text)["input_ids"] for text in request["texts"]]
+    assert tokenizer.decode(tokens[0]) == request["texts"][0]
+print(json.dumps({"version": transformers.__version__, "tokens": tokens, "answers": answers}))
