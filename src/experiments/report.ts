@@ -3,8 +3,20 @@ import type { MetricResult, Results } from "./analysis.ts";
 
 const HEADINGS = ["metric", "treatment", "control", "difference (limits)", "margin", "units", "verdict"] as const;
 
-/** The results as text: a line on the split, a table, and how to read it. Ends with a line feed. */
-export function reportText({ experiment, epoch, sample_ratio: ratio, metrics }: Results): string {
+/** A mean without bounds. */
+interface ShownMean {
+  readonly title: string;
+  readonly unit: string;
+  readonly treatment: string;
+  readonly units: number;
+  readonly value: number;
+}
+interface ReportedResults extends Results {
+  readonly shown?: readonly ShownMean[];
+}
+
+/** The results as text: a line on the split, a table, what is only shown, and how to read it. Ends with a line feed. */
+export function reportText({ experiment, epoch, sample_ratio: ratio, metrics, shown = [] }: ReportedResults): string {
   const rows = metrics.map(rowOf);
   const widths = HEADINGS.map((heading, column) => Math.max(heading.length, ...rows.map((row) => row[column]!.length)));
   const line = (cells: readonly string[]): string =>
@@ -26,6 +38,11 @@ export function reportText({ experiment, epoch, sample_ratio: ratio, metrics }: 
     line(HEADINGS),
     line(widths.map((width) => "-".repeat(width))),
     ...rows.map(line),
+    ...(shown.length > 0 ? ["", "Shown, never judged, as it has no bounds:"] : []),
+    ...shown.map(
+      ({ title, unit, treatment, units, value }) =>
+        `  ${treatment}: ${title} ${figure(value)} (${unit}; ${units} units)`,
+    ),
     "",
     "Differences are treatment minus control, and positive is better; those marked log are of natural logarithms: 0.1 is about 10 %.",
     "All limits hold together and at all times: looking often, or stopping when they please, does not make them wrong more often.",

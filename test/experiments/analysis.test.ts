@@ -167,6 +167,14 @@ describe("report", () => {
     `);
   });
 
+  it("names what is shown and never judged", () => {
+    const title = "KL divergence from the control";
+    const shown = [{ title, unit: "nats per token", treatment: "drop", units: 12, value: 0.4567 }];
+    expect(reportText({ ...results, shown })).toContain(
+      "\n\nShown, never judged, as it has no bounds:\n  drop: KL divergence from the control 0.457 (nats per token; 12 units)\n\n",
+    );
+  });
+
   it("is an SVG with a panel, a title and a description per comparison, in light and dark", () => {
     const svg = reportSvg({ ...results, experiment: 'a<b>&"c' });
     expect(svg.match(/<polygon class="band"/g)).toHaveLength(3);
