@@ -1,0 +1,53 @@
+// EoRA for every linear of a layer that a method has changed.
+
+import { linearOf, linearsOf, tensorName } from "../apply/linears.ts";
+import type { InputMoments, LayerResult } from "../apply/walk.ts";
+import type { LowRankLinear } from "../artifact.ts";
+import { UserError } from "../error.ts";
+import type { LayerWeights } from "../forward/layer-weights.ts";
+import { INPUTS } from "../moments.ts";
+import type { Pool } from "../threads/pool.ts";
+
+export interface EoraOptions {
+  readonly rank: number;
+  readonly seed: number;
+}
+
+/**
+ * @param original the layer before it was compressed
+ * @throws UserError where a linear is narrower than the original: a low-rank sum can't give rows back
+ */
+export async function eoraLayer(
+  layer: number,
+  compressed: LayerWeights,
+  original: LayerWeights,
+  moments: InputMoments,
+  { rank, seed }: EoraOptions,
+  pool: Pool,
+): Promise<LayerResult> {
+  const tasks = [...INPUTS].reverse().map(async (input): Promise<LowRankLinear[]> => {
+    const known = moments.get(input);
+    const changed = linearsOf(input).flatMap((linear) => {
+      const [now, before] = [linearOf(compressed, linear), linearOf(original, linear)];
+      if (!now || !before) return [];
+      if (now.rows !== before.rows || now.cols !== before.cols) {
+        throw new UserError(
+          `${tensorName(layer, linear)} is [${now.rows}, ${now.cols}], and was [${before.rows}, ${before.cols}]: EoRA compensates what keeps its shape, as masks and quantization do`,
+        );
+      }
+      const values = before.values.map((value, i) => value - (now.values[i] as number));
+      return values.some((value) => value !== 0) ? [{ linear, matrix: { ...now, values } }] : [];
+    });
+    if (changed.length === 0 || !known?.gram) return [];
+    const matrices = changed.map(({ matrix }) => matrix);
+    const factors = await pool.run("eora", {
+      ...{ gram: known.gram, cols: known.cols, matrices, rank },
+      seed: seed + 1000 * layer + 10 * INPUTS.indexOf(input),
+    });
+    return changed.flatMap(({ linear, matrix: { rows, cols } }, i) => {
+      const found = factors[i];
+      return found ? [{ layer, linear, rows, cols, ...found }] : [];
+    });
+  });
+  return { tensors: [], lowRank: (await Promise.all(tasks)).reverse().flat() };
+}
