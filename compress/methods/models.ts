@@ -1,0 +1,168 @@
+// The methods on a whole model: what each changes, layer by layer.
+import type { Slot } from "../../src/variants/recipe.ts";
+import { type Kept as KeptLayers, type LayerResult, type Walked, walkLayers } from "../apply/walk.ts";
+import type { ChangedTensor, LowRankLinear } from "../artifact.ts";
+import type { Checkpoint } from "../checkpoint.ts";
+import type { Hidden, Tokens } from "../forward/forward.ts";
+import { readLayer } from "../forward/layer-weights.ts";
+import { createMomentsMaker } from "../forward/moments.ts";
+import type { MaskPattern } from "../prune/masks.ts";
+import type { GptqOptions } from "../quantize/gptq.ts";
+import { createPool, type Pool } from "../threads/pool.ts";
+import { type EoraOptions, eoraLayer } from "./compensate.ts";
+import { maskLayer } from "./mask.ts";
+import { type NarrowOptions, narrowLayers } from "./narrow.ts";
+import { gptqLayer, quantizeHead, roundLayer } from "./quantize.ts";
+
+/** What a method works on. */
+export interface Subject {
+  readonly checkpoint: Checkpoint;
+  readonly slots: readonly Slot[];
+  readonly kept?: KeptLayers | undefined;
+  readonly onLayer?: ((layer: number) => void) | undefined;
+}
+
+export interface Calibrated extends Subject {
+  readonly tokens: Tokens;
+}
+
+export interface Changes {
+  readonly tensors: readonly ChangedTensor[];
+  readonly lowRank?: readonly LowRankLinear[] | undefined;
+}
+
+/** What of a model is quantized: the layers' linears, the output head (with it a tied embedding), or both. */
+export type Part = "linears" | "head" | "both";
+export interface QuantizeOptions extends GptqOptions {
+  readonly part: Part;
+}
+
+const inOrder = (results: ReadonlyMap<number, LayerResult>): LayerResult[] =>
+  [...results].sort(([a], [b]) => a - b).map(([, result]) => result);
+const tensorsOf = ({ results }: Pick<Walked, "results">): ChangedTensor[] =>
+  inOrder(results).flatMap(({ tensors }) => tensors);
+export const layersOf = (slots: readonly Slot[]): number[] => [...new Set(slots.map(({ layer }) => layer))];
+
+/** Calls `method` for each layer, where no calibration is needed. */
+async function eachLayer(
+  { checkpoint, slots, onLayer }: Subject,
+  method: (layer: number, weights: Awaited<ReturnType<typeof readLayer>>) => LayerResult,
+): Promise<Changes> {
+  const results = new Map<number, LayerResult>();
+  for (const layer of layersOf(slots)) {
+    results.set(layer, method(layer, await readLayer(checkpoint, layer)));
+    onLayer?.(layer);
+  }
+  return { tensors: tensorsOf({ results }) };
+}
+
+async function withPool<T>(run: (pool: Pool) => Promise<T>): Promise<T> {
+  const pool = createPool();
+  try {
+    return await run(pool);
+  } finally {
+    await pool.close();
+  }
+}
+
+const headName = ({ tensors }: Checkpoint): string =>
+  tensors.has("output.weight") ? "output.weight" : "token_embd.weight";
+
+/** Round-to-nearest; no calibration. */
+export const roundModel = (subject: Subject, { part, ...options }: QuantizeOptions): Promise<Changes> =>
+  withPool(async (pool) => {
+    const { checkpoint } = subject;
+    const name = headName(checkpoint);
+    const linears =
+      part === "head"
+        ? []
+        : (await eachLayer(subject, (layer, weights) => roundLayer(layer, weights, options))).tensors;
+    const head =
+      part === "linears" ? [] : [await quantizeHead(name, await checkpoint.read(name), undefined, options, pool)];
+    return { tensors: [...linears, ...head] };
+  });
+
+/** GPTQ (arXiv 2210.17323): each layer's inputs come through the quantized layers before it, and the head's through all of them. */
+export const gptqModel = (subject: Calibrated, { part, ...options }: QuantizeOptions): Promise<Changes> =>
+  withPool(async (pool) => {
+    const { checkpoint } = subject;
+    const walked = await walkLayers({
+      ...subject,
+      gram: part !== "head",
+      sequential: true,
+      method: async (layer, weights, moments) =>
+        part === "head" ? { tensors: [] } : gptqLayer(layer, weights, moments, options, pool),
+    });
+    if (part === "linears") return { tensors: tensorsOf(walked) };
+    const name = headName(checkpoint);
+    const gram = await headGram(checkpoint, walked.hidden);
+    return {
+      tensors: [...tensorsOf(walked), await quantizeHead(name, await checkpoint.read(name), gram, options, pool)],
+    };
+  });
+
+/** Sum of x x^T of what the head reads: the last hidden states after the final norm. */
+async function headGram(checkpoint: Checkpoint, { values }: Hidden): Promise<Float32Array | undefined> {
+  const { hidden, rmsEps } = checkpoint.shape;
+  const norm = await checkpoint.read("output_norm.weight");
+  const maker = createMomentsMaker({ gram: true });
+  try {
+    const sum = maker.start(hidden);
+    const chunk = 1024 * hidden;
+    for (let from = 0; from < values.length; from += chunk) {
+      const part = values.slice(from, from + chunk);
+      for (let at = 0; at < part.length; at += hidden) {
+        let square = 0;
+        for (let i = 0; i < hidden; i++) square += (part[at + i] as number) ** 2;
+        const factor = 1 / Math.sqrt(square / hidden + rmsEps);
+        for (let i = 0; i < hidden; i++) part[at + i] = (part[at + i] as number) * factor * (norm.values[i] as number);
+      }
+      await sum.add(part);
+    }
+    return sum.moments.gram;
+  } finally {
+    await maker.close();
+  }
+}
+
+/** Masks by magnitude; no calibration. */
+export const magnitudeModel = (subject: Subject, pattern: MaskPattern): Promise<Changes> =>
+  eachLayer(subject, (layer, weights) => maskLayer(layer, weights, undefined, pattern));
+
+/** Masks by Wanda (arXiv 2306.11695): each layer's inputs come through the pruned layers before it. */
+export async function wandaModel(subject: Calibrated, pattern: MaskPattern): Promise<Changes> {
+  const method = async (...[layer, weights, moments]: Parameters<Parameters<typeof walkLayers>[0]["method"]>) =>
+    maskLayer(layer, weights, moments, pattern);
+  return { tensors: tensorsOf(await walkLayers({ ...subject, gram: false, sequential: true, method })) };
+}
+
+/** Structured pruning by FLAP (arXiv 2312.11983), Wanda-sp or magnitude. */
+export async function narrowModel(
+  subject: Calibrated,
+  options: NarrowOptions,
+): Promise<Changes & { sparsity: number }> {
+  const method = async (...[, , moments]: Parameters<Parameters<typeof walkLayers>[0]["method"]>) => ({
+    tensors: [],
+    moments,
+  });
+  const { results } = await walkLayers({ ...subject, gram: false, sequential: false, method });
+  const moments = new Map(layersOf(subject.slots).map((layer) => [layer, results.get(layer)?.moments ?? new Map()]));
+  const narrowed = await narrowLayers(subject.checkpoint, moments, options);
+  return { tensors: tensorsOf(narrowed), sparsity: narrowed.sparsity };
+}
+
+/**
+ * EoRA (arXiv 2410.21271) for what changed between a checkpoint and the subject's, by the inputs that the compressed model has.
+ * @throws UserError where a linear is narrower than it was
+ */
+export const eoraModel = (subject: Calibrated, original: Checkpoint, options: EoraOptions): Promise<Changes> =>
+  withPool(async (pool) => {
+    const { results } = await walkLayers({
+      ...subject,
+      gram: true,
+      sequential: false,
+      method: async (layer, weights, moments) =>
+        eoraLayer(layer, weights, await readLayer(original, layer), moments, options, pool),
+    });
+    return { tensors: [], lowRank: inOrder(results).flatMap(({ lowRank }) => lowRank ?? []) };
+  });
