@@ -1,0 +1,2 @@
+// `franken compress ffn`: narrower FFNs.
+export { defineFfn as define } from "./narrow.ts";

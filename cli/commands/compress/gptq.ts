@@ -1,0 +1,2 @@
+// `franken compress gptq`: quantizes weights so that each layer's outputs change least.
+export { defineGptq as define } from "./quantize.ts";

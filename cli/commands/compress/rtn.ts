@@ -1,0 +1,2 @@
+// `franken compress rtn`: rounds weights to fewer bits, each to its nearest value.
+export { defineRtn as define } from "./quantize.ts";
