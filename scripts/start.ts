@@ -73,6 +73,8 @@ async function start(): Promise<void> {
     ...(await localRuntime()),
     host: HOST,
     port,
+    // For DevTools, and for tests that ask what the isolates hold.
+    ...(process.env.INSPECTOR_PORT ? { inspectorPort: Number(process.env.INSPECTOR_PORT) } : {}),
     defaultPersistRoot: join(root, ".wrangler/state/v3"),
     handleStructuredLogs: ({ message }: { message: string }) => console.log(message),
   });

@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { Miniflare } from "miniflare";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import WebSocket from "ws";
 import { localRuntime } from "../../scripts/build/local.ts";
 import { compileGrammar } from "../../src/grammar/index.ts";
 import type { GenerateRequest, Replica } from "../../src/replica/protocol.ts";
+import { heldMiB } from "../support/isolate.ts";
 
 const MIB = 1024 * 1024;
 
@@ -16,25 +16,6 @@ let miniflare: Miniflare;
 let state: string;
 let url: string;
 let openai: OpenAI;
-
-/** Asks workerd's inspector for what the replica's isolate holds, in bytes; a heap snapshot begins with a garbage collection. */
-async function isolateBytes(): Promise<{ heap: number; buffers: number }> {
-  const { host } = await miniflare.getInspectorURL();
-  const socket = new WebSocket(`ws://${host}/core:user:franken-replica`);
-  const call = (id: number, method: string) =>
-    new Promise<{ usedSize: number; backingStorageSize: number }>((resolve) => {
-      socket.on("message", (data) => {
-        const message = JSON.parse(String(data));
-        if (message.id === id) resolve(message.result);
-      });
-      socket.send(JSON.stringify({ id, method }));
-    });
-  await new Promise((resolve) => socket.once("open", resolve));
-  await call(1, "HeapProfiler.takeHeapSnapshot");
-  const { usedSize, backingStorageSize } = await call(2, "Runtime.getHeapUsage");
-  socket.close();
-  return { heap: usedSize, buffers: backingStorageSize };
-}
 
 const health = async () =>
   (await (await fetch(`${url}/health`)).json()) as { status: string; replicas: { resident_bytes: number }[] };
@@ -57,15 +38,9 @@ afterAll(async () => {
   await rm(state, { recursive: true });
 });
 
-/** The least of three readings: between a reading and the collection before it, garbage comes up that is not held. */
 async function residentMiB(): Promise<number> {
-  const readings: number[] = [];
-  while (readings.length < 3) {
-    const { heap, buffers } = await isolateBytes();
-    const resident_bytes = (await health()).replicas[0]?.resident_bytes ?? Number.NaN;
-    readings.push((heap + buffers + resident_bytes) / MIB);
-  }
-  return Math.min(...readings);
+  const held = await heldMiB((await miniflare.getInspectorURL()).host, "franken-replica");
+  return held + ((await health()).replicas[0]?.resident_bytes ?? Number.NaN) / MIB;
 }
 
 describe("the replica's isolate", () => {
