@@ -55,6 +55,16 @@ describe.each([
     engine = await createOnnxEngine({ base, open, mode, module, onProgress: (fraction) => progress.push(fraction) });
   });
 
+  it("takes layers that are narrower than the others, with biases", async () => {
+    const narrow = makeTiny(true);
+    const plan = compilePlan(tinyRecipe([{ layer: 0 }, { layer: 1 }, { layer: 1 }, { layer: 2 }]), narrow.base);
+    const own = await createOnnxEngine({ base: narrow.base, open: narrow.open, mode, module });
+    const expected = referenceLogits(plan, narrow.image, prompt).flat();
+    for (const chunk of [1, 4]) {
+      expect(distance(await logitsInChunks(own, plan, prompt, chunk), expected)).toBeLessThan(tolerance);
+    }
+  });
+
   it("computes what the decoder's definition says, in chunks of any size", async () => {
     for (const plan of [whole, pruned]) {
       const expected = referenceLogits(plan, image, prompt).flat();

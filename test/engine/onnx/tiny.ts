@@ -34,8 +34,9 @@ export function random(seed: number): () => number {
   };
 }
 
-export function makeTiny(): Tiny {
-  const shapes = tinyBase(config);
+/** @param prune whether its second layer is narrower than the others and has biases */
+export function makeTiny(prune = false): Tiny {
+  const shapes = prune ? pruned(tinyBase(config)) : tinyBase(config);
   const image = new Uint8Array(shapes.imageBytes);
   const next = random(1);
   for (const { rows, cols, offset } of shapes.tensors) {
@@ -50,9 +51,26 @@ export function makeTiny(): Tiny {
   return { base: { ...shapes, parts: [file] }, image, open };
 }
 
+/** One KV head of two with its queries, 64 of 96 channels of the MLP, and biases. */
+function pruned(base: BaseModel): BaseModel {
+  const layer = "blk.1.";
+  const halves = { attn_q: [32, 64], attn_k: [16, 64], attn_v: [16, 64], attn_output: [64, 32] };
+  const cuts: Record<string, number[]> = { ...halves, ffn_gate: [64, 64], ffn_up: [64, 64], ffn_down: [64, 64] };
+  const bias = (name: string): Tensor => ({ ...(base.tensors[1] as Tensor), name: `${layer}${name}.bias` });
+  let end = 0;
+  const tensors = [...base.tensors, bias("attn_output"), bias("ffn_down")].map((tensor): Tensor => {
+    const cut = tensor.name.endsWith(".weight") && cuts[tensor.name.slice(layer.length, -".weight".length)];
+    const [rows, cols] = cut && tensor.name.startsWith(layer) ? (cut as [number, number]) : [tensor.rows, tensor.cols];
+    const offset = end;
+    end += rows * cols * 4;
+    return { ...tensor, rows, cols, offset, bytes: rows * cols * 4 };
+  });
+  return { ...base, digest: "pruned", tensors, imageBytes: end };
+}
+
 /** Logits after each token: a LLaMA decoder as its definition reads, in double precision, without cache or batch. */
 export function referenceLogits(plan: Plan, image: Uint8Array, tokens: readonly number[]): number[][] {
-  const { hidden, heads, kvHeads, headDim, ropeTheta, rmsEps } = plan.base.config;
+  const { hidden, headDim, ropeTheta, rmsEps } = plan.base.config;
   const values = (tensor: Tensor) => dequantize(tensor, image);
   const multiply = (tensor: Tensor, x: readonly number[]): number[] => {
     const weight = values(tensor);
@@ -66,6 +84,8 @@ export function referenceLogits(plan: Plan, image: Uint8Array, tokens: readonly 
     return x.map((value, i) => value * scale * (gain[i] as number));
   };
   const add = (a: readonly number[], b: readonly number[]): number[] => a.map((value, i) => value + (b[i] as number));
+  const plus = (a: readonly number[], bias: Tensor | undefined): number[] =>
+    add(a, bias ? [...values(bias)] : a.map(() => 0));
   const rotate = (x: readonly number[], position: number): number[] =>
     x.map((value, i) => {
       const inHead = i % headDim;
@@ -79,6 +99,7 @@ export function referenceLogits(plan: Plan, image: Uint8Array, tokens: readonly 
   let rows = tokens.map((token) => Array.from(table.subarray(token * hidden, (token + 1) * hidden)));
   for (const { attn, mlp } of plan.slots) {
     if (attn) {
+      const [heads, kvHeads] = [attn.q.rows / headDim, attn.k.rows / headDim];
       const normed = rows.map((row) => norm(attn.norm, row));
       const q = normed.map((row, position) => rotate(multiply(attn.q, row), position));
       const k = normed.map((row, position) => rotate(multiply(attn.k, row), position));
@@ -100,7 +121,7 @@ export function referenceLogits(plan: Plan, image: Uint8Array, tokens: readonly 
             mixed.push(scores.reduce((sum, score, at) => sum + (score / total) * (v[at]?.[from + i] as number), 0));
           }
         }
-        return add(row, multiply(attn.o, mixed));
+        return plus(add(row, multiply(attn.o, mixed)), attn.bias);
       });
     }
     if (mlp) {
@@ -108,7 +129,7 @@ export function referenceLogits(plan: Plan, image: Uint8Array, tokens: readonly 
         const normed = norm(mlp.norm, row);
         const up = multiply(mlp.up, normed);
         const inner = multiply(mlp.gate, normed).map((gate, i) => (gate / (1 + Math.exp(-gate))) * (up[i] as number));
-        return add(row, multiply(mlp.down, inner));
+        return plus(add(row, multiply(mlp.down, inner)), mlp.bias);
       });
     }
   }

@@ -18,6 +18,7 @@ const shuffled = tinyPlan(tiny.base, [
   { layer: 1, mlp: false },
   { layer: 2 },
 ]);
+const narrow = narrowPlan(tiny.base);
 const load = (options: Partial<WasmEngineOptions> = {}): Promise<WasmEngine> =>
   createWasmEngine({ base: tiny.base, open: tiny.open, modules: { relaxed, plain }, ...options });
 
@@ -52,7 +53,11 @@ describe("the arithmetic", () => {
   it.each([
     ["attention", tinyPlan(tiny.base, [{ layer: 1, mlp: false }])],
     ["an MLP", tinyPlan(tiny.base, [{ layer: 1, attn: false }])],
-    ["a pruned MLP", { ...narrowPlan(tiny.base), slots: [{ ...narrowPlan(tiny.base).slots[1]!, attn: undefined }] }],
+    [
+      "pruned attention with a bias",
+      { ...narrow, slots: [{ ...narrow.slots[1]!, attn: { ...narrow.slots[1]!.attn!, kv: 0 }, mlp: undefined }] },
+    ],
+    ["a pruned MLP with a bias", { ...narrow, slots: [{ ...narrow.slots[1]!, attn: undefined }] }],
   ])("of %s is that of plain code", async (_, plan) => {
     const rows = await logitsOf(await load(), plan, tokens, [64]);
     const expected = reference(plan, tiny.image, tokens, asKernels);
@@ -63,7 +68,7 @@ describe("the arithmetic", () => {
   it.each([
     ["a whole plan", whole],
     ["skipped, repeated and partial slots", shuffled],
-    ["a plan with a pruned slot", narrowPlan(tiny.base)],
+    ["a plan with a pruned slot", narrow],
   ])("of %s is within the noise of 8-bit activations", async (_, plan) => {
     const rows = await logitsOf(await load(), plan, tokens, [64]);
     const exact = reference(plan, tiny.image, tokens);
@@ -90,10 +95,35 @@ describe("the arithmetic", () => {
   });
 });
 
+it("keeps pages for the KV heads that a slot has, and no more", async () => {
+  const engine = await load({ ceilingBytes: 2 ** 21 });
+  const many = (plan: Plan): Plan => ({
+    ...plan,
+    slots: Array.from({ length: 100 }, (_, kv) => ({
+      ...plan.slots[1]!,
+      attn: { ...plan.slots[1]!.attn!, kv },
+      mlp: undefined,
+    })),
+    kvSlots: 100,
+  });
+  const [wide, half] = [engine.capacityOf(many(whole)), engine.capacityOf(many(narrow))];
+  expect(wide).toBeGreaterThan(0);
+  expect(half).toBeLessThan(config.contextLength);
+  expect(half).toBeGreaterThanOrEqual(2 * wide);
+  // All of it is there: the last token's pages are not beyond the ceiling.
+  const sequence = await engine.open(many(narrow), half);
+  for (let at = 0; at < half; at += 64) {
+    const ids = tokens.slice(0, Math.min(64, half - at));
+    await engine.step([{ sequence, tokens: ids, logits: "none" }], noPace);
+  }
+  await expect(engine.open(many(narrow), 1)).rejects.toMatchObject({ code: "out_of_memory" });
+  sequence.close();
+});
+
 describe("a batch", () => {
   it("gives each of eight sequences, of three plans, the bits that it has alone", async () => {
     const engine = await load();
-    const plans = [whole, shuffled, narrowPlan(tiny.base)];
+    const plans = [whole, shuffled, narrow];
     const prompts = Array.from({ length: 8 }, (_, i) => randomTokens(3 + 5 * i, i));
     const alone = [];
     for (const [i, prompt] of prompts.entries()) {

@@ -144,6 +144,7 @@ export function reference(plan: Plan, image: Uint8Array, tokens: readonly number
           }
         }
         add(linear(attn.o, "o", activations(mixed)));
+        if (attn.bias) add(Float64Array.from(valuesOf(attn.bias)));
       }
       if (mlp) {
         const input = activations(norm(mlp.norm, x));
@@ -151,6 +152,7 @@ export function reference(plan: Plan, image: Uint8Array, tokens: readonly number
         const up = linear(mlp.up, "up", input);
         const inner = gate.map((value, i) => (value / (1 + Math.exp(-value))) * (up[i] as number));
         add(linear(mlp.down, "down", activations(inner)));
+        if (mlp.bias) add(Float64Array.from(valuesOf(mlp.bias)));
       }
     }
     return multiply(plan.head, headActivations(norm(plan.outputNorm, x)));

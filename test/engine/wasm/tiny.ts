@@ -78,8 +78,8 @@ export function makeTiny({ shape = config, seed = 1, poisoned = -1, narrow = tru
     if (poisoned >= 0) view.setUint16(poisoned * blocks * 34, 0x7c00, true);
     return packQ8(data, rows, cols);
   };
-  const f32 = (count: number): Uint8Array => {
-    const values = Float32Array.from({ length: count }, () => 0.5 + random());
+  const f32 = (count: number, least: number): Uint8Array => {
+    const values = Float32Array.from({ length: count }, () => least + random());
     return new Uint8Array(values.buffer);
   };
 
@@ -87,7 +87,12 @@ export function makeTiny({ shape = config, seed = 1, poisoned = -1, narrow = tru
   const chunks: Uint8Array[] = [];
   let end = 0;
   const tensor = (name: string, type: Tensor["type"], rows: number, cols: number): Tensor => {
-    const data = type === "f32" ? f32(cols) : type === "q4_1" ? q4(rows, cols) : q8(rows, cols);
+    const data =
+      type === "f32"
+        ? f32(cols, name.endsWith("bias") ? -0.5 : 0.5)
+        : type === "q4_1"
+          ? q4(rows, cols)
+          : q8(rows, cols);
     const offset = end;
     const padded = new Uint8Array(Math.ceil(data.length / 64) * 64);
     padded.set(data);
@@ -110,7 +115,7 @@ export function makeTiny({ shape = config, seed = 1, poisoned = -1, narrow = tru
       tensor(`blk.${layer}.ffn_down.weight`, "q4_1", hidden, ffn),
     ]).flat(),
   ];
-  // A pruned layer: fewer heads, a narrower MLP.
+  // A pruned layer: fewer heads, a narrower MLP, and biases that make up for what is gone.
   if (narrow) {
     tensors.push(
       tensor("narrow.attn_q", "q4_1", (heads * headDim) / 2, hidden),
@@ -120,6 +125,8 @@ export function makeTiny({ shape = config, seed = 1, poisoned = -1, narrow = tru
       tensor("narrow.ffn_gate", "q4_1", 64, hidden),
       tensor("narrow.ffn_up", "q4_1", 64, hidden),
       tensor("narrow.ffn_down", "q4_1", hidden, 64),
+      tensor("narrow.attn_output.bias", "f32", 1, hidden),
+      tensor("narrow.ffn_down.bias", "f32", 1, hidden),
     );
   }
   const image = new Uint8Array(end);
@@ -172,8 +179,14 @@ export function narrowPlan(base: BaseModel): Plan {
       ? slot
       : {
           ...slot,
-          attn: { ...slot.attn, q: find("attn_q"), k: find("attn_k"), v: find("attn_v"), o: find("attn_output") },
-          mlp: { ...slot.mlp, gate: find("ffn_gate"), up: find("ffn_up"), down: find("ffn_down") },
+          attn: {
+            ...{ ...slot.attn, q: find("attn_q"), k: find("attn_k"), v: find("attn_v"), o: find("attn_output") },
+            bias: find("attn_output.bias"),
+          },
+          mlp: {
+            ...{ ...slot.mlp, gate: find("ffn_gate"), up: find("ffn_up"), down: find("ffn_down") },
+            bias: find("ffn_down.bias"),
+          },
         },
   );
   return { ...plan, slots };
