@@ -19,11 +19,14 @@ export function positive(text: string): number {
 /** For options that are a whole number, 0 or more. */
 export const whole = (text: string): number => (text === "0" ? 0 : positive(text));
 
-export const addCalibrationOptions = (command: Command): Command =>
+/** @param remove `units`: adds `--remove` as a number; `grid`: the command has a list of its own */
+export function addCalibrationOptions(command: Command, remove: "units" | "grid" = "units"): Command {
   command
     .option("--model <source>", "a checkpoint: a base model's id, a file or a folder", "smollm2-135m")
     .option("--text <file>", "calibration text, plain or gzip (default: data/calibration.jsonl.gz)")
     .option("--sequences <n>", "calibration sequences", positive, 128)
     .option("--length <n>", "tokens of each", positive, 512)
-    .option("--evaluation <n>", "of those, how many a perplexity is measured on", positive, 4)
-    .option("--remove <n>", "most units that a greedy search removes", positive, 6);
+    .option("--evaluation <n>", "of those, how many a perplexity is measured on", positive, 4);
+  if (remove === "units") command.option("--remove <n>", "units that are removed, or a search removes", positive, 6);
+  return command;
+}

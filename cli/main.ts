@@ -15,6 +15,11 @@ const COMMANDS: readonly FrankenCommand[] = [
     load: () => import("./commands/compress.ts"),
   },
   {
+    name: "sweep",
+    summary: "score a grid of variants and keep the best",
+    load: () => import("./commands/sweep.ts"),
+  },
+  {
     name: "experiment",
     summary: "report on an A/B experiment of a running gateway",
     load: () => import("./commands/experiment.ts"),

@@ -30,6 +30,8 @@ export interface MeasureOptions {
   readonly removals: number;
   /** Folder that keeps partial results; without one, nothing is kept. */
   readonly folder?: string | undefined;
+  /** Tokens that go through the model together where hidden states are compared. Default: 8,192. */
+  readonly groupTokens?: number | undefined;
   /** Where progress is shown. Default: nowhere. */
   readonly output?: NodeJS.WriteStream | undefined;
 }
@@ -81,7 +83,10 @@ export async function* measureImportance(options: MeasureOptions): AsyncGenerato
           progress,
           perplexities: log<number>("perplexities", `${evaluation.sequences}`),
           states() {
-            means ??= measureStates({ forward, model, tokens, progress, log: log<StateSums>("states") });
+            means ??= measureStates({
+              ...{ forward, model, tokens, progress, groupTokens: options.groupTokens },
+              log: log<StateSums>("states"),
+            });
             return means;
           },
         },

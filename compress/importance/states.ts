@@ -16,8 +16,8 @@ export interface StateMeans {
 /** The same as sums over a group of sequences. */
 export type StateSums = StateMeans & { readonly sequences: number };
 
-/** Sequences that go through the model together: few, so that little is held and little is lost when a run is cut off. */
-const GROUP = 16;
+/** Few, so that little is held and little is lost when a run is cut off. */
+const GROUP_TOKENS = 8192;
 
 export interface StatesOptions {
   readonly forward: Forward;
@@ -25,16 +25,20 @@ export interface StatesOptions {
   readonly tokens: Tokens;
   readonly log: WorkLog<StateSums>;
   readonly progress: Context["progress"];
+  /** Tokens that go through the model together. Default: 8,192. */
+  readonly groupTokens?: number | undefined;
 }
 
-export async function measureStates({ forward, model, tokens, log, progress }: StatesOptions): Promise<StateMeans> {
+export async function measureStates(options: StatesOptions): Promise<StateMeans> {
+  const { forward, model, tokens, log, progress, groupTokens = GROUP_TOKENS } = options;
   const { sequences, length, ids } = tokens;
   const layers = model.shape.layers.length;
-  const starts = Array.from({ length: Math.ceil(sequences / GROUP) }, (_, i) => i * GROUP);
+  const group = Math.max(1, Math.floor(groupTokens / length));
+  const starts = Array.from({ length: Math.ceil(sequences / group) }, (_, i) => i * group);
   const missing = starts.filter((first) => !log.get(`${first}`));
   const { step, end } = progress(missing.length * layers);
   for (const first of missing) {
-    const count = Math.min(GROUP, sequences - first);
+    const count = Math.min(group, sequences - first);
     const part = { sequences: count, length, ids: ids.subarray(first * length, (first + count) * length) };
     log.add(
       `${first}`,

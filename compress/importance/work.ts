@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 
 export interface WorkLog<T> {
   get(key: string): T | undefined;
+  /** Keeps a value; one that is kept already stays. */
   add(key: string, value: T): void;
 }
 
@@ -36,6 +37,7 @@ export function openWorkLog<T>(folder: string, name: string, digests: readonly s
   return {
     get: kept.get,
     add(key, value) {
+      if (kept.get(key) !== undefined) return;
       kept.add(key, value);
       appendFileSync(file, `${JSON.stringify({ key, value })}\n`);
     },

@@ -29,25 +29,29 @@ export async function readTools(base: BaseModel): Promise<TaskTools> {
   return createTaskTools(createTokenizer(tokenizers[checkpointOf(base)] as TokenizerJson), base.config);
 }
 
-const openBuilt: OpenFile = async ({ file }) =>
-  Readable.toWeb(createReadStream(join(weightsDir, file))) as ReadableStream<Uint8Array>;
+const opener =
+  (folder: string): OpenFile =>
+  async ({ file }) =>
+    Readable.toWeb(createReadStream(join(folder, file))) as ReadableStream<Uint8Array>;
 
 /** Node's; the project's types are those of workerd, which compiles nothing at run time. */
 const { compile } = WebAssembly as unknown as { compile(bytes: Uint8Array): Promise<WebAssembly.Module> };
 
-const ENGINES: Record<EngineName, (base: BaseModel) => Promise<Engine>> = {
-  async wasm(base) {
+const ENGINES: Record<EngineName, (base: BaseModel, open: OpenFile) => Promise<Engine>> = {
+  async wasm(base, open) {
     const kernels = async (name: string) => compile(await readFile(join(kernelsDir, `${name}.wasm`)));
     const plain = await kernels("plain");
     // Node knows relaxed SIMD only behind a flag; without it the plain build gives the same bits, slower.
     const relaxed = await kernels("relaxed").catch(() => undefined);
-    return createWasmEngine({ base, open: openBuilt, modules: { relaxed, plain }, ceilingBytes: CEILING_BYTES });
+    return createWasmEngine({ base, open, modules: { relaxed, plain }, ceilingBytes: CEILING_BYTES });
   },
-  async onnx(base) {
+  async onnx(base, open) {
     const { createOnnxEngine } = await import("../../src/engine/onnx/index.ts");
     const file = createRequire(join(root, "package.json")).resolve("onnxruntime-web/ort-wasm-simd-threaded.wasm");
-    return createOnnxEngine({ base, open: openBuilt, mode: "fp32", module: await compile(await readFile(file)) });
+    return createOnnxEngine({ base, open, mode: "fp32", module: await compile(await readFile(file)) });
   },
 };
 
-export const loadEngine = (name: EngineName, base: BaseModel): Promise<Engine> => ENGINES[name](base);
+/** @param folder of the base's parts, default what the build left */
+export const loadEngine = (name: EngineName, base: BaseModel, folder = weightsDir): Promise<Engine> =>
+  ENGINES[name](base, opener(folder));

@@ -1,8 +1,7 @@
 // `franken compress franken EXPRESSION`: runs layers in an order of the user's own.
 import type { Command } from "commander";
 import { namesOf } from "../../../compress/base.ts";
-import { parseExpression } from "../../../compress/depth/expression.ts";
-import { depthArtifact } from "../../../compress/depth/recipe.ts";
+import { frankenArtifact } from "../../../compress/depth/make.ts";
 import { openCheckpoint } from "../../../compress/formats/index.ts";
 import { type ArtifactFlags, addArtifactOptions, store } from "../../artifact-options.ts";
 
@@ -28,15 +27,7 @@ async function run(text: string, { model, ...flags }: Flags): Promise<void> {
   const names = await namesOf(model);
   const checkpoint = await openCheckpoint(model);
   try {
-    const expression = text.replace(/\s+/g, "");
-    const artifact = depthArtifact({
-      ...{ checkpoint, names, id: flags.id, status: "research", method: "franken" },
-      suffix: `layers-${expression.replace(/[^0-9a-z]+/g, "-").replace(/^-|-$/g, "")}`,
-      title: `Layers ${expression}`,
-      origin: { source: "Franken-LLaMA", section: `expression ${expression}` },
-      slots: parseExpression(text, checkpoint.shape.layers.length),
-      arguments: { expression },
-    });
+    const artifact = frankenArtifact({ checkpoint, names, id: flags.id, text });
     await store(artifact, flags);
   } finally {
     await checkpoint.close();

@@ -1,8 +1,7 @@
 // `franken compress skip`: runs later layers without their attention, or without their MLP.
 import { type Command, Option } from "commander";
 import { namesOf } from "../../../compress/base.ts";
-import { depthArtifact } from "../../../compress/depth/recipe.ts";
-import { laterUnits, slotsWithout } from "../../../compress/depth/select.ts";
+import { skipArtifact } from "../../../compress/depth/make.ts";
 import { openCheckpoint } from "../../../compress/formats/index.ts";
 import { type ArtifactFlags, addArtifactOptions, store } from "../../artifact-options.ts";
 import { positive, whole } from "../../calibration-options.ts";
@@ -13,8 +12,6 @@ interface Flags extends ArtifactFlags {
   readonly count: number;
   readonly keep: number;
 }
-
-const SHORT = { attention: "attn", mlp: "mlp" } as const;
 
 export function define(command: Command): void {
   addArtifactOptions(command)
@@ -29,18 +26,7 @@ async function run({ model, target, count, keep, ...flags }: Flags): Promise<voi
   const names = await namesOf(model);
   const checkpoint = await openCheckpoint(model);
   try {
-    const units = laterUnits(checkpoint.shape, target, count, keep);
-    const artifact = depthArtifact({
-      ...{ checkpoint, names, id: flags.id, status: "experimental", method: "skip" },
-      suffix: `later-${SHORT[target]}-skip-${count}${keep === 1 ? "" : `-keep-${keep}`}`,
-      title: `${target === "mlp" ? "MLP" : "Attention"} of the ${count} layers before the last ${keep} skipped`,
-      origin: {
-        source: "Enhancing Inference Efficiency of Large Language Models (arXiv 2404.05741)",
-        section: `skipping the later ${target === "mlp" ? "FFN" : "attention"} sublayers`,
-      },
-      slots: slotsWithout(checkpoint.shape, units),
-      arguments: { target, count, keep },
-    });
+    const artifact = skipArtifact({ checkpoint, names, id: flags.id, target, count, keep });
     await store(artifact, flags);
   } finally {
     await checkpoint.close();

@@ -30,7 +30,15 @@ const all: readonly Slot[] = layers.map((_, layer) => ({ layer, attn: true, mlp:
 
 async function measure(criterion: string, target: string, more: Partial<MeasureOptions> = {}): Promise<Ranking> {
   const wanted = wantedOf(criterion, target);
-  const options = { checkpoint, calibration, wanted, evaluation: EVALUATED.length, removals: 3, ...more };
+  const options = {
+    checkpoint,
+    calibration,
+    wanted,
+    evaluation: EVALUATED.length,
+    removals: 3,
+    groupTokens: 5 * LENGTH,
+    ...more,
+  };
   for await (const { ranking } of measureImportance(options)) return ranking;
   throw new Error("nothing was measured");
 }

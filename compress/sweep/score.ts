@@ -1,0 +1,149 @@
+// Scores candidates on the served engine: the tasks that `npm run eval` knows, on some items, and how fast it decodes.
+import { join } from "node:path";
+import { runEngine } from "../../bench/engine-run.ts";
+import { buildCatalogue } from "../../scripts/build/catalogue.ts";
+import { openFolder } from "../../scripts/build/files.ts";
+import { loadEngine } from "../../scripts/eval/built.ts";
+import { readSource } from "../../scripts/eval/sources.ts";
+import type { Engine } from "../../src/engine/types.ts";
+import { createEngineScorer } from "../../src/scores/engine-scorer.ts";
+import {
+  aggregate,
+  createTaskTools,
+  type Item,
+  type ItemResult,
+  type Metric,
+  type ScoreAnswer,
+  type Scorer,
+  SOURCES,
+  sampleOf,
+  TASKS,
+  type Task,
+} from "../../src/scores/index.ts";
+import { createTokenizer, type TokenizerJson } from "../../src/tokenizer/index.ts";
+import { type BaseModel, checkpointOf } from "../../src/variants/base.ts";
+import { compileCatalogue, type Variant } from "../../src/variants/catalogue.ts";
+import type { Plan } from "../../src/variants/plan.ts";
+import type { SlotRecipe } from "../../src/variants/recipe.ts";
+import { UserError } from "../error.ts";
+import { openWorkLog } from "../importance/work.ts";
+
+export interface Scores {
+  /** HellaSwag, likeliest ending per character; a share. */
+  readonly accNorm: Metric;
+  /** Of words, on Wikipedia articles that calibration leaves out. */
+  readonly perplexity: Metric;
+  /** Tokens a second while decoding, one sequence, on one core; measured here and now. */
+  readonly speed: number;
+  /** Bytes of weights read for a token. */
+  readonly weightBytes: number;
+  /** Bytes that a token adds to the KV cache, at 16 bits a value. */
+  readonly kvBytes: number;
+}
+
+export interface ScorerOptions {
+  /** All that will be scored, of one base. */
+  readonly recipes: readonly SlotRecipe[];
+  /** HellaSwag items. */
+  readonly items: number;
+  /** Held-out articles. */
+  readonly articles: number;
+  /** Keeps what is scored, and the weights that are served meanwhile. */
+  readonly folder: string;
+}
+
+export interface SweepScorer {
+  /** Steps of scoring one candidate. */
+  readonly steps: number;
+  /** Scores a recipe by its id, calling `step` as items are done. */
+  score(id: string, step: () => void): Promise<Scores>;
+}
+
+const PROMPT = 32;
+const DECODED = 48;
+const SPEED_RUNS = 3;
+
+/**
+ * Builds the recipes' weights as the service does, under `folder`/work.
+ * @throws UserError when a recipe can't be served or fewer items than asked for exist
+ */
+export async function openScorer({ recipes, items, articles, folder }: ScorerOptions): Promise<SweepScorer> {
+  const weights = join(folder, "work", "weights");
+  const files = await openFolder(weights);
+  const built = await buildCatalogue(recipes, { files, pieces: new Map() }).catch((error: Error) => {
+    throw new UserError(`the sweep's variants can't be served: ${error.message}`);
+  });
+  const catalogue = compileCatalogue(built.catalogue);
+  const first = [...catalogue.values()][0]?.plan.base as BaseModel;
+  const tokenizer = createTokenizer(built.tokenizers[checkpointOf(first)] as TokenizerJson);
+  const tools = createTaskTools(tokenizer, first.config);
+  const load = async (name: string, sample: (count: number) => readonly number[], wanted: number) => {
+    const task = TASKS.get(name) as Task;
+    const all = await task.load(await readSource(task.source, { dataDir: undefined, cache: folder }), tools);
+    const known = sample(all.length);
+    if (known.length < wanted) throw new UserError(`${name} has ${known.length} items to score, not ${wanted}`);
+    // All over the sample: its kinds of items come in turn.
+    const chosen = Array.from({ length: wanted }, (_, i) => known[Math.floor((i * known.length) / wanted)] as number);
+    return { task, items: chosen.map((item) => ({ item, prepare: all[item] as () => Promise<Item> })) };
+  };
+  const tasks = [
+    await load("hellaswag", sampleOf, items),
+    await load("wiki-heldout", (count) => Array.from({ length: count }, (_, i) => i), articles),
+  ];
+  const prompt = (await tools.encode(PROMPT_TEXT)).slice(0, PROMPT);
+  let loaded: { readonly base: string; readonly engine: Engine } | undefined;
+
+  return {
+    steps: items + articles + 1,
+    async score(id, step) {
+      const { plan } = catalogue.get(id) as Variant;
+      // One weight set at a time: together they may be larger than memory.
+      if (loaded?.base !== plan.base.id)
+        loaded = { base: plan.base.id, engine: await loadEngine("wasm", plan.base, weights) };
+      const { engine } = loaded;
+      const scorer = createEngineScorer({ engine, plan });
+      const metrics: Record<string, Metric> = {};
+      for (const { task, items } of tasks) {
+        const results: ItemResult[] = [];
+        const log = openWorkLog<ItemResult>(folder, task.id, [
+          ...[plan.fingerprint, engine.digest, SOURCES[task.source].sha256, `${task.version}`],
+        ]);
+        for (const { item, prepare } of items) {
+          const result = log.get(`${item}`) ?? (await answer(scorer, await prepare()));
+          log.add(`${item}`, result);
+          results.push(result);
+          step();
+        }
+        Object.assign(metrics, aggregate(results, task.metrics));
+      }
+      const speeds = openWorkLog<number>(folder, "speed", [plan.fingerprint, engine.digest]);
+      const speed = speeds.get("decode") ?? (await decodeSpeed(engine, plan, prompt));
+      speeds.add("decode", speed);
+      step();
+      const { weightBytes, kvBytes } = plan.costs;
+      const metric = (name: string): Metric => metrics[name] as Metric;
+      return { accNorm: metric("acc_norm"), perplexity: metric("word_perplexity"), speed, weightBytes, kvBytes };
+    },
+  };
+}
+
+async function answer(scorer: Scorer, { requests, read }: Item): Promise<ItemResult> {
+  const answers: ScoreAnswer[] = [];
+  for (const request of requests) answers.push(await scorer.answer(request));
+  return read(answers);
+}
+
+/** Tokens a second after the first, the median of some runs. */
+async function decodeSpeed(engine: Engine, plan: Plan, prompt: readonly number[]): Promise<number> {
+  const speeds: number[] = [];
+  for (let run = 0; run < SPEED_RUNS; run++) {
+    const times: number[] = [];
+    const onToken = () => void times.push(performance.now());
+    await runEngine({ engine, plan, prompts: [prompt], count: DECODED + 1, pace: () => undefined, onToken });
+    speeds.push((DECODED / ((times.at(-1) as number) - (times[0] as number))) * 1000);
+  }
+  return speeds.toSorted((a, b) => a - b)[Math.floor(SPEED_RUNS / 2)] as number;
+}
+
+const PROMPT_TEXT = `The harbour lies at the mouth of a wide river, and on clear mornings the fishing boats set out before dawn, \
+one after another, with lamps at their bows and gulls above them.`;
