@@ -16,9 +16,6 @@ interface Waiting {
 }
 
 export function createPool(size = availableParallelism()): Pool {
-  // Threads load TypeScript as the process does; under another loader, tsx is added.
-  const loads = process.execArgv.some((argument) => argument.includes("tsx"));
-  const execArgv = loads ? process.execArgv : ["--import", "tsx"];
   const workers: Worker[] = [];
   const idle: Worker[] = [];
   const queue: Waiting[] = [];
@@ -34,7 +31,7 @@ export function createPool(size = availableParallelism()): Pool {
     worker.postMessage(waiting.message);
   };
   const start = (): Worker => {
-    const worker = new Worker(new URL("./worker.ts", import.meta.url), { execArgv });
+    const worker = new Worker(new URL("./start.mjs", import.meta.url));
     workers.push(worker);
     worker.unref();
     worker.on("message", ({ result, error }: { result: never; error?: unknown }) => {
