@@ -2,7 +2,7 @@
 import { EigenvalueDecomposition, Matrix as MlMatrix, QrDecomposition } from "ml-matrix";
 import type { Matrix } from "../checkpoint.ts";
 import { cholesky } from "../linalg/cholesky.ts";
-import { multiply, multiplyTransposed } from "../linalg/products.ts";
+import { multiply, multiplyLower, multiplyTransposed } from "../linalg/products.ts";
 import { seededNormals } from "./random.ts";
 
 export interface LowRank {
@@ -17,7 +17,7 @@ export interface LowRank {
 const DAMPING = 1e-3;
 /** Columns beyond the rank that the subspace has, and how often it is multiplied through: errors of quantization have flat spectra. */
 const OVERSAMPLING = 16;
-const ITERATIONS = 6;
+const ITERATIONS = 5;
 
 /**
  * Lower triangular L with L L^T the damped Gram matrix of the inputs. EoRA projects on the Gram matrix's eigenvectors, scaled by the roots of
@@ -40,11 +40,11 @@ export function inputRoot(gram: Float32Array, cols: number): Float64Array {
  * @param root L, `[cols, cols]`
  */
 export function eora({ rows, cols, values }: Matrix, root: Float64Array, rank: number, seed: number): LowRank {
-  const weighted = multiply(Float64Array.from(values), root, rows, cols, cols);
+  const weighted = multiplyLower(Float64Array.from(values), root, rows, cols);
   const width = Math.min(rank + OVERSAMPLING, rows, cols);
   let basis = orthonormal(multiply(weighted, seededNormals(seed, cols * width), rows, cols, width), rows, width);
   for (let i = 0; i < ITERATIONS; i++) {
-    const back = orthonormal(multiplyTransposed(weighted, basis, rows, cols, width), cols, width);
+    const back = multiplyTransposed(weighted, basis, rows, cols, width);
     basis = orthonormal(multiply(weighted, back, rows, cols, width), rows, width);
   }
   // small = basis^T weighted, transposed: [cols, width]. Its left singular vectors come from the eigenvectors of small^T small.
