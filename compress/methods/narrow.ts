@@ -55,7 +55,8 @@ export async function narrowLayers(
     units.push({
       groups: attn && of?.has("o") ? kvHeads : 0,
       ffn: mlp && of?.has("down") ? ffn : 0,
-      attnScores: scores(attn?.o, of?.get("o")),
+      // FLAP's reference ranks o's columns by their squared score (lib/prune.py).
+      attnScores: scores(attn?.o, of?.get("o")).map((score) => (options.score === "flap" ? score * score : score)),
       ffnScores: scores(mlp?.down, of?.get("down")),
       groupWeights: kvHeads ? (2 * hidden * headDim * (heads + kvHeads)) / kvHeads : 0,
       channelWeights: 3 * hidden,
