@@ -5,6 +5,11 @@ import { addCommands, type FrankenCommand } from "./command.ts";
 
 const COMMANDS: readonly FrankenCommand[] = [
   {
+    name: "import",
+    summary: "take in a checkpoint, or a recipe of mergekit, LLM-Drop or PEFT",
+    load: () => import("./commands/import.ts"),
+  },
+  {
     name: "importance",
     summary: "measure how dispensable each layer, attention and MLP is",
     load: () => import("./commands/importance.ts"),

@@ -2,7 +2,7 @@
 import type { LowRankAdapter } from "./artifact.ts";
 import { writeSafetensors } from "./safetensors.ts";
 
-const MODULES = {
+export const MODULES = {
   q: "self_attn.q_proj",
   k: "self_attn.k_proj",
   v: "self_attn.v_proj",

@@ -1,11 +1,10 @@
 // A variant as what it computes: its slots one after another, each with the tensors that it reads, changed ones and adapters included.
 import { readAdapter, readPairs, TENSORS } from "../../scripts/build/adapter.ts";
-import { readRecipes } from "../../scripts/build/catalogue.ts";
-import { recipesDir } from "../../scripts/build/paths.ts";
+import { readAllRecipes } from "../../scripts/build/catalogue.ts";
 import type { SlotRecipe } from "../../src/variants/recipe.ts";
 import type { Checkpoint, LayerShape, StoredTensor } from "../checkpoint.ts";
 import { UserError } from "../error.ts";
-import { listArtifacts, readArtifactRecipe, readChange } from "../store.ts";
+import { readChange } from "../store.ts";
 import { dequantizeBlocks } from "./dequantize.ts";
 import { encodeBlocks } from "./encode.ts";
 import { openCheckpoint } from "./open.ts";
@@ -39,11 +38,13 @@ export interface Stack {
  * @throws UserError when there is none of this id, or it is an ONNX file
  */
 export async function findRecipe(id: string): Promise<SlotRecipe> {
-  const recipe = (await readRecipes(recipesDir)).find((recipe) => recipe.id === id);
-  if (recipe && !("slots" in recipe)) throw new UserError(`${id} is an ONNX file, which has no layers to tell of`);
-  if (recipe) return recipe;
-  if ((await listArtifacts()).includes(id)) return readArtifactRecipe(id);
-  throw new UserError(`no variant ${id}: \`franken variants\` lists src/variants/recipes and the artifacts`);
+  const recipes = await readAllRecipes().catch((error: Error) => {
+    throw new UserError(error.message);
+  });
+  const recipe = recipes.find((recipe) => recipe.id === id);
+  if (!recipe) throw new UserError(`no variant ${id}; there are ${recipes.map((recipe) => recipe.id).join(", ")}`);
+  if (!("slots" in recipe)) throw new UserError(`${id} is an ONNX file, which has no layers to tell of`);
+  return recipe;
 }
 
 /**

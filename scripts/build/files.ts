@@ -48,7 +48,7 @@ export async function openFolder(dir: string): Promise<Folder> {
   };
 }
 
-const PART_BYTES = 24 * 1024 * 1024;
+export const PART_BYTES = 24 * 1024 * 1024;
 
 /** Cuts a file into parts that fit a Workers static asset, and adds them. */
 export async function addParts(files: Files, bytes: Uint8Array): Promise<BuiltFile[]> {

@@ -12,6 +12,6 @@ export async function convert(tensor: StackTensor, type: EncodedType): Promise<U
   try {
     return encodeBlocks(type, dequantizeBlocks(tensor.type, bytes), tensor.cols);
   } catch (error) {
-    throw new UserError(`tensor ${tensor.name} cannot be ${type}: ${(error as Error).message}. Use --type f32`);
+    throw new UserError(`tensor ${tensor.name} cannot be ${type}: ${(error as Error).message}`);
   }
 }

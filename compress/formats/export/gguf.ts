@@ -14,7 +14,8 @@ import { convert } from "./convert.ts";
 
 /** `stored`: every tensor as the variant has it, bit by bit; where an adapter was added, Q8_0. */
 export const GGUF_TYPES = ["stored", "f32", "f16", "bf16", "q8_0"] as const;
-export type GgufType = (typeof GGUF_TYPES)[number];
+/** `served`: what the engines compute with, linears Q4_1, embedding and head Q8_0. */
+export type GgufType = (typeof GGUF_TYPES)[number] | "served";
 
 const BLOCK = 32;
 
@@ -97,7 +98,9 @@ function constant(name: string, rows: number, cols: number, fill: number): GgufO
 function ggufTensor(name: string, tensor: StackTensor, wanted: GgufType, headDim: number): GgufOut {
   const { rows, cols } = tensor;
   const stored = tensor.merged && cols % BLOCK === 0 ? "q8_0" : tensor.type;
-  const type: BlockType = rows === 1 ? "f32" : wanted === "stored" ? stored : wanted;
+  const served = name.startsWith("blk.") ? "q4_1" : "q8_0";
+  const chosen = wanted === "stored" ? stored : wanted === "served" ? served : wanted;
+  const type: BlockType = rows === 1 ? "f32" : chosen;
   return {
     ...{ name, type, rows, cols },
     async bytes() {

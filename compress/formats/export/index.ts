@@ -1,14 +1,10 @@
 // What a variant can be handed on as.
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { z } from "zod";
-import { modelsDir } from "../../../scripts/build/paths.ts";
 import type { SlotRecipe } from "../../../src/variants/recipe.ts";
 import { UserError } from "../../error.ts";
-import { artifactsFolder } from "../../store.ts";
+import { originOf } from "../import/bases.ts";
 import type { Output } from "../output.ts";
 import { findRecipe, openStack } from "../stack.ts";
-import { GGUF_TYPES, ggufOutput } from "./gguf.ts";
+import { GGUF_TYPES, type GgufType, ggufOutput } from "./gguf.ts";
 import { HF_TYPES, huggingFaceOutput } from "./hf.ts";
 import { mergekitOutput } from "./mergekit.ts";
 import { peftOutput } from "./peft.ts";
@@ -41,8 +37,7 @@ const FORMATS: Readonly<Record<string, Format>> = {
   },
   gguf: {
     types: GGUF_TYPES,
-    make: async (recipe, options) =>
-      ggufOutput(await stackOf(recipe, options), options.type as (typeof GGUF_TYPES)[number]),
+    make: async (recipe, options) => ggufOutput(await stackOf(recipe, options), options.type as GgufType),
   },
   mergekit: {
     types: [],
@@ -68,17 +63,4 @@ export async function exportVariant(id: string, format: string, options: ExportO
     throw new UserError(`--format ${format} ${there}; --type is ${type}`);
   }
   return found.make(await findRecipe(id), { ...options, type });
-}
-
-const manifestSchema = z.object({ origin: z.string() });
-
-/** A base's Hugging Face id, with which its manifest's origin begins; its own id where it does not. */
-export async function originOf(base: string): Promise<string> {
-  for (const folder of [modelsDir, join(artifactsFolder(), "models")]) {
-    const text = await readFile(join(folder, base, "manifest.json"), "utf8").catch(() => undefined);
-    if (!text) continue;
-    const origin = manifestSchema.parse(JSON.parse(text)).origin;
-    return /^[\w.-]+\/[\w.-]+/.exec(origin)?.[0] ?? base;
-  }
-  return base;
 }

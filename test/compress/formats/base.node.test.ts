@@ -30,7 +30,9 @@ describe("the base model as a checkpoint", () => {
   });
 
   it("names what is not there", async () => {
-    await expect(openCheckpoint("no-such-model")).rejects.toThrow("no-such-model is no file, folder or base model");
+    await expect(openCheckpoint("no-such-model")).rejects.toThrow(
+      "no-such-model is no file, folder, base model or Hugging Face id",
+    );
     const checkpoint = await openCheckpoint("smollm2-135m");
     await expect(checkpoint.read("blk.30.attn_q.weight")).rejects.toThrow("tensor blk.30.attn_q.weight is missing");
   });

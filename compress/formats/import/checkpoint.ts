@@ -1,0 +1,79 @@
+// A checkpoint as a base of this project: GGUF in parts, linears Q4_1, embedding and head Q8_0, norms fp32, each rounded to nearest.
+import { join } from "node:path";
+import { sha256 } from "../../../scripts/build/checkpoint.ts";
+import { PART_BYTES } from "../../../scripts/build/files.ts";
+import { buildTokenizer } from "../../../scripts/build/tokenizer.ts";
+import type { SlotRecipe } from "../../../src/variants/recipe.ts";
+import type { Checkpoint } from "../../checkpoint.ts";
+import { UserError } from "../../error.ts";
+import { artifactsFolder } from "../../store.ts";
+import { ggufOutput } from "../export/gguf.ts";
+import { type Chunks, putOutput } from "../output.ts";
+import { stackOf } from "../stack.ts";
+import { ggufTokenizer } from "../tokenizer.ts";
+
+export interface ImportedCheckpoint {
+  readonly recipe: SlotRecipe;
+  readonly folder: string;
+}
+
+/**
+ * Writes artifacts/models/ID.
+ * @throws UserError naming what the engines or the tokenizer here cannot do with it
+ */
+export async function importCheckpoint(
+  checkpoint: Checkpoint,
+  { id, force, onBytes }: { id: string; force?: boolean | undefined; onBytes?: ((bytes: number) => void) | undefined },
+): Promise<ImportedCheckpoint> {
+  checkServable(checkpoint);
+  const recipe: SlotRecipe = {
+    id,
+    base: id,
+    title: `Imported from ${checkpoint.name}`,
+    origin: { source: checkpoint.name, section: "the whole checkpoint" },
+    status: "experimental",
+    slots: checkpoint.shape.layers.map((_, layer) => ({ layer, attn: true, mlp: true })),
+  };
+  const gguf = ggufOutput(await stackOf(recipe, checkpoint), "served");
+  const chunks: Uint8Array[] = [];
+  if (gguf.kind === "file") {
+    for await (const chunk of gguf.chunks) {
+      chunks.push(chunk);
+      onBytes?.(chunk.length);
+    }
+  }
+  const file = Buffer.concat(chunks);
+  const parts: { file: string; bytes: Uint8Array }[] = [];
+  for (let start = 0; start < file.length; start += PART_BYTES) {
+    parts.push({ file: `${id}.gguf-part-${parts.length}`, bytes: file.subarray(start, start + PART_BYTES) });
+  }
+  const manifest = {
+    ...{ id, file: `${id}.gguf`, bytes: file.length, sha256: sha256(file) },
+    // Of a checkpoint's release and terms a file does not tell; the same command gives the same bytes.
+    ...{ created: 0, origin: checkpoint.name, license: "see its origin", licenseFile: "LICENSE" },
+    parts: parts.map(({ file, bytes }) => ({ file, bytes: bytes.length, sha256: sha256(bytes) })),
+  };
+  const folder = join(artifactsFolder(), "models", id);
+  const files = new Map<string, Chunks>([
+    ["manifest.json", [Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`)]],
+    ["LICENSE", [Buffer.from(`The terms of the checkpoint that this was made from: ${checkpoint.name}\n`)]],
+    ...parts.map(({ file, bytes }): [string, Chunks] => [file, [bytes]]),
+  ]);
+  await putOutput(folder, { kind: "folder", files }, { force });
+  return { recipe, folder };
+}
+
+function checkServable({ name, shape, tokenizer }: Checkpoint): void {
+  const [first] = shape.layers;
+  const odd = shape.layers.findIndex((layer) => JSON.stringify(layer) !== JSON.stringify(first));
+  if (odd >= 0)
+    throw new UserError(`${name}: layer ${odd} is of another shape than layer 0; a base's layers are alike`);
+  const metadata = Object.fromEntries(
+    ggufTokenizer(tokenizer, shape.vocab, name).map(([key, , value]) => [key, value]),
+  );
+  try {
+    buildTokenizer({ manifest: { file: name }, metadata });
+  } catch (error) {
+    throw new UserError(`it cannot be served: ${(error as Error).message}`);
+  }
+}
