@@ -1,22 +1,26 @@
 // `franken sweep`: makes a grid of variants, scores each on the served engine, and keeps those on the frontier.
 import { join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Provenance } from "../../compress/artifact.ts";
 import { namesOf } from "../../compress/base.ts";
 import { readCalibration } from "../../compress/calibration.ts";
 import { openCheckpoint } from "../../compress/formats/index.ts";
 import { wantedOf } from "../../compress/importance/measure.ts";
-import { artifactsFolder, writeArtifact } from "../../compress/store.ts";
+import { artifactsFolder, readArtifactRecipe, writeArtifact } from "../../compress/store.ts";
 import { type Candidate, distinct, ranked, skipped, unchanged } from "../../compress/sweep/candidates.ts";
+import { expand } from "../../compress/sweep/expand.ts";
 import { COSTS, type Cost, LOSSES, type Loss, type Scored, writeSweep } from "../../compress/sweep/report.ts";
 import { openScorer } from "../../compress/sweep/score.ts";
 import { createProgress } from "../../scripts/eval/progress.ts";
 import { addCalibrationOptions, type CalibrationFlags, positive } from "../calibration-options.ts";
+import { runMethod } from "../run-method.ts";
 
 interface Flags extends Omit<CalibrationFlags, "remove"> {
   readonly criterion: string;
   readonly target?: string;
   readonly remove: readonly number[];
   readonly skip?: readonly number[];
+  readonly method: readonly string[];
   readonly items: number;
   readonly articles: number;
   readonly cost: Cost;
@@ -38,6 +42,12 @@ export function define(command: Command): void {
     .option("--target <list>", "what is removed: block, attention, mlp, joint", "block,attention")
     .option("--remove <list>", "how many are removed, with commas between", amounts, [2, 4, 6])
     .option("--skip <list>", "and skips of so many later attentions or MLPs", amounts)
+    .option(
+      "--method <line>",
+      "and variants of a method of franken compress, as 'gptq --bits 4,3' (again for another)",
+      (line: string, before: readonly string[]) => [...before, line],
+      [],
+    )
     .option("--items <n>", "HellaSwag items", positive, 100)
     .option("--articles <n>", "held-out articles", positive, 8)
     .addOption(new Option("--cost <cost>", "axis of the frontier").choices(Object.keys(COSTS)).default("bytes"))
@@ -61,18 +71,32 @@ async function run(flags: Flags): Promise<void> {
       unchanged({ checkpoint, names }),
       ...(await ranked({ checkpoint, names, calibration, amounts: flags.remove, measure })),
       ...skipped({ checkpoint, names }, flags.skip ?? []),
+      ...(await made(flags.method, flags.model)),
     ]);
     const scored = await scoreAll(candidates, { ...flags, folder });
     const { best, table } = await writeSweep({ ...flags, scored, folder });
     process.stdout.write(`${table}\n`);
-    for (const { artifact, amount } of best) {
-      // What serves already needs no recipe of its own.
-      if (amount > 0) process.stdout.write(`${(await writeArtifact(artifact, { force: flags.force })).file}\n`);
+    for (const { artifact, stored } of best) {
+      if (!stored) process.stdout.write(`${(await writeArtifact(artifact, { force: flags.force })).file}\n`);
     }
     process.stdout.write(`${join(folder, "pareto.svg")}\n`);
   } finally {
     await checkpoint.close();
   }
+}
+
+/** Variants that methods of `franken compress` make, or have made before. */
+async function made(lines: readonly string[], model: string): Promise<Candidate[]> {
+  const candidates: Candidate[] = [];
+  for (const line of lines) {
+    for (const [amount, args] of expand(line).entries()) {
+      const from = args.includes("--from") ? [] : ["--model", model];
+      const recipe = await readArtifactRecipe(await runMethod([...args, ...from]));
+      const artifact = { recipe, tensors: [], provenance: recipe.provenance as Provenance };
+      candidates.push({ family: args[0] as string, amount: amount + 1, artifact, stored: true });
+    }
+  }
+  return candidates;
 }
 
 async function scoreAll(

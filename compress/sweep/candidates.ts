@@ -14,6 +14,8 @@ export interface Candidate {
   readonly family: string;
   readonly amount: number;
   readonly artifact: Artifact;
+  /** Whether its recipe is there already: it ships, or a method wrote it. */
+  readonly stored?: boolean | undefined;
 }
 
 export interface Source {
@@ -25,6 +27,7 @@ export interface Source {
 export const unchanged = ({ checkpoint, names }: Source): Candidate => ({
   family: "unchanged",
   amount: 0,
+  stored: true,
   artifact: depthArtifact({
     ...{ checkpoint, names, id: names.prefix, suffix: "", title: "Unchanged", status: "stable", method: "none" },
     origin: { source: checkpoint.name, section: "the checkpoint" },
@@ -67,7 +70,9 @@ export const skipped = (source: Source, amounts: readonly number[]): Candidate[]
 export function distinct(candidates: readonly Candidate[]): Candidate[] {
   const found = new Map<string, string>();
   return candidates.filter(({ artifact: { recipe } }) => {
-    const digest = createHash("sha256").update(JSON.stringify(recipe.slots)).digest("hex");
+    const digest = createHash("sha256")
+      .update(JSON.stringify([recipe.slots, recipe.tensors, recipe.adapter]))
+      .digest("hex");
     const before = found.get(recipe.id);
     if (before !== undefined && before !== digest) throw new UserError(`two methods of the sweep make ${recipe.id}`);
     found.set(recipe.id, digest);

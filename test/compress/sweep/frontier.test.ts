@@ -1,5 +1,6 @@
 // The frontier of a sweep, and its picture.
 import { describe, expect, it } from "vitest";
+import { expand } from "../../../compress/sweep/expand.ts";
 import { frontier } from "../../../compress/sweep/frontier.ts";
 import { plot } from "../../../compress/sweep/plot.ts";
 
@@ -35,6 +36,20 @@ describe("the frontier", () => {
   });
 
   it("of nothing is nothing", () => expect(frontier([])).toEqual([]));
+});
+
+describe("a line of the grid", () => {
+  it.each([
+    ["flap", ["flap"]],
+    [
+      "gptq --bits 4,3 --block 32,64",
+      ["gptq --bits 4 --block 32", "gptq --bits 4 --block 64", "gptq --bits 3 --block 32", "gptq --bits 3 --block 64"],
+    ],
+    ["franken 0-5,7 --force --id a,b", ["franken 0-5,7 --force --id a", "franken 0-5,7 --force --id b"]],
+    ["  ", []],
+  ])("%s is %j", (line, commands) => {
+    expect(expand(line).map((args) => args.join(" "))).toEqual(commands);
+  });
 });
 
 describe("the plot", () => {
