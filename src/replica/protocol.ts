@@ -114,7 +114,7 @@ export type MeasureReply =
   /** The variant gives nothing that a score can be made of, now and the next time. */
   | { readonly state: "failed"; readonly engine: string; readonly digest: string; readonly message: string };
 
-/** An answer, and two variants of one base. */
+/** An answer, and two variants of one weight set. */
 export interface CompareRequest {
   /** For the log. */
   readonly requestId: string;
@@ -171,7 +171,7 @@ export interface Replica {
   /**
    * Runs an answer of one variant through another while there is nothing to generate, and gives way at once to what comes; takes no more
    * than the configured share of what generations take. Loads first if nothing has yet.
-   * @throws Error when the weights cannot be loaded, or for variants that are not served from them
+   * @throws Error when the weights cannot be loaded
    */
   compare(request: CompareRequest): Promise<CompareReply>;
 }

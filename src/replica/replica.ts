@@ -122,7 +122,8 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
       const plan = planOf(request.variant);
       const reference = planOf(request.reference);
       if (reference.base.id !== plan.base.id) {
-        throw new Error(`${request.reference} and ${request.variant} are variants of different weights`);
+        const message = `${request.reference} and ${request.variant} are variants of different weights`;
+        return { state: "failed", engine: "", digest: "", message };
       }
       return this.#with(plan, (ready) => compareAnswer({ ...ready, reference, request }));
     }

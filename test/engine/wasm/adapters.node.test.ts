@@ -15,7 +15,7 @@ import {
   safetensors,
 } from "./peft.ts";
 import { asKernels, reference, rounding } from "./reference.ts";
-import { config, makeTiny, openFrom } from "./tiny.ts";
+import { config, makeTiny, narrowBase, openFrom } from "./tiny.ts";
 
 const noPace = () => undefined;
 const tiny = makeTiny();
@@ -91,6 +91,20 @@ describe("an adapter", () => {
     const exact = plain(plan, pairs, 0.5, false);
     expect(rms(await logitsOf(await load(), plan), exact)).toBeLessThan(
       1.25 * rms(plain(plan, pairs, 0.5, true), exact),
+    );
+  });
+
+  it("fits linears that are narrower than the base's, beside biases", async () => {
+    const base = narrowBase(tiny.base);
+    const narrow = { ...config, heads: 4, kvHeads: 1, ffn: 64 };
+    const pairs = [...pairsOf(narrow, [0], LINEARS, 16, 9), ...randomPairs([2], ["o", "up"], 8, 10)];
+    const plan = makeAdaptedPlan({ base, pairs, scale: 1, files });
+    expect(plan.slots[0]?.attn?.bias).toBeDefined();
+    const exact = plain(plan, pairs, 1, false);
+    const logits = await logitsOf(await load(), plan);
+    expect(rms(logits, exact)).toBeLessThan(1.25 * rms(plain(plan, pairs, 1, true), exact));
+    expect(() => makeAdaptedPlan({ base, pairs: randomPairs([0], ["down"], 8, 1), scale: 1, files })).toThrow(
+      "layer 0 down_proj: lora_A is [8,160], it must be [8, 64]",
     );
   });
 

@@ -170,6 +170,16 @@ export const tinyPlan = (base: BaseModel, slots: object[] = [{ layer: 0 }, { lay
     base,
   );
 
+/** The base with its first layer pruned: the weights of a recipe with changed tensors. */
+export function narrowBase(base: BaseModel): BaseModel {
+  const pruned = base.tensors.flatMap((tensor) => {
+    const name = /^narrow\.(.+)$/.exec(tensor.name)?.[1];
+    return name ? [{ ...tensor, name: `blk.0.${name.endsWith(".bias") ? name : `${name}.weight`}` }] : [];
+  });
+  const names = new Set(pruned.map(({ name }) => name));
+  return { ...base, tensors: [...base.tensors.filter(({ name }) => !names.has(name)), ...pruned] };
+}
+
 /** A plan whose middle slot is pruned. */
 export function narrowPlan(base: BaseModel): Plan {
   const plan = tinyPlan(base);
