@@ -49,7 +49,9 @@ const STEPS: readonly Step[] = [
       await output.close();
       await writeFile(tokenizersFile, JSON.stringify(tokenizers));
       await writeFile(catalogueFile, JSON.stringify(catalogue));
-      return `${catalogue.recipes.length} variants of ${catalogue.bases.map((base) => base.id).join(", ")}`;
+      const checkpoints = catalogue.bases.filter(({ checkpoint }) => !checkpoint).map(({ id }) => id);
+      const sets = catalogue.bases.length - checkpoints.length;
+      return `${catalogue.recipes.length} variants of ${checkpoints.join(", ")}, ${sets} sets of changed weights`;
     },
   },
   {
