@@ -10,6 +10,7 @@ import {
   catalogueFile,
   evalFile,
   kernelsDir,
+  ownScoresDir,
   recordedFile,
   root,
   samplesFile,
@@ -56,13 +57,13 @@ const STEPS: readonly Step[] = [
   },
   {
     name: "scores",
-    inputs: ["data", "scores", "src/scores", "scripts/build", "scripts/eval", "package-lock.json"],
+    inputs: ["data", "scores", ownScoresDir(), "src/scores", "scripts/build", "scripts/eval", "package-lock.json"],
     outputs: [samplesFile, recordedFile],
     async run() {
       const { packSamples } = await import("./build/samples.ts");
       const { packRecorded } = await import("./build/recorded.ts");
       const { packed, items } = await packSamples();
-      const recorded = await packRecorded();
+      const recorded = [...(await packRecorded()), ...(await packRecorded(ownScoresDir()))];
       await writeFile(samplesFile, packed);
       await writeFile(recordedFile, JSON.stringify(recorded));
       return `${recorded.length} recorded, ${items} items to measure again`;

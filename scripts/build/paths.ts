@@ -20,6 +20,8 @@ export const tokenizersFile = join(root, "dist/tokenizers.json");
 export const samplesFile = join(root, "dist/samples.bin");
 /** Recorded scores, committed. */
 export const scoresDir = join(root, "scores");
+/** Those of the user's own variants. */
+export const ownScoresDir = (): string => join(artifactsDir(), "scores");
 /** The same, packed; the gateway imports it. */
 export const recordedFile = join(root, "dist/scores.json");
 /** The WebAssembly kernels: relaxed.wasm and plain.wasm. */

@@ -1,4 +1,5 @@
 // One run of `npm run eval`, from the command line to the reports.
+import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import {
@@ -14,7 +15,7 @@ import {
   variantDigest,
 } from "../../src/scores/index.ts";
 import type { Variant } from "../../src/variants/catalogue.ts";
-import { root } from "../build/paths.ts";
+import { artifactsDir, ownScoresDir, root, scoresDir } from "../build/paths.ts";
 import { readCatalogue } from "./built.ts";
 import { type EvalOptions, helpText, readOptions, UsageError } from "./options.ts";
 import { type Pool, startPool } from "./pool.ts";
@@ -168,7 +169,8 @@ function scoreOf(job: Job, { selection, engine }: EvalOptions): RecordedScore {
 }
 
 async function record(score: Omit<RecordedScore, "results">, results: RecordedScore["results"]): Promise<void> {
-  const file = join(root, "scores", score.task, `${score.variant}.json`);
+  const own = existsSync(join(artifactsDir(), "recipes", `${score.variant}.json`));
+  const file = join(own ? ownScoresDir() : scoresDir, score.task, `${score.variant}.json`);
   await mkdir(dirname(file), { recursive: true });
   await writeFile(file, recordScore({ ...score, results }));
 }

@@ -7,7 +7,7 @@ import type { ScoreAnswer } from "../../src/scores/scorer.ts";
 import type { SourceId } from "../../src/scores/sources.ts";
 import type { Item } from "../../src/scores/task.ts";
 import { TASKS } from "../../src/scores/tasks/index.ts";
-import type { BaseModel } from "../../src/variants/base.ts";
+import { type BaseModel, checkpointOf } from "../../src/variants/base.ts";
 import { loadEngine, readCatalogue, readTools } from "./built.ts";
 import type { EngineName } from "./options.ts";
 
@@ -30,6 +30,29 @@ export type Report =
   | { readonly type: "result"; readonly result: ItemResult; readonly seconds: number }
   | { readonly type: "failed"; readonly message: string };
 
+type Items = ReadonlyMap<string, readonly (() => Promise<Item>)[]>;
+
+/** The tasks' items as the tokenizer of a weight set's checkpoint cuts them. */
+function createItems(tasks: readonly string[], texts: WorkerData["texts"]): (base: BaseModel) => Promise<Items> {
+  const known = new Map<string, Promise<Items>>();
+  const load = async (base: BaseModel): Promise<Items> => {
+    const tools = await readTools(base);
+    const items = new Map<string, readonly (() => Promise<Item>)[]>();
+    for (const id of tasks) {
+      const task = TASKS.get(id);
+      const text = task && texts[task.source];
+      if (task && text !== undefined) items.set(id, await task.load(text, tools));
+    }
+    return items;
+  };
+  return (base) => {
+    const checkpoint = checkpointOf(base);
+    const items = known.get(checkpoint) ?? load(base);
+    known.set(checkpoint, items);
+    return items;
+  };
+}
+
 /** Engines by weight set, of which only the last one that was used is kept: there may be many, and an evaluation goes through them in turn. */
 function createEngines(name: EngineName): (base: BaseModel) => Promise<Engine> {
   let kept: { readonly id: string; readonly engine: Promise<Engine> } | undefined;
@@ -50,29 +73,24 @@ export async function runWorker(): Promise<void> {
   const catalogue = await readCatalogue();
   const base = [...catalogue.values()][0]?.plan.base;
   if (!base) throw new Error("the catalogue is empty");
-  const tools = await readTools(base);
-  const tasks = new Map<string, readonly (() => Promise<Item>)[]>();
-  for (const id of wanted) {
-    const task = TASKS.get(id);
-    const text = task && texts[task.source];
-    if (task && text !== undefined) tasks.set(id, await task.load(text, tools));
-  }
+  const itemsOf = createItems(wanted, texts);
+  const first = await itemsOf(base);
   const engineOf = createEngines(engineName);
   const { digest } = await engineOf(base);
 
   port.on("message", async ({ variant, task, item }: Order) => {
     const started = performance.now();
     try {
-      const prepare = tasks.get(task)?.[item];
       const plan = catalogue.get(variant)?.plan;
-      if (!prepare || !plan) throw new Error("there is no such item");
+      const prepare = plan && (await itemsOf(plan.base)).get(task)?.[item];
+      if (!prepare) throw new Error("there is no such item");
       const result = await answer(await engineOf(plan.base), plan, await prepare());
       say({ type: "result", result, seconds: (performance.now() - started) / 1000 });
     } catch (error) {
       say({ type: "failed", message: (error as Error).message });
     }
   });
-  const counts = Object.fromEntries([...tasks].map(([id, items]) => [id, items.length]));
+  const counts = Object.fromEntries([...first].map(([id, items]) => [id, items.length]));
   say({ type: "ready", engineDigest: digest, counts });
 }
 
