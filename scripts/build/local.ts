@@ -23,14 +23,18 @@ const isolateCeiling = (): string => process.env.ISOLATE_CEILING_MIB || "1024";
 
 async function workerOptions({ name, config, script }: WorkerSource): Promise<WorkerOptions> {
   Object.assign(process.env, quietWrangler, { WRANGLER_LOG: "error" });
-  const { unstable_getMiniflareWorkerOptions } = await import("wrangler");
+  const { unstable_getMiniflareWorkerOptions, unstable_readConfig } = await import("wrangler");
   const { workerOptions, main } = unstable_getMiniflareWorkerOptions(join(root, config));
   const dir = join(workersDir, name);
   const entry = `${main?.split("/").at(-1)?.replace(/\.ts$/, "")}.js`;
   const files = (await readdir(dir)).filter((file) => file === entry || extname(file) in MODULES);
   files.sort((a, b) => Number(b === entry) - Number(a === entry));
   const { modulesRules: _, ...bindings } = workerOptions;
-  const vars = bindings.bindings ?? {};
+  // What [vars] has may be set otherwise for one run.
+  const set = Object.keys(unstable_readConfig({ config: join(root, config) }).vars).flatMap((key) =>
+    process.env[key] === undefined ? [] : [[key, process.env[key]]],
+  );
+  const vars = { ...bindings.bindings, ...Object.fromEntries(set) };
   return {
     name: script,
     ...bindings,

@@ -1,5 +1,5 @@
 // What an experiment of this gateway is: the pure schema, with the routing policies that there are.
-import { z } from "zod";
+import { z } from "@hono/zod-openapi";
 import { createExperimentSchema } from "../schema.ts";
 
 /** How an arm with the model `auto` chooses, where it differs from the gateway's way. */

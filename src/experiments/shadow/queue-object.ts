@@ -16,9 +16,9 @@ export interface ShadowQueueOptions<Env> {
 const MAX_WAITING = 256;
 /** Longest job, in characters: a value of the storage is at most 2 MB. */
 const MAX_JOB = 1_000_000;
-/** When the replica is busy or away, each wait is twice as long as the one before, up to the longest. */
+/** Each wait is twice as long as the one before, up to the longest: for a replica that has no time, and for one that cannot be asked. */
 const FIRST_WAIT_MS = 100;
-const LONGEST_WAIT_MS = 10_000;
+const LONGEST_WAIT_MS = { busy: 1_000, away: 10_000 } as const;
 /** A job that met this many errors, each after a longer wait, is given up: it must not hold up the others. */
 const MAX_FAILURES = 8;
 /** Comparisons that are done in one go: then others that call the object get their turn. */
@@ -57,30 +57,31 @@ export const createShadowQueueClass = <Env>({ replicaOf, record, log }: ShadowQu
         this.dropLate();
         const [next] = this.sql.exec<Waiting>("SELECT * FROM jobs ORDER BY seq LIMIT 1").toArray();
         if (!next) return;
-        if (await this.score(next)) this.waits = 0;
-        else waitMs = Math.min(FIRST_WAIT_MS * 2 ** this.waits++, LONGEST_WAIT_MS);
+        const obstacle = await this.score(next);
+        if (obstacle) waitMs = Math.min(FIRST_WAIT_MS * 2 ** this.waits++, LONGEST_WAIT_MS[obstacle]);
+        else this.waits = 0;
       }
       await this.ctx.storage.setAlarm(Date.now() + waitMs);
     }
 
-    /** Runs a job through its next treatment. @returns false when that has to wait */
-    async score({ seq, json, failures }: Waiting): Promise<boolean> {
+    /** Runs a job through its next treatment. @returns why that has to wait, if it has */
+    async score({ seq, json, failures }: Waiting): Promise<keyof typeof LONGEST_WAIT_MS | undefined> {
       const job = JSON.parse(json) as ShadowJob;
       const [treatment, ...others] = job.treatments;
       try {
-        if (treatment && !(await this.compare(job, treatment))) return false;
+        if (treatment && !(await this.compare(job, treatment))) return "busy";
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
         log({ event: "shadow_waiting", requestId: job.request, failures: failures + 1, message });
         if (failures + 1 < MAX_FAILURES) {
           this.sql.exec("UPDATE jobs SET failures = failures + 1 WHERE seq = ?", seq);
-          return false;
+          return "away";
         }
       }
       const rest = JSON.stringify({ ...job, treatments: others });
       if (others.length === 0) this.sql.exec("DELETE FROM jobs WHERE seq = ?", seq);
       else this.sql.exec("UPDATE jobs SET json = ?, failures = 0 WHERE seq = ?", rest, seq);
-      return true;
+      return undefined;
     }
 
     /** @returns false when the replica has no time for it */
@@ -98,6 +99,7 @@ export const createShadowQueueClass = <Env>({ replicaOf, record, log }: ShadowQu
       const place = { experiment, epoch, unit, arm, request, begunAt, at: Date.now() };
       const outcomes = shadowValues(treatment.arm, told).map(([metric, value]) => ({ ...place, metric, value }));
       await record(this.env, outcomes);
+      log({ event: "shadow_scored", requestId, reference, variant, tokens: told.tokens });
       return true;
     }
 
