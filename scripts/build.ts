@@ -170,12 +170,16 @@ async function build(): Promise<void> {
   await Promise.all(bundleSteps().map(refresh));
 }
 
-/** The local key, made once; wrangler and `npm start` both read it from here. */
+/** The local key, an admin's, made once; wrangler and `npm start` both read it from here. One made before there were admins becomes one. */
 async function localKey(): Promise<void> {
   const file = join(root, ".dev.vars");
-  if (!existsSync(file))
-    await writeFile(file, `API_KEYS="sk-local-${randomBytes(18).toString("base64url")}"\n`, { mode: 0o600 });
+  const made = existsSync(file)
+    ? /^API_KEYS="(sk-local-[\w-]+)"\n$/.exec(await readFile(file, "utf8"))?.[1]
+    : newLocalKey();
+  if (made) await writeFile(file, `API_KEYS='[{"key": "${made}", "admin": true}]'\n`, { mode: 0o600 });
 }
+
+const newLocalKey = (): string => `sk-local-${randomBytes(18).toString("base64url")}`;
 
 try {
   await localKey();

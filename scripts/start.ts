@@ -33,7 +33,10 @@ async function claimPort(): Promise<number> {
 }
 
 async function localKey(): Promise<string> {
-  const key = /^API_KEYS\s*=\s*"?([^",\s]+)/m.exec(await readFile(join(root, ".dev.vars"), "utf8"))?.[1];
+  // The first of a list, or of a JSON array of keys and objects.
+  const key = /^API_KEYS\s*=\s*['"]?(?:\[\s*(?:\{\s*"key"\s*:\s*)?")?([^"',\s]+)/m.exec(
+    await readFile(join(root, ".dev.vars"), "utf8"),
+  )?.[1];
   if (!key) throw new Error(".dev.vars has no API_KEYS: delete the file, and the next start makes a new key");
   return key;
 }

@@ -33,7 +33,7 @@ export interface AppOptions
 
 /** Of OpenAI's API, as its own servers say it. */
 const OPENAI_VERSION = "2020-10-01";
-const METHODS = ["GET", "POST", "DELETE"] as const;
+const METHODS = ["GET", "POST", "PATCH", "DELETE"] as const;
 const ALL = "ALL";
 
 export function createApp(options: AppOptions): App {
@@ -76,7 +76,7 @@ export function createApp(options: AppOptions): App {
   app.use(
     cors({
       origin: "*",
-      allowMethods: ["GET", "HEAD", "POST", "DELETE", "OPTIONS"],
+      allowMethods: ["GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"],
       exposeHeaders: [
         "x-request-id",
         "openai-processing-ms",

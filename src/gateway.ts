@@ -5,7 +5,7 @@ import recordedJson from "../dist/scores.json";
 import tokenizersJson from "../dist/tokenizers.json";
 import { createApp } from "./app.ts";
 import type { GatewayEnv } from "./env.ts";
-import { recordOutcomes } from "./experiments/live/index.ts";
+import { createExperiments, type Experiments, recordOutcomes } from "./experiments/live/index.ts";
 import { createShadowQueueClass } from "./experiments/shadow/queue-object.ts";
 import { createRecorder, type Recorder } from "./records/index.ts";
 import type { Replica } from "./replica/protocol.ts";
@@ -63,6 +63,8 @@ interface Gateway {
   readonly monitor: Monitor;
   readonly recorder: Recorder;
   /** Undefined where the deployment has no database. */
+  readonly experiments: Experiments | undefined;
+  /** Undefined where the deployment has no database. */
   readonly store: ResponseStore | undefined;
 }
 
@@ -93,12 +95,21 @@ function wire(env: GatewayEnv): Gateway {
     quantile,
   };
   const store = env.DB && createResponseStore({ db: env.DB, keepMs: keepDays * 86_400_000, now: Date.now });
+  const experiments =
+    env.DB &&
+    createExperiments({
+      ...{ db: env.DB, recorder, now: Date.now, log },
+      whyNot(variant) {
+        if (!catalogue.has(variant)) return { reason: "there is no such variant any more", since: 0 };
+        return scores.quarantinedVariants().get(variant);
+      },
+    });
   const runnerOf = (id: string) => env.RESPONSES.getByName(id);
   const responses = store && { store, runnerOf };
   return {
-    ...{ store, recorder },
+    ...{ store, experiments, recorder },
     app: createApp({
-      ...{ catalogue, replicaOf, tokenizerOf, scores, routing, responses, deadlineMs },
+      ...{ catalogue, replicaOf, tokenizerOf, scores, routing, responses, experiments, deadlineMs },
       limitsOf: (keyId) => env.LIMITER.getByName(keyId),
       apiKeys: env.API_KEYS ?? "",
     }),
@@ -112,9 +123,9 @@ export default {
     return wired(env).app.fetch(request, {}, context);
   },
 
-  /** A slice of measuring, as the triggers of wrangler.toml say, and what is due to be forgotten. */
+  /** A slice of measuring, as the triggers of wrangler.toml say, a look at the experiments, and what is due to be forgotten. */
   async scheduled(_: ScheduledController, env: GatewayEnv) {
-    const { monitor, store } = wired(env);
-    await Promise.all([monitor.slice(), store?.sweep()]);
+    const { monitor, experiments, store } = wired(env);
+    await Promise.all([monitor.slice(), experiments?.look(), store?.sweep()]);
   },
 };

@@ -8,6 +8,8 @@ import { ApiError, parseBudgetDefaults, type WireBudget } from "../openai/index.
 export interface Access {
   /** Stands for the key where the key itself must not appear; the same for the same key, always. */
   readonly keyId: string;
+  /** May see and change experiments. */
+  readonly admin: boolean;
   /** Budget of requests that do not say otherwise. */
   readonly budget: WireBudget;
   /** Requests and tokens a minute. */
@@ -20,6 +22,7 @@ export type CheckAuthorization = (header: string | undefined) => Access;
 const perMinute = z.int().min(1).optional();
 const entrySchema = z.strictObject({
   key: z.string().trim().min(1),
+  admin: z.boolean().optional(),
   budget: z.unknown().optional(),
   requests_per_minute: perMinute,
   tokens_per_minute: perMinute,
@@ -27,7 +30,7 @@ const entrySchema = z.strictObject({
 const keySchema = z.union([z.string().trim().min(1), entrySchema]);
 
 /**
- * @param apiKeys keys separated by commas, or a JSON array of keys and of `{"key", "budget", "requests_per_minute", "tokens_per_minute"}`,
+ * @param apiKeys keys separated by commas, or a JSON array of keys and of `{"key", "admin", "budget", "requests_per_minute", "tokens_per_minute"}`,
  *   where `budget` has the fields of a request's and limits that are absent are none; without a key, every request is refused
  */
 export function createAuthorizationCheck(apiKeys: string): CheckAuthorization {
@@ -59,12 +62,18 @@ function parseKeys(apiKeys: string) {
   return entries.map((entry, index) => {
     const parsed = keySchema.safeParse(entry);
     if (!parsed.success) throw misconfigured(`entry ${index} ${whatIsWrong(entry)}`);
-    const { key, budget = {}, ...limits } = typeof parsed.data === "string" ? { key: parsed.data } : parsed.data;
+    const {
+      key,
+      admin = false,
+      budget = {},
+      ...limits
+    } = typeof parsed.data === "string" ? { key: parsed.data } : parsed.data;
     try {
       return {
         digest: digest(key),
         access: {
           keyId: digest(key).toString("hex").slice(0, 16),
+          admin,
           budget: parseBudgetDefaults(budget),
           limits: { requests: limits.requests_per_minute, tokens: limits.tokens_per_minute },
         },
@@ -78,8 +87,10 @@ function parseKeys(apiKeys: string) {
 
 function whatIsWrong(entry: unknown): string {
   const limit = entrySchema.safeParse(entry).error?.issues.find(({ path }) => String(path[0]).endsWith("_per_minute"));
+  if (typeof entry === "object" && entry !== null && "admin" in entry && typeof entry.admin !== "boolean")
+    return "has an 'admin' that is neither true nor false";
   if (limit) return `has a '${String(limit.path[0])}' that is no whole number from 1 on; for no limit, leave it out`;
-  return 'must be a key or {"key": "...", "budget": {...}, "requests_per_minute": 60, "tokens_per_minute": 10000}, the last three as wanted';
+  return 'must be a key or {"key": "...", "admin": true, "budget": {...}, "requests_per_minute": 60, "tokens_per_minute": 10000}, all but the key as wanted';
 }
 
 function parseJson(text: string): unknown[] {

@@ -18,6 +18,15 @@ export function unitName(unit: UnitKind, { keyId, headers, user }: Visitor): str
   return name ? JSON.stringify([keyId, name]) : undefined;
 }
 
+/** Names of the headers that experiments look at. */
+export const headersRead = (
+  experiments: readonly { readonly audience: Audience; readonly unit: UnitKind }[],
+): readonly string[] =>
+  experiments.flatMap(({ audience, unit }) => [
+    ...(audience.header ? [audience.header.name] : []),
+    ...(typeof unit === "object" ? [unit.header] : []),
+  ]);
+
 /** Whether a request belongs to the audience, its share aside. */
 export function isInvited({ keys, header }: Audience, { keyId, headers }: Visitor): boolean {
   if (keys && !keys.includes(keyId)) return false;

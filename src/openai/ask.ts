@@ -12,6 +12,8 @@ export const AUTO = "auto";
 export interface Ask {
   /** A variant's id, or `auto`. */
   readonly model: string;
+  /** The client's name for who asks, if it has one. */
+  readonly user: string | undefined;
   /** The body's field, without what headers and the key say. */
   readonly budget: WireBudget | undefined;
   readonly stream: boolean;

@@ -13,10 +13,13 @@ export const metadataSchema = z
 /** The tier that answers everything. */
 export const SERVICE_TIER = "default";
 
+/** What the field `user` is for. */
+export const USER = "Keeps its arm in an A/B experiment; no other effect.";
+
 export const commonFields = {
   metadata: metadataSchema.nullish(),
-  user: z.string().nullish().openapi({ description: "Has no effect.", deprecated: true }),
-  safety_identifier: z.string().max(64).nullish().openapi({ description: "Has no effect." }),
+  user: z.string().nullish().openapi({ description: USER, deprecated: true }),
+  safety_identifier: z.string().max(64).nullish().openapi({ description: "Stands for `user` where that is absent." }),
   service_tier: z
     .enum(["auto", SERVICE_TIER])
     .nullish()

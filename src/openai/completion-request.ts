@@ -2,6 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { MAX_LIKELIEST } from "../engine/types.ts";
 import type { Ask } from "./ask.ts";
+import { USER } from "./common-fields.ts";
 import { encodePrompts, parsePrompts, promptSchema } from "./completion-prompt.ts";
 import { ApiError } from "./errors.ts";
 import {
@@ -51,7 +52,7 @@ export const completionRequestSchema = z
     stop: stopSchema(MAX_STOPS)
       .nullish()
       .openapi({ description: `Up to ${MAX_STOPS} texts before which a reply ends. They are not part of the reply.` }),
-    user: z.string().nullish().openapi({ description: "Has no effect." }),
+    user: z.string().nullish().openapi({ description: USER }),
   })
   .openapi("CompletionRequest", {
     description:

@@ -26,9 +26,14 @@ export const ERROR_EXAMPLES: Readonly<Record<ErrorCode, readonly [message: strin
     "tools.0.function.parameters",
   ],
   invalid_api_key: ["Incorrect API key provided."],
+  insufficient_permissions: [
+    "Experiments are for admin keys: this one has no `admin` in the gateway's secret API_KEYS.",
+  ],
   model_not_found: ["The model 'gpt-5' does not exist. GET /v1/models lists the models there are.", "model"],
   decision_not_found: ["There is no decision 'dec_1' of a request with this key.", "id"],
   response_not_found: ["Response with id 'resp_1' not found.", "id"],
+  experiment_not_found: ["There is no experiment 'attn-drop-1'.", "id"],
+  completion_not_found: ["There is no answer 'chatcmpl-1' to this key in an experiment.", "completion_id"],
   previous_response_not_found: ["Previous response with id 'resp_1' not found.", "previous_response_id"],
   unknown_url: ["Invalid URL (GET /v1/nothing)"],
   unsupported_endpoint: [
@@ -56,7 +61,7 @@ export const ERROR_EXAMPLES: Readonly<Record<ErrorCode, readonly [message: strin
   overloaded: ["64 requests are waiting already"],
   out_of_memory: ["a KV cache of 2048 tokens takes 23592960 bytes, and 1048576 of 25165824 are free"],
   replica_unavailable: ["The model's replica is not reachable at the moment. Try again."],
-  storage_unavailable: ["Stored responses are not reachable at the moment. Try again."],
+  storage_unavailable: ["What this gateway keeps in its database is not reachable at the moment. Try again."],
   model_damaged: ["weight part smollm2-135m-0.bin is missing: run `npm run build` and deploy dist/weights again"],
   deadline_exceeded: ["The reply was not finished within 300000 ms."],
 };

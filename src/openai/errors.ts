@@ -9,7 +9,7 @@ import { ERROR_EXAMPLES } from "./error-examples.ts";
 const TYPES = ["invalid_request_error", "requests", "tokens", "server_error"] as const;
 
 interface ErrorKind {
-  readonly status: 400 | 401 | 404 | 405 | 413 | 415 | 422 | 429 | 500 | 503 | 504;
+  readonly status: 400 | 401 | 403 | 404 | 405 | 413 | 415 | 422 | 429 | 500 | 503 | 504;
   readonly type: (typeof TYPES)[number];
   /** The code that clients see, where several kinds of error share one. Default: the kind's name. */
   readonly code?: "rate_limit_exceeded";
@@ -28,9 +28,12 @@ const ERRORS = {
   context_length_exceeded: { status: 400, type: "invalid_request_error" },
   grammar_failed: { status: 400, type: "invalid_request_error" },
   invalid_api_key: { status: 401, type: "invalid_request_error" },
+  insufficient_permissions: { status: 403, type: "invalid_request_error" },
   model_not_found: { status: 404, type: "invalid_request_error" },
   decision_not_found: { status: 404, type: "invalid_request_error" },
   response_not_found: { status: 404, type: "invalid_request_error" },
+  experiment_not_found: { status: 404, type: "invalid_request_error" },
+  completion_not_found: { status: 404, type: "invalid_request_error" },
   previous_response_not_found: { status: 400, type: "invalid_request_error" },
   unknown_url: { status: 404, type: "invalid_request_error" },
   unsupported_endpoint: { status: 404, type: "invalid_request_error" },
@@ -54,6 +57,9 @@ const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS;
 
 const kindOf = (code: ErrorCode): ErrorKind => ERRORS[code];
+/** Whether an error of this code is the gateway's fault, and not the client's. */
+export const isServerError = (code: ErrorCode): boolean => kindOf(code).status >= 500;
+
 const wireCode = (code: ErrorCode): string => kindOf(code).code ?? code;
 const WIRE_CODES = [...new Set((Object.keys(ERRORS) as ErrorCode[]).map(wireCode))];
 
@@ -114,7 +120,10 @@ export function toApiError(error: unknown): ApiError {
     return new ApiError("replica_unavailable", "The model's replica is not reachable at the moment. Try again.");
   }
   if (error instanceof StorageError) {
-    return new ApiError("storage_unavailable", "Stored responses are not reachable at the moment. Try again.");
+    return new ApiError(
+      "storage_unavailable",
+      "What this gateway keeps in its database is not reachable at the moment. Try again.",
+    );
   }
   if (error instanceof ChatTemplateError) return new ApiError("invalid_value", error.message, { param: "messages" });
   return new ApiError("internal_error", "The server had an error while processing your request.");

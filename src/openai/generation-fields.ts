@@ -52,10 +52,15 @@ type Given<T> = { readonly [K in keyof T]?: T[K] | undefined };
 
 /** What these fields ask for, with the defaults of those that are absent. */
 export function readGeneration(
-  request: Given<z.infer<typeof readable>> & { readonly model: string },
-): Pick<Ask, "model" | "budget" | "stream" | "seed" | "sampling"> {
+  request: Given<z.infer<typeof readable>> & {
+    readonly model: string;
+    readonly user?: string | null | undefined;
+    readonly safety_identifier?: string | null | undefined;
+  },
+): Pick<Ask, "model" | "user" | "budget" | "stream" | "seed" | "sampling"> {
   return {
     model: request.model,
+    user: request.user ?? request.safety_identifier ?? undefined,
     budget: request.budget ?? undefined,
     stream: request.stream ?? false,
     seed: request.seed ?? undefined,

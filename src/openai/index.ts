@@ -28,6 +28,7 @@ export {
   errorEnvelopeSchema,
   errorResponse,
   errorResponses,
+  isServerError,
   toApiError,
   toEnvelope,
 } from "./errors.ts";

@@ -16,12 +16,14 @@ import {
   startGeneration,
   type TokenCounts,
 } from "../openai/index.ts";
+import type { Budget } from "../routing/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import type { Variant } from "../variants/catalogue.ts";
 import { admit } from "./admit.ts";
 import { chooseVariant, conclude } from "./choose.ts";
 import type { AppEnv, GatewayDeps } from "./context.ts";
 import { startDeadline } from "./deadline.ts";
+import { type Participation, participate } from "./participate.ts";
 
 /** Choices of one request that are generated at once; the others wait. */
 const MAX_AT_ONCE = 8;
@@ -54,6 +56,7 @@ export interface StreamedReply {
 }
 
 /**
+ * @param id that the reply will have
  * @param read parses and checks the request; may be the reply already, with nothing to generate
  * @param reply makes the reply, and reads the answer's events to their end unless it fails
  * @throws ApiError and what else the two throw
@@ -61,6 +64,7 @@ export interface StreamedReply {
 export async function answer(
   c: Context<AppEnv>,
   deps: GatewayDeps,
+  id: string,
   read: () => Promise<Ask | Response>,
   reply: (answer: Answer) => Promise<Response | StreamedReply>,
 ): Promise<Response> {
@@ -69,50 +73,57 @@ export async function answer(
   let settled: Promise<void> | undefined;
   let admission: Admission | undefined;
   /** Gives the tokens that were used. */
-  let stop = (): number => 0;
-  const end = (): void => admission?.settle(stop());
+  let stop = (_failure?: unknown): number => 0;
+  const end = (failure?: unknown): void => admission?.settle(stop(failure));
+  let failure: unknown;
   try {
     admission = await admit(c, deps);
     const ask = await read();
     if (ask instanceof Response) return ask;
-    const started = await start(c, deps, { ask, arrivedAt, signal, admission });
+    const started = await start(c, deps, { id, ask, arrivedAt, signal, admission });
     stop = started.end;
     const replied = await reply(started.answer);
     if (replied instanceof Response) return replied;
-    settled = replied.settled.then(end).finally(release);
+    settled = replied.settled.then(() => end()).finally(release);
     c.set("settled", settled);
     return replied.response;
+  } catch (error) {
+    failure = error;
+    throw error;
   } finally {
     if (!settled) {
-      end();
+      end(failure);
       release();
     }
   }
 }
 
 interface StartOptions {
+  readonly id: string;
   readonly ask: Ask;
   readonly arrivedAt: number;
   readonly signal: AbortSignal;
   readonly admission: Admission;
 }
 
-async function start(c: Context<AppEnv>, deps: GatewayDeps, { ask, arrivedAt, signal, admission }: StartOptions) {
-  const budget = readBudget((name) => c.req.header(name), ask.budget, c.get("access").budget);
+async function start(c: Context<AppEnv>, deps: GatewayDeps, { id, ask, arrivedAt, signal, admission }: StartOptions) {
+  const asked = readBudget((name) => c.req.header(name), ask.budget, c.get("access").budget);
   const record = c.get("record");
   const { base, pinned, tokenizer, prompts } = await readPrompts(c, deps, ask);
   const promptTokens = prompts.reduce((sum, { ids }) => sum + ids.length, 0);
   record.promptTokens = promptTokens;
   await admission.reserve(promptTokens + ask.n * prompts.reduce((sum, { maxTokens }) => sum + maxTokens, 0));
+  const part = await participate(c, deps, id, ask);
   const routed = await chooseVariant(c, deps, {
     model: ask.model,
     mayShorten: ask.mayShorten,
-    budget,
+    budget: budgetIn(c, ask, part) ?? asked,
     promptTokens,
     maxTokens: Math.max(...prompts.map(({ maxTokens }) => maxTokens)),
     arrivedAt,
     pinned: pinned && ask.model,
     base: base.id,
+    arm: part?.arm,
   });
   const { variant } = routed.decision;
   const { plan } = deps.catalogue.get(variant) as Variant;
@@ -187,17 +198,24 @@ async function start(c: Context<AppEnv>, deps: GatewayDeps, { ask, arrivedAt, si
     fingerprint,
     signal,
   };
-  const end = (): number => {
+  const end = (failure?: unknown): number => {
     const completionTokens = sum((generation) => generation.completionTokens);
     record.completionTokens = completionTokens;
-    conclude(
+    const outcome = conclude(
       c,
       routed,
       generations.reduce((most, { readerMs }) => Math.max(most, readerMs), 0),
     );
+    part?.ended(outcome, failure);
     return promptTokens + completionTokens;
   };
   return { answer, end };
+}
+
+/** The budget under an arm that prefers something, where neither the request nor its key does; undefined where the arm has no say. */
+function budgetIn(c: Context<AppEnv>, ask: Ask, part: Participation | undefined): Budget | undefined {
+  const prefer = part?.assignment.assigned.policy?.prefer;
+  return prefer && readBudget((name) => c.req.header(name), ask.budget, { prefer, ...c.get("access").budget });
 }
 
 /**

@@ -42,16 +42,18 @@ const chatRoute = createRoute({
 export const addChatRoutes: AddRoutes = (app, deps) => {
   app.openAPIRegistry.registerPath(chatRoute);
   app.post(chatRoute.path, async (c) => {
+    const id = `chatcmpl-${deps.newId()}`;
     let request: ReturnType<typeof parseChatRequest>;
     return answer(
       c,
       deps,
+      id,
       async () => {
         request = parseChatRequest(await readJson(c.req.raw));
         return request.ask;
       },
       async (reply) => {
-        const head = replyHead(reply, deps.newId());
+        const head = replyHead(reply, id);
         const newCallId = () => `call_${deps.newId()}`;
         if (request.ask.stream) {
           return streamReply(c, {
@@ -71,7 +73,7 @@ export const addChatRoutes: AddRoutes = (app, deps) => {
 };
 
 const replyHead = ({ created, variant }: Answer, id: string): Omit<ReplyOptions, "fingerprint"> => ({
-  id: `chatcmpl-${id}`,
+  id,
   created,
   model: variant,
 });

@@ -1,7 +1,7 @@
 // Which variant answers a request, what the reply's headers say of it, and what its end teaches.
 import type { Context } from "hono";
 import { ApiError, limitParam } from "../openai/index.ts";
-import type { Budget, Limit, Routed } from "../routing/index.ts";
+import type { Budget, Limit, Outcome, Routed, RoutedArm } from "../routing/index.ts";
 import type { AppEnv, GatewayDeps } from "./context.ts";
 
 /** Of a reply that a variant gives. */
@@ -10,6 +10,8 @@ export const DECISION_HEADERS = {
   decision: "x-franken-decision",
   rule: "x-franken-rule",
   breaks: "x-franken-budget-breaks",
+  experiment: "x-franken-experiment",
+  arm: "x-franken-arm",
 } as const;
 /** Times by the limit that they are held against: predicted, and asked for. */
 const TIME_HEADERS = {
@@ -30,6 +32,8 @@ export interface ChooseOptions {
   readonly promptTokens: number;
   readonly maxTokens: number;
   readonly arrivedAt: number;
+  /** Of the experiment that the request takes part in. */
+  readonly arm: RoutedArm | undefined;
 }
 
 /**
@@ -60,6 +64,10 @@ export async function chooseVariant(c: Context<AppEnv>, deps: GatewayDeps, optio
   c.header(DECISION_HEADERS.decision, record.id);
   c.header(DECISION_HEADERS.rule, record.rule);
   if (record.breaks.length > 0) c.header(DECISION_HEADERS.breaks, record.breaks.join(","));
+  if (record.experiment) {
+    c.header(DECISION_HEADERS.experiment, record.experiment.id);
+    c.header(DECISION_HEADERS.arm, record.experiment.arm);
+  }
   const { ttft, tpot, latency } = record.predicted_ms;
   for (const [limit, predicted] of [
     ["latency_ms", latency],
@@ -104,11 +112,16 @@ function unmet(c: Context<AppEnv>, { decision, record }: Routed): ApiError {
   );
 }
 
-/** Notes how a reply came out, once it has ended in whatever way. @param readerMs that its reader made it wait */
-export function conclude(c: Context<AppEnv>, routed: Routed, readerMs: number): void {
+/**
+ * Notes how a reply came out, once it has ended in whatever way.
+ * @param readerMs that its reader made it wait
+ * @returns how it came out; undefined when that was told before, or nothing came of it
+ */
+export function conclude(c: Context<AppEnv>, routed: Routed, readerMs: number): Outcome | undefined {
   const log = c.get("record");
   const outcome = routed.ended({ complete: log.finishReason !== undefined, readerMs });
-  if (!outcome) return;
+  if (!outcome) return undefined;
   log.actualMs = { ttft: outcome.ttft_ms, tpot: outcome.tpot_ms, latency: outcome.latency_ms };
   if (outcome.broke.length > 0) log.broke = outcome.broke;
+  return outcome;
 }

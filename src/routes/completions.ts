@@ -41,16 +41,18 @@ const completionsRoute = createRoute({
 export const addCompletionRoutes: AddRoutes = (app, deps) => {
   app.openAPIRegistry.registerPath(completionsRoute);
   app.post(completionsRoute.path, async (c) => {
+    const id = `cmpl-${deps.newId()}`;
     let request: ReturnType<typeof parseCompletionRequest>;
     return answer(
       c,
       deps,
+      id,
       async () => {
         request = parseCompletionRequest(await readJson(c.req.raw));
         return request.ask;
       },
       async (reply) => {
-        const head = { id: `cmpl-${deps.newId()}`, created: reply.created, model: reply.variant };
+        const head = { id, created: reply.created, model: reply.variant };
         if (request.ask.stream) {
           return streamReply(c, {
             log: deps.log,

@@ -3,6 +3,7 @@ import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { RequestIdVariables } from "hono/request-id";
 import type { Access } from "../access/index.ts";
+import type { Experiments } from "../experiments/live/index.ts";
 import type { Limiter, Verdict } from "../limits/index.ts";
 import { ApiError, ClientGoneError, toApiError } from "../openai/index.ts";
 import type { Replica } from "../replica/protocol.ts";
@@ -28,6 +29,8 @@ export interface GatewayDeps {
   readonly limiter: Limiter;
   /** Where responses are kept. Default: nowhere. */
   readonly responses?: ResponseKeeping | undefined;
+  /** A/B experiments on live traffic. Default: there are none. */
+  readonly experiments?: Experiments | undefined;
   /** A reply that has not ended after this long is stopped. */
   readonly deadlineMs: number;
   readonly log: Log;

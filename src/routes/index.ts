@@ -5,6 +5,8 @@ import { addCompletionRoutes } from "./completions.ts";
 import type { AddRoutes } from "./context.ts";
 import { addDescriptionRoutes } from "./description.ts";
 import { addDocsRoutes } from "./docs.ts";
+import { addExperimentRoutes } from "./experiments.ts";
+import { addFeedbackRoutes } from "./feedback.ts";
 import { addHealthRoutes } from "./health.ts";
 import { addModelRoutes } from "./models.ts";
 import { addResponseRoutes } from "./responses.ts";
@@ -30,6 +32,8 @@ const ROUTES: readonly AddRoutes[] = [
   addRoutingRoutes,
   addVariantRoutes,
   addScoreRoutes,
+  addExperimentRoutes,
+  addFeedbackRoutes,
   addHealthRoutes,
   addDescriptionRoutes,
   addDocsRoutes,

@@ -1,6 +1,7 @@
 // POST /v1/responses: whole, streamed, and in the background.
 import { createRoute } from "@hono/zod-openapi";
 import type { Context } from "hono";
+import { headersRead } from "../experiments/index.ts";
 import {
   ApiError,
   BUDGET_HEADERS,
@@ -68,16 +69,17 @@ const askOf = (making: Making) =>
 export const addResponseRoutes: AddRoutes = (app, deps) => {
   app.openAPIRegistry.registerPath(responsesRoute);
   app.post(responsesRoute.path, async (c) => {
+    const id = `resp_${deps.newId()}`;
     let making: Making;
     return answer(
       c,
       deps,
+      id,
       async () => {
         const request = parseResponseRequest(await readJson(c.req.raw), deps.newId);
         const keeping = keepingFor(request, deps);
         const conversation = [...(await historyOf(c, request, deps)), ...request.items];
         checkCalls(conversation);
-        const id = `resp_${deps.newId()}`;
         making = { request, conversation, id, keeping, stored: keeping !== undefined, dropped: 0 };
         if (keeping) checkStorable({ response: unmade(making, deps), input: conversation });
         return request.background && keeping ? queue(c, deps, making, keeping) : askOf(making);
@@ -101,6 +103,7 @@ export const addResponseRoutes: AddRoutes = (app, deps) => {
     return answer(
       c,
       deps,
+      id,
       async () => askOf(making),
       (reply) => respond(c, deps, making, reply),
     );
@@ -163,13 +166,15 @@ async function queue(
   const { request, conversation, id, dropped } = making;
   const { access, requestId } = { access: c.get("access"), requestId: c.get("requestId") };
   const response = unmade(making, deps);
-  const budget = Object.keys(BUDGET_HEADERS).flatMap((name) => {
+  const experiments = (await deps.experiments?.running.get((promise) => c.executionCtx.waitUntil(promise))) ?? [];
+  const telling = new Set([...Object.keys(BUDGET_HEADERS), ...headersRead(experiments.map(({ spec }) => spec))]);
+  const kept = [...telling].flatMap((name) => {
     const value = c.req.header(name);
     return value === undefined ? [] : [[name, value] as const];
   });
   await store.insert(access.keyId, { response, input: conversation.slice(dropped) });
   try {
-    const headers = [["x-request-id", requestId] as const, ...budget];
+    const headers = [["x-request-id", requestId] as const, ...kept];
     await runnerOf(id).start({ response, body: request.body, conversation, access, headers });
   } catch (error) {
     await store.remove(access.keyId, id);

@@ -9,6 +9,7 @@ const LIMIT_NAMES = ["latency_ms", "ttft_ms", "tpot_ms", "min_hellaswag", "max_p
 
 const RULES: Readonly<Record<Rule, string>> = {
   pinned: "the request named it",
+  experiment: "the request takes part in an experiment, and this is its arm",
   best: "the best scores within the budget",
   tied_cheaper: "cannot be told apart from the best on its scores, and computes less",
   headroom: "a better one would keep the replica from other requests, which have little time to spare",
@@ -61,6 +62,10 @@ const decisionSchema = z
     model: z.string().openapi({ description: "As the request had it." }),
     variant: z.string().openapi({ description: "What answered." }),
     rule: oneOf(RULES),
+    experiment: z
+      .object({ id: z.string(), epoch: z.int(), arm: z.string() })
+      .nullable()
+      .openapi({ description: "The experiment that the request took part in." }),
     budget: z.object({
       latency_ms: z.number().nullable(),
       ttft_ms: z.number().nullable(),
@@ -213,6 +218,8 @@ const byMetric = <T>(value: (metric: "ttft" | "tpot" | "latency") => T) => ({
 /** The same record, in the type that a schema infers. */
 const mutable = (record: DecisionRecord): z.infer<typeof decisionSchema> => ({
   ...record,
+  // Older records know of none.
+  experiment: record.experiment ?? null,
   breaks: [...record.breaks],
   candidates: [...record.candidates],
   actual: record.actual && {

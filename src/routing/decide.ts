@@ -52,6 +52,8 @@ export interface Question {
   readonly qualities: QualityBook;
   /** Serves whatever the budget says. */
   readonly pinned?: string | undefined;
+  /** What variants are ranked by. Default: what the budget asks for. */
+  readonly measure?: Measure | undefined;
   /** What served this caller's last request with the same budget. */
   readonly incumbent?: string | undefined;
   readonly policy?: Policy;
@@ -60,6 +62,7 @@ export interface Question {
 /** Why a variant was chosen. */
 export type Rule =
   | "pinned"
+  | "experiment"
   | "best"
   | "tied_cheaper"
   | "headroom"
@@ -126,8 +129,9 @@ interface Entry {
 /** @returns undefined when no variant has room for the request, or all that have are quarantined */
 export function decide(question: Question): Decision | undefined {
   const { budget, pinned, policy = POLICY } = question;
-  const measure: Measure =
+  const asked: Measure =
     budget.maxPerplexity !== undefined && budget.minHellaswag === undefined ? "perplexity" : "hellaswag";
+  const { measure = asked } = question;
   const verdicts: Verdict[] = [];
   const entries: Entry[] = [];
   for (const candidate of question.candidates) {

@@ -7,5 +7,5 @@ export { createQualityBook, type QualityBook, type Recorded } from "./quality.ts
 export { budgetOnWire, type DecisionRecord, type Outcome } from "./record.ts";
 export { qualitiesOf } from "./recorded.ts";
 export type { ReplicaNews, Routed } from "./routed.ts";
-export { createRouter, type Router, type RouterOptions } from "./router.ts";
+export { createRouter, type RoutedArm, type Router, type RouterOptions } from "./router.ts";
 export type { RouterStore } from "./store.ts";

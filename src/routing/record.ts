@@ -23,6 +23,8 @@ export interface DecisionRecord {
   readonly model: string;
   readonly variant: string;
   readonly rule: Rule;
+  /** The experiment that the request takes part in. */
+  readonly experiment: { readonly id: string; readonly epoch: number; readonly arm: string } | null;
   readonly budget: Readonly<Record<Limit, number | null>> & {
     readonly prefer: Preference;
     readonly strict: boolean;
@@ -71,6 +73,7 @@ export interface RecordOptions {
   readonly requestId: string;
   readonly model: string;
   readonly budget: Budget;
+  readonly experiment: DecisionRecord["experiment"];
   readonly quantile: number;
   readonly elapsedMs: number;
   readonly maxTokens: number;
@@ -90,6 +93,7 @@ export function recordOf(options: RecordOptions): DecisionRecord {
     model: options.model,
     variant: decision.variant,
     rule: decision.rule,
+    experiment: options.experiment,
     budget: { ...budgetOnWire(budget), prefer: budget.prefer, strict: budget.strict, downshift: budget.downshift },
     quantile: options.quantile,
     elapsed_ms: tenth(options.elapsedMs),

@@ -3,7 +3,7 @@ import type { Catalogue } from "../variants/catalogue.ts";
 import type { Archive } from "./archive.ts";
 import { type Budget, hasLimit } from "./budget.ts";
 import { costsOf } from "./costs.ts";
-import { type Candidate, decide, type Policy } from "./decide.ts";
+import { type Candidate, type Decision, decide, type Policy } from "./decide.ts";
 import { type Crowding, crowdingOf } from "./headroom.ts";
 import {
   LEVELS,
@@ -19,8 +19,8 @@ import {
 } from "./latency.ts";
 import { lengthsOf } from "./length.ts";
 import { lightersOf } from "./lighter.ts";
-import type { QualityBook } from "./quality.ts";
-import { recordOf } from "./record.ts";
+import type { Measure, QualityBook } from "./quality.ts";
+import { type DecisionRecord, recordOf } from "./record.ts";
 import { followRequest, type ReplicaNews, type Routed } from "./routed.ts";
 import { createSnapshot } from "./snapshot.ts";
 import { calibrationOf, type RouterState } from "./state.ts";
@@ -50,6 +50,17 @@ export interface RouterOptions {
 
 type WaitUntil = (promise: Promise<unknown>) => void;
 
+/** The arm of an experiment that a request is in. */
+export interface RoutedArm {
+  readonly experiment: NonNullable<DecisionRecord["experiment"]>;
+  /** Answers wherever it has room and keeps the budget; undefined for an arm that is a way to choose. */
+  readonly variant: string | undefined;
+  /** What variants are ranked by. Default: as the budget says. */
+  readonly measure: Measure | undefined;
+  /** In the place of the router's. */
+  readonly quantile: number | undefined;
+}
+
 export interface RouteRequest {
   readonly requestId: string;
   /** Whose request it is: an id of the key, never the key. */
@@ -65,6 +76,7 @@ export interface RouteRequest {
   /** `maxTokens` is only a default. */
   readonly mayShorten: boolean;
   readonly budget: Budget;
+  readonly arm?: RoutedArm | undefined;
   /** Milliseconds since the request came. */
   readonly elapsedMs: number;
 }
@@ -92,7 +104,7 @@ export interface RoutingReport {
 }
 
 export function createRouter(options: RouterOptions): Router {
-  const { catalogue, store, qualities, quantile: high, now } = options;
+  const { catalogue, store, qualities, quantile, now } = options;
   const snapshot = createSnapshot(options);
   const variants = [...catalogue].map(([id, variant]) => ({ id, ...variant, costs: costsOf(variant.plan) }));
   const plans = new Map(variants.map(({ id, plan }) => [id, plan]));
@@ -100,7 +112,7 @@ export function createRouter(options: RouterOptions): Router {
   const news = new Map<string, ReplicaNews>();
   const kept = new Map<string, KeptDecision>();
   const incumbents = new Map<string, { readonly variant: string; readonly at: number }>();
-  let compiled: { readonly at: number; readonly profile: Profile; readonly crowding: Crowding } | undefined;
+  let compiled: Compiled | undefined;
 
   const boardOf = (base: string): Board => {
     const typical = variants.find(({ plan }) => plan.base.id === base)?.costs;
@@ -108,12 +120,12 @@ export function createRouter(options: RouterOptions): Router {
     return remember(boards, base, boards.get(base) ?? createBoard(typical));
   };
   /** What a snapshot says, worked out once. */
-  const compile = (state: RouterState, at: number) => {
-    if (compiled?.at !== at) {
-      const profile = profileOf(state.latency, high, now());
-      compiled = { at, profile, crowding: crowdingOf(state.arrivals, now()) };
-    }
-    return compiled;
+  const compile = (state: RouterState, at: number, high: number) => {
+    if (compiled?.at !== at) compiled = { at, profiles: new Map(), crowding: crowdingOf(state.arrivals, now()) };
+    const { profiles, crowding } = compiled;
+    const profile = profiles.get(high) ?? profileOf(state.latency, high, now());
+    profiles.set(high, profile);
+    return { profile, crowding };
   };
   const candidatesOf = (base: string): Candidate[] => {
     const quarantined = options.quarantined();
@@ -131,30 +143,35 @@ export function createRouter(options: RouterOptions): Router {
 
   return {
     async route(request, waitUntil) {
-      const { requestId, key, base, budget, pinned, promptTokens, maxTokens, model } = request;
+      const { requestId, key, base, budget, pinned, promptTokens, maxTokens, model, arm } = request;
+      const high = arm?.quantile ?? quantile;
       const { state, at } = await snapshot.get(waitUntil);
-      const { profile, crowding } = compile(state, at);
+      const { profile, crowding } = compile(state, at, high);
       const board = boardOf(base);
       const load = board.load(now(), profile.machine.alone.ttft.p50);
       const work: Work = { promptTokens, tokens: lengthsOf(state.lengths, key, maxTokens, high, now()) };
-      const scope = `${key} ${JSON.stringify(budget)}`;
+      const scope = `${key} ${JSON.stringify(budget)} ${arm ? JSON.stringify(arm.experiment) : ""}`;
       const last = incumbents.get(scope);
       const candidates = candidatesOf(base);
-      const decision = decide({
-        requestId,
-        work,
-        needed: promptTokens + (request.mayShorten ? 1 : maxTokens),
-        budget,
-        elapsedMs: request.elapsedMs,
-        candidates: pinned === undefined ? candidates : candidates.filter(({ variant }) => variant === pinned),
-        load,
-        profile,
-        crowding,
-        qualities,
-        pinned,
-        incumbent: last && now() - last.at < INCUMBENT_MS ? last.variant : undefined,
-        ...(options.policy ? { policy: options.policy } : {}),
-      });
+      const needed = promptTokens + (request.mayShorten ? 1 : maxTokens);
+      const choose = (only: string | undefined): Decision | undefined =>
+        decide({
+          requestId,
+          work,
+          needed,
+          budget,
+          elapsedMs: request.elapsedMs,
+          candidates: only === undefined ? candidates : candidates.filter(({ variant }) => variant === only),
+          load,
+          profile,
+          crowding,
+          qualities,
+          pinned: only,
+          measure: arm?.measure,
+          incumbent: last && now() - last.at < INCUMBENT_MS ? last.variant : undefined,
+          ...(options.policy ? { policy: options.policy } : {}),
+        });
+      const decision = ofArm(arm, candidates, needed, choose) ?? choose(pinned);
       if (!decision) return undefined;
       const { variant } = decision;
       if (pinned === undefined && hasLimit(budget) && decision.rule !== "explore") {
@@ -164,6 +181,7 @@ export function createRouter(options: RouterOptions): Router {
       const predicted = predictAll((level) => predict(costs, profile.of(variant), load, work, level));
       const made = recordOf({
         ...{ id: `dec_${options.newId()}`, now: now(), requestId, model, budget, quantile: high },
+        experiment: arm?.experiment ?? null,
         ...{ elapsedMs: request.elapsedMs, maxTokens, work, underWay: board.count, decision, predicted },
       });
       remember(kept, made.id, { key, record: made });
@@ -194,11 +212,11 @@ export function createRouter(options: RouterOptions): Router {
     },
     async report(waitUntil, tokens) {
       const { state, at } = await snapshot.get(waitUntil);
-      const { profile } = compile(state, at);
+      const { profile } = compile(state, at, quantile);
       const idle = { waitMs: 0, aheadMs: 0, aheadRounds: 0, others: [], alone: true };
       const work = { promptTokens: tokens, tokens: record(LEVELS, () => tokens) };
       return {
-        quantile: high,
+        quantile,
         variants: variants.map(({ id, costs }) => ({
           variant: id,
           observations: profile.of(id).alone.latency.own + profile.of(id).shared.latency.own,
@@ -208,6 +226,26 @@ export function createRouter(options: RouterOptions): Router {
       };
     },
   };
+}
+
+interface Compiled {
+  readonly at: number;
+  /** By quantile. */
+  readonly profiles: Map<number, Profile>;
+  readonly crowding: Crowding;
+}
+
+/** The variant of a request's arm, where it has room and is predicted to keep the budget: elsewhere the request is served as any other. */
+function ofArm(
+  arm: RoutedArm | undefined,
+  candidates: readonly Candidate[],
+  needed: number,
+  choose: (only: string) => Decision | undefined,
+): Decision | undefined {
+  const candidate = candidates.find(({ variant }) => variant === arm?.variant);
+  if (!candidate || candidate.quarantined || needed > candidate.capacity) return undefined;
+  const decision = choose(candidate.variant);
+  return decision && decision.breaks.length === 0 ? { ...decision, rule: "experiment" } : undefined;
 }
 
 const predictAll = (at: (level: (typeof LEVELS)[number]) => Prediction): PerMetric<PerLevel<number>> => {

@@ -15,7 +15,7 @@ const job: ResponseJob = {
   response: queued,
   body: request.body,
   conversation: request.items,
-  access: { keyId: "k", budget: {}, limits: {} },
+  access: { keyId: "k", admin: false, budget: {}, limits: {} },
   headers: [["x-request-id", "req_1"]],
 };
 const completed: ResponseObject = { ...queued, status: "completed" };
