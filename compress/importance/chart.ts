@@ -2,14 +2,15 @@
 
 export interface BarChart {
   readonly title: string;
-  readonly subtitle: string;
+  /** Lines under the title. */
+  readonly subtitle: readonly string[];
   readonly bars: readonly { readonly label: string; readonly value: number; readonly marked: boolean }[];
   /** What marked bars are. */
   readonly legend: string;
 }
 
 const BAR = 22;
-const PLOT = { height: 260, top: 76, bottom: 40, left: 76, right: 20 };
+const PLOT = { height: 260, top: 94, bottom: 40, left: 76, right: 20 };
 const LEAST_WIDTH = 640;
 
 const STYLE = `
@@ -30,9 +31,14 @@ export function barChart({ title, subtitle, bars, legend }: BarChart): string {
   const slot = inner / Math.max(1, bars.length);
   const columns = bars.map(({ label, value, marked }, i) => {
     const x = round(PLOT.left + i * slot);
-    const top = y(value);
+    const top = y(Math.min(high, Math.max(low, value)));
     const name = escapeXml(`${label}: ${figure(value)}`);
-    return `<rect class="${marked ? "marked" : "bar"}" x="${round(x + slot * 0.12)}" y="${top}" width="${round(slot * 0.76)}" height="${round(PLOT.top + PLOT.height - top)}"><title>${name}</title></rect><text x="${round(x + slot / 2)}" y="${PLOT.top + PLOT.height + 16}" text-anchor="middle" font-size="10">${escapeXml(label)}</text>`;
+    // A bar beyond the axis says its value.
+    const beyond =
+      value < low || value > high
+        ? `<text x="${round(x + slot / 2)}" y="${value < low ? top - 4 : top + 12}" text-anchor="middle" font-size="9">${Number(value.toPrecision(2))}</text>`
+        : "";
+    return `<rect class="${marked ? "marked" : "bar"}" x="${round(x + slot * 0.12)}" y="${top}" width="${round(slot * 0.76)}" height="${round(PLOT.top + PLOT.height - top)}"><title>${name}</title></rect><text x="${round(x + slot / 2)}" y="${PLOT.top + PLOT.height + 16}" text-anchor="middle" font-size="10">${escapeXml(label)}</text>${beyond}`;
   });
   const grid = ticks(low, high, log).map(
     (tick) =>
@@ -43,7 +49,7 @@ export function barChart({ title, subtitle, bars, legend }: BarChart): string {
 <style>${STYLE}</style>
 <rect class="paper" width="${width}" height="${height}"/>
 <text class="heading" x="${PLOT.left}" y="24">${escapeXml(title)}</text>
-<text x="${PLOT.left}" y="42">${escapeXml(subtitle)}</text>
+${subtitle.map((line, i) => `<text x="${PLOT.left}" y="${42 + 16 * i}">${escapeXml(line)}</text>`).join("\n")}
 ${key}
 ${grid.join("\n")}
 ${columns.join("\n")}
@@ -52,10 +58,17 @@ ${columns.join("\n")}
 `;
 }
 
-/** From a little below the lowest value, so that differences of values that are all alike are seen; logarithmic over two decades. */
+/**
+ * An axis on which values that are much alike are told apart: it ends three quartile distances beyond the middle half (Tukey's far-out
+ * values are beyond it), or at the values' own ends. Logarithmic where even those are two decades apart.
+ */
 function rangeOf(values: readonly number[]): { low: number; high: number; log: boolean } {
-  const [least, most] = [Math.min(...values), Math.max(...values)];
-  if (!(Number.isFinite(least) && Number.isFinite(most))) return { low: 0, high: 1, log: false };
+  const sorted = values.filter(Number.isFinite).toSorted((a, b) => a - b);
+  if (sorted.length === 0) return { low: 0, high: 1, log: false };
+  const at = (share: number): number => sorted[Math.round(share * (sorted.length - 1))] as number;
+  const reach = 3 * (at(0.75) - at(0.25));
+  const least = Math.max(at(0), at(0.25) - reach);
+  const most = Math.min(at(1), at(0.75) + reach);
   if (least > 0 && most / least > 100) return { low: least * 0.8, high: most * 1.2, log: true };
   const room = (most - least) * 0.08 || Math.abs(most) * 0.08 || 1;
   const low = least >= 0 && least < (most - least) / 2 ? 0 : least - room;

@@ -38,7 +38,7 @@ export async function writeReport({ measured, checkpoint, calibration, folder }:
   const first = new Set(ranking.order.slice(0, MARKED).map(labelOf));
   const chart = barChart({
     title: `${criterion.title}: ${target}`,
-    subtitle: `${criterion.value}; ${checkpoint.name}, ${tokens.sequences} x ${tokens.length} tokens of ${name}`,
+    subtitle: [criterion.value, `${checkpoint.name}, ${tokens.sequences} x ${tokens.length} tokens of ${name}`],
     bars: ranking.values.map((value) => ({
       label: labelOf(value),
       value: value.value,
