@@ -110,6 +110,7 @@ function wire(env: GatewayEnv): Gateway {
     ...{ store, experiments, recorder },
     app: createApp({
       ...{ catalogue, replicaOf, tokenizerOf, scores, routing, responses, experiments, deadlineMs },
+      shadowOf: (baseId) => env.SHADOW.getByName(baseId),
       limitsOf: (keyId) => env.LIMITER.getByName(keyId),
       apiKeys: env.API_KEYS ?? "",
     }),

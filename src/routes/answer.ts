@@ -24,6 +24,7 @@ import { chooseVariant, conclude } from "./choose.ts";
 import type { AppEnv, GatewayDeps } from "./context.ts";
 import { startDeadline } from "./deadline.ts";
 import { type Participation, participate } from "./participate.ts";
+import { offerToShadow } from "./shadow.ts";
 
 /** Choices of one request that are generated at once; the others wait. */
 const MAX_AT_ONCE = 8;
@@ -207,6 +208,11 @@ async function start(c: Context<AppEnv>, deps: GatewayDeps, { id, ask, arrivedAt
       generations.reduce((most, { readerMs }) => Math.max(most, readerMs), 0),
     );
     part?.ended(outcome, failure);
+    const [first] = generations;
+    if (part && first && outcome?.complete && first.downshifts.length === 0) {
+      const promptIds = prompts[0]?.ids ?? [];
+      offerToShadow(c, deps, base.id, { part, reference: variant, promptIds, replyIds: first.completionIds });
+    }
     return promptTokens + completionTokens;
   };
   return { answer, end };

@@ -4,6 +4,7 @@ import type { Context } from "hono";
 import type { RequestIdVariables } from "hono/request-id";
 import type { Access } from "../access/index.ts";
 import type { Experiments } from "../experiments/live/index.ts";
+import type { ShadowQueue } from "../experiments/shadow/index.ts";
 import type { Limiter, Verdict } from "../limits/index.ts";
 import { ApiError, ClientGoneError, toApiError } from "../openai/index.ts";
 import type { Replica } from "../replica/protocol.ts";
@@ -31,6 +32,8 @@ export interface GatewayDeps {
   readonly responses?: ResponseKeeping | undefined;
   /** A/B experiments on live traffic. Default: there are none. */
   readonly experiments?: Experiments | undefined;
+  /** The queue of a base model's answers that are scored under other variants. Default: none are. */
+  shadowOf?(baseId: string): ShadowQueue;
   /** A reply that has not ended after this long is stopped. */
   readonly deadlineMs: number;
   readonly log: Log;

@@ -7,6 +7,8 @@ import type { Outcome, RoutedArm } from "../routing/index.ts";
 import type { AppEnv, GatewayDeps } from "./context.ts";
 
 export interface Participation {
+  /** Of the reply. */
+  readonly id: string;
   readonly assignment: Assignment;
   /** For routing. */
   readonly arm: RoutedArm;
@@ -32,6 +34,7 @@ export async function participate(
   if (!assignment) return undefined;
   const { experiment, epoch, unit, arm, assigned, begunAt } = assignment;
   return {
+    id,
     assignment,
     arm: {
       experiment: { id: experiment, epoch, arm },

@@ -5,10 +5,11 @@ import { isInvited, unitName, type Visitor } from "../audience.ts";
 import type { Place } from "./outcomes.ts";
 import { recordCompletion, recordExposure } from "./outcomes.ts";
 import type { RunningExperiment, RunningExperiments } from "./running.ts";
-import type { Arm } from "./spec.ts";
+import type { Arm, ExperimentSpec } from "./spec.ts";
 
 export interface Assignment extends Place {
   readonly assigned: Arm;
+  readonly spec: ExperimentSpec;
   /** When the request began, milliseconds since 1970. */
   readonly begunAt: number;
 }
@@ -69,7 +70,7 @@ export function createAssign({ running, recorder, whyNot, now }: AssignOptions):
     if (isNews(exposureKey(exposure))) waitUntil(recordExposure(recorder, exposure));
     const { place: _, at: begunAt, ...place } = exposure;
     waitUntil(recordCompletion(recorder, { id, key: visitor.keyId, begunAt, ...place }));
-    return { ...place, assigned, begunAt };
+    return { ...place, assigned, spec: experiment.spec, begunAt };
   };
 }
 
