@@ -96,6 +96,8 @@ describe("franken experiment report", () => {
       "Incorrect API key provided. Give another key with --key or in OPENAI_API_KEY.",
     );
     expect(await failureOf("nobody", "--url", url)).toBe("There is no experiment 'nobody'.");
+    expect(await failureOf("drop-ten", "--url", url, "--epoch", "last")).toContain("--epoch is last");
+    expect(await failureOf("drop-ten", "--url", url, "--epoch", "3")).toBe("There is no experiment 'nobody'.");
     expect(await failureOf("../models", "--url", url)).toContain("no experiment's id");
     expect(await failureOf("drop-ten", "--url", url, "--svg", "/nowhere/report.svg")).toMatch(
       /cannot be written .* --svg/,

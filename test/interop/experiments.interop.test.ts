@@ -115,8 +115,8 @@ it("stops a treatment that does not agree with the base, by itself, with its evi
   }
 
   const svg = join(await mkdtemp(join(tmpdir(), "franken-report-")), "report.svg");
-  const command = [join(root, "bin/franken.mjs"), "experiment", "report", id, "--url", server.url, "--svg", svg];
-  const { stdout } = await promisify(execFile)(process.execPath, [...command, "--key", server.key]);
+  const command = [join(root, "bin/franken.mjs"), "experiment", "report", id, "--epoch", "0", "--url", server.url];
+  const { stdout } = await promisify(execFile)(process.execPath, [...command, "--key", server.key, "--svg", svg]);
   console.log(stdout);
   expect(stdout).toMatch(/^agreement \(primary\) +franken 0\.\d+ +base 1 .* inferior$/m);
   expect(stdout).not.toMatch(/^agreement \(primary\) +drop .* inferior$/m);
