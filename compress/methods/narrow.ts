@@ -6,7 +6,7 @@ import type { Checkpoint, LayerShape, Matrix } from "../checkpoint.ts";
 import { UserError } from "../error.ts";
 import { readLayer } from "../forward/layer-weights.ts";
 import type { Moments } from "../moments.ts";
-import { baselineBias, groupIndices, pickColumns, pickStoredRows } from "../prune/narrow.ts";
+import { baselineBias, groupIndices, pickColumns, pickStoredBlocks, pickStoredRows } from "../prune/narrow.ts";
 import {
   chooseKept,
   columnScores,
@@ -31,7 +31,8 @@ export interface NarrowOptions {
 
 /** As the base's linears are: what has to be rounded anew is rounded to this. */
 const GRID = { bits: 4, kind: "asymmetric", block: 32 } as const;
-const ROW_BYTES = { q4_1: 20 / 32, f32: 4, q8_0: 34 / 32 } as const;
+/** Of a Q4_1 block, which 32 columns make. */
+const BLOCK_BYTES = 20;
 
 /**
  * Changes of all layers together.
@@ -94,14 +95,14 @@ async function narrowLayer(
   const rows = async (tensor: string, indices: readonly number[]): Promise<void> => {
     tensors.push(await pickRows(checkpoint, name(tensor), indices));
   };
-  const columns = (
+  const columns = async (
     tensor: string,
     matrix: Matrix,
     indices: readonly number[],
     known: Moments,
     before?: Matrix,
-  ): void => {
-    tensors.push(toTensor(name(tensor), roundToNearest(pickColumns(matrix, indices), GRID), "q4_1"));
+  ): Promise<void> => {
+    tensors.push(await pickCols(checkpoint, name(tensor), matrix, indices));
     if (bias) tensors.push(baselineBias(name(tensor, "bias"), matrix, known, indices, before));
   };
   const [o, down] = [moments.get("o"), moments.get("down")];
@@ -116,12 +117,12 @@ async function narrowLayer(
     await rows("attn_q", queries);
     await rows("attn_k", keys);
     await rows("attn_v", keys);
-    columns("attn_output", attn.o, queries, o, attn.bias);
+    await columns("attn_output", attn.o, queries, o, attn.bias);
   }
   if (mlp && down && kept.channels.length < ffn) {
     await rows("ffn_gate", kept.channels);
     await rows("ffn_up", kept.channels);
-    columns("ffn_down", mlp.down, kept.channels, down, mlp.bias);
+    await columns("ffn_down", mlp.down, kept.channels, down, mlp.bias);
   }
   return tensors;
 }
@@ -130,11 +131,25 @@ async function narrowLayer(
 async function pickRows(checkpoint: Checkpoint, name: string, indices: readonly number[]): Promise<ChangedTensor> {
   const stored = checkpoint.tensors.get(name);
   if (stored?.type === "q4_1") {
-    const data = pickStoredRows(await checkpoint.readStored(name), stored.cols * ROW_BYTES.q4_1, indices);
+    const data = pickStoredRows(await checkpoint.readStored(name), (stored.cols / 32) * BLOCK_BYTES, indices);
     return { name, type: "q4_1", rows: indices.length, cols: stored.cols, data };
   }
   const { cols, values } = await checkpoint.read(name);
   const picked = new Float32Array(indices.length * cols);
   for (const [to, from] of indices.entries()) picked.set(values.subarray(from * cols, (from + 1) * cols), to * cols);
   return toTensor(name, roundToNearest({ rows: indices.length, cols, values: picked }, GRID), "q4_1");
+}
+
+/** Columns in whole blocks as they are stored; others are put into new blocks and rounded. */
+async function pickCols(
+  checkpoint: Checkpoint,
+  name: string,
+  matrix: Matrix,
+  indices: readonly number[],
+): Promise<ChangedTensor> {
+  if (checkpoint.tensors.get(name)?.type === "q4_1") {
+    const data = pickStoredBlocks(await checkpoint.readStored(name), matrix.cols, BLOCK_BYTES, indices);
+    if (data) return { name, type: "q4_1", rows: matrix.rows, cols: indices.length, data };
+  }
+  return toTensor(name, roundToNearest(pickColumns(matrix, indices), GRID), "q4_1");
 }

@@ -11,6 +11,34 @@ export function pickStoredRows(data: Uint8Array, rowBytes: number, kept: readonl
   return out;
 }
 
+const BLOCK = 32;
+
+/**
+ * The columns in `kept` of a tensor as it is stored, where they are whole blocks of 32; else undefined.
+ * @param blockBytes bytes of a block
+ */
+export function pickStoredBlocks(
+  data: Uint8Array,
+  cols: number,
+  blockBytes: number,
+  kept: readonly number[],
+): Uint8Array | undefined {
+  const whole = kept.every(
+    (col, i) => col % BLOCK === i % BLOCK && col - i === (kept[i - (i % BLOCK)] ?? 0) - (i - (i % BLOCK)),
+  );
+  if (!whole || kept.length % BLOCK > 0) return undefined;
+  const [before, after] = [cols / BLOCK, kept.length / BLOCK];
+  const rows = data.length / (before * blockBytes);
+  const out = new Uint8Array(rows * after * blockBytes);
+  for (let row = 0; row < rows; row++) {
+    for (let block = 0; block < after; block++) {
+      const from = (row * before + (kept[block * BLOCK] as number) / BLOCK) * blockBytes;
+      out.set(data.subarray(from, from + blockBytes), (row * after + block) * blockBytes);
+    }
+  }
+  return out;
+}
+
 /** The columns in `kept`. */
 export function pickColumns({ rows, cols, values }: Matrix, kept: readonly number[]): Matrix {
   const out = new Float32Array(rows * kept.length);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { baselineBias, groupIndices, pickColumns } from "../../../compress/prune/narrow.ts";
+import { baselineBias, groupIndices, pickColumns, pickStoredBlocks } from "../../../compress/prune/narrow.ts";
 import { chooseKept, columnScores, type LayerUnits } from "../../../compress/prune/structure.ts";
 import { randomMatrix, randomNumbers } from "../random.ts";
 
@@ -83,4 +83,13 @@ it("lets FLAP remove inputs that hardly change, which a bias makes up for exactl
 
 it("finds the columns of groups", () => {
   expect(groupIndices([0, 2], 3)).toEqual([0, 1, 2, 6, 7, 8]);
+});
+
+it("carries whole blocks over as they are stored, and no others", () => {
+  const data = Uint8Array.from({ length: 2 * 3 * 20 }, (_, i) => i);
+  const kept = groupIndices([0, 2], 32);
+  const picked = pickStoredBlocks(data, 96, 20, kept) as Uint8Array;
+  expect([...picked]).toEqual([...data.subarray(0, 20), ...data.subarray(40, 80), ...data.subarray(100, 120)]);
+  expect(pickStoredBlocks(data, 96, 20, [...kept.slice(0, 31), 40, ...kept.slice(32)])).toBeUndefined();
+  expect(pickStoredBlocks(data, 96, 20, kept.slice(0, 40))).toBeUndefined();
 });
