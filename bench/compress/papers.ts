@@ -10,7 +10,7 @@ export interface PaperFigures {
 }
 
 export const GPTQ_4: PaperFigures = {
-  source: "GPTQ (arXiv 2210.17323), Table 3",
+  source: "GPTQ (arXiv 2210.17323), Table 3; figures not yet checked against it",
   model: "OPT-125M, 4 bits, a grid per row",
   unpruned: 27.65,
   method: 31.12,
@@ -27,7 +27,7 @@ export const FLAP_20: PaperFigures = {
 };
 
 export const WANDA_2_4: PaperFigures = {
-  source: "Wanda (arXiv 2306.11695), Table 3",
+  source: "Wanda (arXiv 2306.11695), Table 3; figures not yet checked against it",
   model: "LLaMA-7B, 2:4",
   unpruned: 5.68,
   method: 11.53,
