@@ -44,3 +44,11 @@ test("with no key configured every request is refused, and told why", async () =
     expect(() => createAuthorizationCheck(apiKeys)("Bearer x")).toThrow(ApiError);
   }
 });
+
+test("a key is an admin's only where it says so, and nothing but true or false says it", () => {
+  const adminOf = (entry: unknown) => createAuthorizationCheck(JSON.stringify([entry]))("Bearer sk-a").admin;
+  expect(adminOf("sk-a")).toBe(false);
+  expect(adminOf({ key: "sk-a" })).toBe(false);
+  expect(adminOf({ key: "sk-a", admin: true })).toBe(true);
+  expect(() => adminOf({ key: "sk-a", admin: "yes" })).toThrow("neither true nor false");
+});
