@@ -1,6 +1,7 @@
 // Hands an experiment's answers over to be scored under its other variants, once they are given.
 import type { Context } from "hono";
 import { type ShadowJob, shadowJobOf } from "../experiments/shadow/index.ts";
+import { AUTO } from "../openai/index.ts";
 import type { AppEnv, GatewayDeps } from "./context.ts";
 import type { Participation } from "./participate.ts";
 
@@ -15,7 +16,9 @@ export function offerToShadow(
   baseId: string,
   { part, ...answer }: GivenAnswer,
 ): void {
-  const { spec, epoch, unit, arm, begunAt } = part.assignment;
+  const { spec, assigned, epoch, unit, arm, begunAt } = part.assignment;
+  // For the sake of a budget another variant may have answered: what agrees with that says nothing about the control.
+  if (assigned.model !== AUTO && assigned.model !== answer.reference) return;
   const place = { epoch, unit, arm, begunAt, request: part.id, scope: c.get("access").keyId };
   const job = shadowOf && shadowJobOf({ ...answer, ...place, spec });
   if (!job) return;

@@ -16,9 +16,10 @@ const spec = experimentSchema.parse({
 });
 
 /** A gateway whose requests are all in one arm. */
-function inArm(arm: string, script: Parameters<typeof testGateway>[0], away = false) {
+function inArm(arm: string, script: Parameters<typeof testGateway>[0], away = false, model?: string) {
   const jobs: ShadowJob[] = [];
-  const assigned = spec.arms.find(({ name }) => name === arm)!;
+  const own = spec.arms.find(({ name }) => name === arm)!;
+  const assigned = { ...own, model: model ?? own.model };
   const experiments = {
     assign: async () => ({ experiment: spec.id, epoch: 0, unit: "u1", arm, assigned, spec, begunAt: 1000 }),
     record: async () => {},
@@ -74,6 +75,16 @@ describe("an experiment's answer", () => {
       await settled();
       expect(jobs).toEqual([]);
     }
+  });
+
+  it("that another variant gave than the control's is not", async () => {
+    const { chat, settled, jobs } = inArm("base", await saying("Hello"), false, "smollm2-135m-attn-drop-15");
+    const budget = { latency_ms: 1, prefer: "speed" };
+    const reply = await chat({ model: "auto", user: "ada", budget });
+    await reply.text();
+    await settled();
+    expect(reply.headers.get("x-franken-variant")).not.toBe("smollm2-135m-attn-drop-15");
+    expect(jobs).toEqual([]);
   });
 
   it("outside of the experiment is not", async () => {
