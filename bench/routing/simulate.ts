@@ -2,8 +2,8 @@
 import { MAX_RUNNING } from "../../src/replica/limits.ts";
 import { type Budget, NO_BUDGET } from "../../src/routing/budget.ts";
 import { costsOf, stepTime } from "../../src/routing/costs.ts";
-import type { Policy } from "../../src/routing/decide.ts";
 import type { QualityBook } from "../../src/routing/quality.ts";
+import type { Policy } from "../../src/routing/question.ts";
 import type { Routed } from "../../src/routing/routed.ts";
 import { createRouter, type Router } from "../../src/routing/router.ts";
 import { newState, type RouterState } from "../../src/routing/state.ts";

@@ -1,63 +1,9 @@
 // Which variant answers: a pure function over a snapshot of what is known. Called again while an answer is under way, with what is left of
 // the work and the budget, it says whether another variant should go on.
-import { type Budget, LIMITS, type Limit } from "./budget.ts";
-import type { Costs } from "./costs.ts";
-import type { Crowding } from "./headroom.ts";
-import { type Prediction, type Profile, predict, type Work } from "./latency.ts";
-import type { Load } from "./load.ts";
-import type { Measure, Quality, QualityBook } from "./quality.ts";
-
-/** A variant that may answer. */
-export interface Candidate {
-  readonly variant: string;
-  readonly costs: Costs;
-  readonly status: "stable" | "experimental" | "research";
-  /** Most tokens of prompt and reply together. */
-  readonly capacity: number;
-  readonly quarantined: boolean;
-}
-
-export interface Policy {
-  /** Share of requests, of those that have a choice, that try another variant than the best. */
-  readonly explore: number;
-  /** Points of acc_norm by which such a variant may be worse than the best. */
-  readonly exploreWithin: number;
-  /** Points of acc_norm that a better answer is to bring for each other request that it is expected to keep from its budget. */
-  readonly price: number;
-  /** Points of acc_norm that a request without a limit in time may lose for the sake of those that have one. */
-  readonly sacrifice: number;
-  /** A better variant takes over from the one that served last only if it keeps below the budget by this share. */
-  readonly margin: number;
-}
-
-export const POLICY: Policy = { explore: 0.02, exploreWithin: 2, price: 1000, sacrifice: 3, margin: 0.1 };
-
-/** Of perplexity, so much of the logarithm counts as a point of acc_norm. */
-const NATS_PER_POINT = 0.1;
-
-export interface Question {
-  /** Seeds the exploration: the same request gets the same answer. */
-  readonly requestId: string;
-  readonly work: Work;
-  /** Tokens that prompt and reply must have room for. */
-  readonly needed: number;
-  readonly budget: Budget;
-  /** Milliseconds of the budget's times that have gone by. */
-  readonly elapsedMs: number;
-  /** In the order in which they are listed, the base first. */
-  readonly candidates: readonly Candidate[];
-  readonly load: Load;
-  readonly profile: Profile;
-  readonly crowding: Crowding;
-  readonly qualities: QualityBook;
-  /** Serves whatever the budget says. */
-  readonly pinned?: string | undefined;
-  /** What variants are ranked by. Default: what the budget asks for. */
-  readonly measure?: Measure | undefined;
-  /** What served this caller's last request with the same budget. */
-  readonly incumbent?: string | undefined;
-  readonly policy?: Policy;
-}
+import { assess, boundOf, type Entry, LIMIT_NAMES, type Lost, unitOf, type Verdict } from "./assess.ts";
+import { LIMITS, type Limit } from "./budget.ts";
+import type { Measure, QualityBook } from "./quality.ts";
+import { POLICY, type Question } from "./question.ts";
 
 /** Why a variant was chosen. */
 export type Rule =
@@ -72,32 +18,6 @@ export type Rule =
   | "unscored"
   | "nearest";
 
-/** Why a variant was not: the limit that it would break, or one of these. */
-export type Lost =
-  | Limit
-  | "quarantined"
-  | "capacity"
-  | "unscored"
-  | "research"
-  | "margin"
-  | "headroom"
-  | "lower_quality"
-  | "tied_dearer"
-  | "slower"
-  | "dearer"
-  | "not_explored"
-  | "further_off"
-  | "not_asked_for";
-
-export interface Verdict {
-  readonly variant: string;
-  /** Undefined for a variant that could not serve. */
-  readonly prediction: Prediction | undefined;
-  readonly quality: Quality | undefined;
-  /** Undefined for the one that was chosen. */
-  lost: Lost | undefined;
-}
-
 export interface Decision {
   readonly variant: string;
   readonly rule: Rule;
@@ -107,23 +27,6 @@ export interface Decision {
   /** Milliseconds that the request can spare under the fastest variant; undefined without a limit in time. */
   readonly slackMs: number | undefined;
   readonly verdicts: readonly Verdict[];
-}
-
-interface Entry {
-  readonly candidate: Candidate;
-  readonly verdict: Verdict;
-  readonly prediction: Prediction;
-  /** For each limit: predicted over allowed; above 1 breaks it. */
-  readonly strain: Readonly<Partial<Record<Limit, number>>>;
-  /** The worst of them. */
-  readonly worst: number;
-  readonly bound: number | undefined;
-  /** Milliseconds that the request can spare under this variant; infinite without a limit in time. */
-  readonly slackMs: number;
-  /** What ranks it: the bound, less what it costs those who come after. */
-  readonly worth: number;
-  /** Reference milliseconds that the request would keep a replica busy. */
-  readonly cost: number;
 }
 
 /** @returns undefined when no variant has room for the request, or all that have are quarantined */
@@ -226,68 +129,9 @@ export function decide(question: Question): Decision | undefined {
   return conclude(winner, winner === best ? "best" : "tied_cheaper");
 }
 
-const LIMIT_NAMES = Object.keys(LIMITS) as Limit[];
 const QUALITY_LIMITS: readonly Limit[] = ["min_hellaswag", "max_perplexity"];
 const TIME_LIMITS: readonly Limit[] = ["latency_ms", "ttft_ms", "tpot_ms"];
 const STATUS_RANK = { stable: 0, experimental: 1, research: 2 } as const;
-
-/** Scored entries only come here. */
-const boundOf = (bound: number | undefined): number => bound ?? Number.NEGATIVE_INFINITY;
-
-/** A point of acc_norm in the units of a measure's bound. */
-const unitOf = (measure: Measure): number => (measure === "hellaswag" ? 1 : NATS_PER_POINT);
-
-/** Adds the candidate's verdict to `verdicts`; undefined when it cannot serve. Runs once a candidate: no closures are made here. */
-function assess(question: Question, candidate: Candidate, measure: Measure, verdicts: Verdict[]): Entry | undefined {
-  const { work, budget, elapsedMs, load, profile, qualities, pinned, policy = POLICY } = question;
-  const { variant, costs } = candidate;
-  const quality = qualities.of(variant);
-  if (pinned === undefined && (candidate.quarantined || question.needed > candidate.capacity)) {
-    verdicts.push({
-      variant,
-      prediction: undefined,
-      quality,
-      lost: candidate.quarantined ? "quarantined" : "capacity",
-    });
-    return undefined;
-  }
-  const learnt = profile.of(variant);
-  const prediction = predict(costs, learnt, load, work);
-  const strain: Partial<Record<Limit, number>> = {};
-  let slackMs = Number.POSITIVE_INFINITY;
-  if (budget.latencyMs !== undefined) {
-    const left = budget.latencyMs - elapsedMs;
-    strain.latency_ms = over(prediction.latency.high, left);
-    slackMs = Math.min(slackMs, left - prediction.latency.high);
-  }
-  if (budget.ttftMs !== undefined) {
-    const left = budget.ttftMs - elapsedMs;
-    strain.ttft_ms = over(prediction.ttft.high, left);
-    slackMs = Math.min(slackMs, left - prediction.ttft.high);
-  }
-  if (budget.tpotMs !== undefined) {
-    strain.tpot_ms = over(prediction.tpot.high, budget.tpotMs);
-    slackMs = Math.min(slackMs, (budget.tpotMs - prediction.tpot.high) * work.tokens.p50);
-  }
-  // What was not measured does not meet a wish for quality.
-  if (budget.minHellaswag !== undefined) strain.min_hellaswag = over(budget.minHellaswag, quality?.accNorm ?? 0);
-  if (budget.maxPerplexity !== undefined) {
-    strain.max_perplexity = over(quality?.wordPerplexity ?? Number.POSITIVE_INFINITY, budget.maxPerplexity);
-  }
-  let worst = 0;
-  for (const limit of LIMIT_NAMES) worst = Math.max(worst, strain[limit] ?? 0);
-  const verdict: Verdict = { variant, prediction, quality, lost: pinned === undefined ? undefined : "not_asked_for" };
-  verdicts.push(verdict);
-  const prefill = work.promptTokens * costs.prefillMs;
-  const decode = work.tokens.p50 * costs.decodeMs;
-  const crowded = question.crowding(prefill * learnt.alone.ttft.p50 + decode * learnt.alone.tpot.p50);
-  const bound = quality?.bound[measure];
-  const worth = boundOf(bound) - policy.price * unitOf(measure) * crowded;
-  return { candidate, verdict, prediction, strain, worst, bound, worth, slackMs, cost: prefill + decode };
-}
-
-/** A limit of nothing is broken all the more, the more is needed. */
-const over = (value: number, allowed: number): number => value / Math.max(allowed, 1e-3);
 
 /** The limit that is broken most. */
 const worstLimit = ({ strain, worst }: Entry): Limit => LIMIT_NAMES.find((limit) => strain[limit] === worst) as Limit;

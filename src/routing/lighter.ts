@@ -3,10 +3,10 @@
 import { type Plan, sharedKv } from "../variants/plan.ts";
 import type { Budget } from "./budget.ts";
 import { stepTime } from "./costs.ts";
-import type { Candidate } from "./decide.ts";
 import type { Progress } from "./downshift.ts";
 import type { Profile } from "./latency.ts";
 import type { Quality, QualityBook } from "./quality.ts";
+import type { Candidate } from "./question.ts";
 
 export interface LighterOptions {
   readonly current: string;

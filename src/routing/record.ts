@@ -1,8 +1,10 @@
 // The record of a decision, in its wire form: who could have answered, what was foretold of each, and how it came out. Numbers only; no
 // part of a prompt or an answer ever gets in.
+
+import type { Lost } from "./assess.ts";
 import type { Budget, Limit, Preference } from "./budget.ts";
 import { LIMITS } from "./budget.ts";
-import type { Decision, Lost, Rule } from "./decide.ts";
+import type { Decision, Rule } from "./decide.ts";
 import { METRICS, type PerLevel, type PerMetric, record, type Work } from "./latency.ts";
 
 interface Levels {

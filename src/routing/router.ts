@@ -3,7 +3,7 @@ import type { Catalogue } from "../variants/catalogue.ts";
 import type { Archive } from "./archive.ts";
 import { type Budget, hasLimit } from "./budget.ts";
 import { costsOf } from "./costs.ts";
-import { type Candidate, type Decision, decide, type Policy } from "./decide.ts";
+import { type Decision, decide } from "./decide.ts";
 import { type Crowding, crowdingOf } from "./headroom.ts";
 import {
   LEVELS,
@@ -20,6 +20,7 @@ import {
 import { lengthsOf } from "./length.ts";
 import { lightersOf } from "./lighter.ts";
 import type { Measure, QualityBook } from "./quality.ts";
+import type { Candidate, Policy } from "./question.ts";
 import { type DecisionRecord, recordOf } from "./record.ts";
 import { followRequest, type ReplicaNews, type Routed } from "./routed.ts";
 import { createSnapshot } from "./snapshot.ts";

@@ -2,8 +2,8 @@
 import catalogueJson from "../../dist/catalogue.json";
 import { type AppOptions, createApp } from "../../src/app.ts";
 import type { Frame, GenerateRequest, Replica, ReplicaStatus } from "../../src/replica/protocol.ts";
-import { POLICY } from "../../src/routing/decide.ts";
 import { createQualityBook, type RouterStore } from "../../src/routing/index.ts";
+import { POLICY } from "../../src/routing/question.ts";
 import { newState } from "../../src/routing/state.ts";
 import { type KeptDecision, learnReport } from "../../src/routing/store.ts";
 import { createScoreboard } from "../../src/scores/monitor/index.ts";

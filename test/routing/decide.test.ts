@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { type Budget, NO_BUDGET } from "../../src/routing/budget.ts";
 import type { Costs } from "../../src/routing/costs.ts";
-import { type Candidate, type Decision, decide, POLICY, type Question } from "../../src/routing/decide.ts";
+import { type Decision, decide } from "../../src/routing/decide.ts";
 import { profileOf } from "../../src/routing/latency.ts";
 import { loadOf } from "../../src/routing/load.ts";
 import { createQualityBook, type Recorded } from "../../src/routing/quality.ts";
+import { type Candidate, POLICY, type Question } from "../../src/routing/question.ts";
 
 /** A variant that takes this many milliseconds per token of the reply, and a tenth of it per token of the prompt. */
 const candidate = (variant: string, stepMs: number, more: Partial<Candidate> = {}): Candidate => ({
