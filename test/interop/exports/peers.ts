@@ -1,6 +1,5 @@
 // transformers and llama.cpp as programs that are asked for likelihoods and greedy text.
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -24,20 +23,18 @@ export interface Answer {
 
 const run = promisify(execFile);
 const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
-const venv = join(root, "dist/interop/transformers");
 const LIMITS = { maxBuffer: 1 << 26 };
 
-/** A Python with torch and transformers: `FRANKEN_PYTHON`, else one made here; undefined, and said so, where it cannot be. */
+/** A Python with torch and transformers (`FRANKEN_PYTHON`, else python3); undefined, and said so, where there is none. They take 7 GB. */
 export async function findPython(): Promise<string | undefined> {
-  if (process.env.FRANKEN_PYTHON) return process.env.FRANKEN_PYTHON;
-  const python = join(venv, "bin/python");
+  const python = process.env.FRANKEN_PYTHON ?? "python3";
   try {
-    if (!existsSync(python)) await run("python3", ["-m", "venv", venv]);
-    const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    await run(python, [...pip, "torch==2.9.1", "transformers==5.24.0"], LIMITS);
+    await run(python, ["-c", "import torch, transformers"], LIMITS);
     return python;
-  } catch (error) {
-    console.warn(`left out: transformers, which cannot be installed here: ${(error as Error).message.slice(0, 300)}`);
+  } catch {
+    console.warn(
+      `left out: transformers, which ${python} does not have: install torch==2.9.1 and transformers==5.24.0 in a virtual environment and name its Python in FRANKEN_PYTHON`,
+    );
     return undefined;
   }
 }
