@@ -35,7 +35,7 @@ export function inputRoot(gram: Float32Array, cols: number): Float64Array {
 
 /**
  * B A of rank r that minimizes ||(residual - B A) L||_F: the r largest singular triplets of residual L, by randomized subspace iteration
- * (Halko et al., arXiv 0909.4061, Algorithm 4.4).
+ * (Halko et al., arXiv 0909.4061, Algorithm 4.4; here made orthonormal once in a round instead of twice).
  * @param residual original weights less compressed ones, `[rows, cols]`
  * @param root L, `[cols, cols]`
  */

@@ -1,5 +1,5 @@
 // Angular distance over n consecutive layers at the last token: the run of n layers that turns its input least goes as a whole. Gromov et
-// al., "The Unreasonable Ineffectiveness of the Deeper Layers" (arXiv 2403.17887), equation 2 and section 3.2.
+// al., "The Unreasonable Ineffectiveness of the Deeper Layers" (arXiv 2403.17887), section 3.2.
 import { type Criterion, rank } from "./criterion.ts";
 import { unitsOf } from "./units.ts";
 

@@ -1,5 +1,5 @@
 // Removes the unit without which perplexity is lowest, measures what is left anew, and so on. Song et al., "SLEB: Streamlining LLMs through
-// Redundancy Verification and Elimination of Transformer Blocks" (arXiv 2402.09025), algorithm 1; here over sublayers, too.
+// Redundancy Verification and Elimination of Transformer Blocks" (arXiv 2402.09025); here over sublayers, too.
 import type { Slot } from "../../src/variants/recipe.ts";
 import { allSlots } from "../forward/perplexity.ts";
 import type { Criterion, Value } from "./criterion.ts";

@@ -2,7 +2,10 @@
 import type { Matrix } from "../checkpoint.ts";
 import { UserError } from "../error.ts";
 
-/** Of every M neighbours along a row at most N stay (Sun et al., arXiv 2306.11695, section 3), or a share of each row becomes 0. */
+/**
+ * N:M, of every M neighbours along a row the N of highest score stay, as the literature has it (Wanda: Sun et al., arXiv 2306.11695), or a
+ * share of each row becomes 0. Wanda's own code counts the zeros (lib/prune.py), but has only 2:4 and 4:8, where that is the same.
+ */
 export type MaskPattern = { readonly keep: number; readonly of: number } | { readonly sparsity: number };
 
 /** @throws UserError for what is neither `N:M` nor a share between 0 and 1 */
@@ -11,7 +14,7 @@ export function parsePattern(text: string): MaskPattern {
   if (match) {
     const [keep, of] = [Number(match[1]), Number(match[2])];
     if (keep < 1 || keep >= of)
-      throw new UserError(`--pattern ${text}: N:M needs 1 <= N < M: N of every M weights stay`);
+      throw new UserError(`--pattern ${text}: N:M needs 1 <= N < M: N of every M weights stay, M - N become 0`);
     return { keep, of };
   }
   const sparsity = Number(text);

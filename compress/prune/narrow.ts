@@ -53,7 +53,7 @@ export const groupIndices = (groups: readonly number[], width: number): number[]
   groups.flatMap((group) => Array.from({ length: width }, (_, i) => group * width + i));
 
 /**
- * What the columns that go add on average, `[1, rows]`: W times the mean of their inputs (arXiv 2312.11983, equation 3, "baseline bias").
+ * What the columns that go add on average, `[1, rows]`: W times the mean of their inputs (FLAP, arXiv 2312.11983).
  * @param before a bias that is there already
  */
 export function baselineBias(

@@ -1,4 +1,4 @@
-// Which FFN channels and KV groups stay: scores by FLAP (An et al., arXiv 2312.11983), by Wanda-sp (its section 4) or by magnitude, ranked
+// Which FFN channels and KV groups stay: scores by FLAP (An et al., arXiv 2312.11983), by that paper's Wanda-sp or by magnitude, ranked
 // within each layer or over all layers.
 import type { Matrix } from "../checkpoint.ts";
 import type { Moments } from "../moments.ts";
@@ -29,7 +29,7 @@ const UNIT = 32;
 
 /**
  * Scores of the columns of o or down.
- * - flap: variance of the input times the squared norm of the column (equation 5, "WIFV")
+ * - flap: variance of the input times the squared norm of the column ("WIFV" in its code, lib/prune.py)
  * - wanda-sp: sum of |W| times the norm of the input
  * - magnitude: squared norm of the column
  */
@@ -62,7 +62,7 @@ export function chooseKept(
     : layers.map((layer) => within(layer, sparsity, attention));
 }
 
-/** Scores are standardized in each layer and sublayer, then ranked together; a group counts with its mean. (Section 3.3, "AL-AM") */
+/** Scores are standardized in each layer and sublayer, then ranked together; a group counts with its mean. ("AL-AM" in FLAP's lib/prune.py) */
 function overAll(layers: readonly LayerUnits[], sparsity: number, attention: boolean): Kept[] {
   const units = layers.flatMap((layer, index) => [
     ...(attention ? groupScores(layer) : []).map((score, at) => ({

@@ -47,7 +47,7 @@ function define(command: Command, name: "ffn" | "flap"): void {
           origin: {
             source: "FLAP (arXiv 2312.11983)",
             section: {
-              flap: "equation 5 and baseline bias",
+              flap: bias ? "WIFV scores and bias compensation" : "WIFV scores",
               "wanda-sp": "the baseline Wanda-sp",
               magnitude: "magnitude, as a baseline",
             }[score],

@@ -16,7 +16,7 @@ export function define(command: Command): void {
   addCalibratedOptions(command)
     .option(
       "--pattern <n:m|share>",
-      "of every M weights along a row N stay, as 1:8, 2:4, 4:8; or the share of each row that goes, as 0.5",
+      "N:M: of every M neighbours along a row N stay (1:8 keeps one of 8, and 7 become 0; also 2:4, 4:8); or the share of each row that becomes 0, as 0.5",
       "2:4",
     )
     .addOption(
