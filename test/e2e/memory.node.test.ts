@@ -31,7 +31,7 @@ beforeAll(async () => {
   url = (await miniflare.ready).origin;
   while ((await health()).status !== "ok") await new Promise((resolve) => setTimeout(resolve, 50));
   const { API_KEYS } = await miniflare.getBindings<{ API_KEYS: string }>("franken-gateway");
-  openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: API_KEYS, maxRetries: 0 });
+  openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: /sk-local-[\w-]+/.exec(API_KEYS)?.[0] ?? "", maxRetries: 0 });
 });
 afterAll(async () => {
   await miniflare.dispose();
