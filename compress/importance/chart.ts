@@ -1,4 +1,5 @@
 // A bar chart as SVG: a value for each unit of a model.
+import { escapeXml, figure, round, ticks } from "../svg.ts";
 
 export interface BarChart {
   readonly title: string;
@@ -40,7 +41,7 @@ export function barChart({ title, subtitle, bars, legend }: BarChart): string {
         : "";
     return `<rect class="${marked ? "marked" : "bar"}" x="${round(x + slot * 0.12)}" y="${top}" width="${round(slot * 0.76)}" height="${round(PLOT.top + PLOT.height - top)}"><title>${name}</title></rect><text x="${round(x + slot / 2)}" y="${PLOT.top + PLOT.height + 16}" text-anchor="middle" font-size="10">${escapeXml(label)}</text>${beyond}`;
   });
-  const grid = ticks(low, high, log).map(
+  const grid = axisTicks(low, high, log).map(
     (tick) =>
       `<line class="grid" x1="${PLOT.left}" x2="${width - PLOT.right}" y1="${y(tick)}" y2="${y(tick)}"/><text x="${PLOT.left - 8}" y="${y(tick) + 4}" text-anchor="end">${figure(tick)}</text>`,
   );
@@ -76,19 +77,10 @@ function rangeOf(values: readonly number[]): { low: number; high: number; log: b
 }
 
 /** Round numbers on the axis. */
-function ticks(low: number, high: number, log: boolean): number[] {
+function axisTicks(low: number, high: number, log: boolean): number[] {
   if (log) {
     const first = Math.ceil(Math.log10(low));
     return Array.from({ length: Math.floor(Math.log10(high)) - first + 1 }, (_, i) => 10 ** (first + i));
   }
-  const rough = (high - low) / 5;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough) as number;
-  const first = Math.ceil(low / step);
-  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => (first + i) * step);
+  return ticks(low, high);
 }
-
-const figure = (value: number): string => `${Number(value.toPrecision(4))}`;
-const round = (value: number): number => Math.round(value * 10) / 10;
-const escapeXml = (text: string): string =>
-  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");

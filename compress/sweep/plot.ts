@@ -1,4 +1,5 @@
 // Scores of a sweep as a picture: each variant's cost against its loss, the frontier as a line. SVG.
+import { escapeXml, figure, round, ticks } from "../svg.ts";
 
 export interface PlotPoint {
   readonly label: string;
@@ -103,16 +104,3 @@ function logTicks(least: number, most: number): number[] {
   const coarse = within(powers.flatMap((power) => [power, 2 * power, 5 * power]));
   return coarse.length > 2 ? coarse : ticks(least, most).filter((value) => value > 0);
 }
-
-function ticks(low: number, high: number): number[] {
-  const rough = (high - low) / 5;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough) as number;
-  const first = Math.ceil(low / step);
-  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => (first + i) * step);
-}
-
-const figure = (value: number): string => `${Number(value.toPrecision(4))}`;
-const round = (value: number): number => Math.round(value * 10) / 10;
-const escapeXml = (text: string): string =>
-  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
