@@ -1,11 +1,21 @@
 // Writes GGUF files, version 3. (ggml, docs/gguf.md)
 import { BLOCKS, type BlockType } from "../../scripts/build/gguf.ts";
 
-/** GGUF's numbers for the types of metadata. */
-const CODES = { u32: 4, i32: 5, f32: 6, bool: 7, string: 8 } as const;
-const ARRAY = 9;
-type Scalar = keyof typeof CODES;
 type Value = number | boolean | string;
+
+const u32 = (value: number): Uint8Array => fixed(4, (view) => view.setUint32(0, value, true));
+const u64 = (value: number): Uint8Array => fixed(8, (view) => view.setBigUint64(0, BigInt(value), true));
+
+/** GGUF's numbers for the types of metadata, and how a value of each is written. */
+const TYPES = {
+  u32: { code: 4, encode: u32 },
+  i32: { code: 5, encode: (value: number) => fixed(4, (view) => view.setInt32(0, value, true)) },
+  f32: { code: 6, encode: (value: number) => fixed(4, (view) => view.setFloat32(0, value, true)) },
+  bool: { code: 7, encode: (value: boolean) => Uint8Array.of(value ? 1 : 0) },
+  string: { code: 8, encode: text },
+} as const;
+const ARRAY = 9;
+type Scalar = keyof typeof TYPES;
 
 /** `string[]` says that the value is an array of strings. */
 export type MetadataEntry = readonly [key: string, type: Scalar | `${Scalar}[]`, value: Value | readonly Value[]];
@@ -51,29 +61,21 @@ export async function* ggufChunks(
   }
 }
 
+/**
+ * The type is looked up once for all of an array: Node 20's V8, while it optimizes, can take a type's computed name for another in a
+ * comparison within the loop, and writes a number where a string belongs.
+ */
 function entry([key, type, value]: MetadataEntry): Uint8Array[] {
-  const scalar = type.replace("[]", "") as Scalar;
-  if (!Array.isArray(value)) return [text(key), u32(CODES[scalar]), one(scalar, value as Value)];
-  return [text(key), u32(ARRAY), u32(CODES[scalar]), u64(value.length), ...value.map((item) => one(scalar, item))];
+  const { code, encode } = TYPES[type.replace("[]", "") as Scalar];
+  const one = encode as (value: Value) => Uint8Array;
+  if (!Array.isArray(value)) return [text(key), u32(code), one(value as Value)];
+  return [text(key), u32(ARRAY), u32(code), u64(value.length), ...value.map((item) => one(item))];
 }
 
-function one(type: Scalar, value: Value): Uint8Array {
-  if (type === "string") return text(value as string);
-  if (type === "bool") return Uint8Array.of(value ? 1 : 0);
-  const bytes = new Uint8Array(4);
-  const view = new DataView(bytes.buffer);
-  if (type === "f32") view.setFloat32(0, value as number, true);
-  else if (type === "i32") view.setInt32(0, value as number, true);
-  else view.setUint32(0, value as number, true);
-  return bytes;
-}
-
-const u32 = (value: number): Uint8Array => one("u32", value);
-
-function u64(value: number): Uint8Array {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(value), true);
-  return bytes;
+function fixed(bytes: number, set: (view: DataView) => void): Uint8Array {
+  const view = new DataView(new ArrayBuffer(bytes));
+  set(view);
+  return new Uint8Array(view.buffer);
 }
 
 function text(value: string): Uint8Array {
