@@ -14,8 +14,8 @@ CREATE TABLE experiments (
   deleted_at INTEGER
 );
 
--- What was done to an experiment, by whom (a key's id, or `verdict`), and the evidence. The id of a step is the experiment's with the step's number,
--- so that two steps at once cannot both be the next.
+-- What was done to an experiment, by whom (a key's id, or `verdict`), and the evidence. The id of a step is its number among the steps of all
+-- experiments, so that two steps at once cannot both be the next.
 CREATE TABLE experiment_log (
   id TEXT PRIMARY KEY,
   experiment TEXT NOT NULL,

@@ -68,7 +68,8 @@ export function changed(
   const status = statusOf(stored, now);
   const fields = Object.keys(patch);
   if (status === "stopped" || status === "ended") {
-    throw refusedValue(fields[0] ?? "id", `The experiment '${id}' is ${status}, and stays as it is: make a new one.`);
+    const why = status === "ended" ? "has ended" : "is stopped";
+    throw refusedValue(fields[0] ?? "id", `The experiment '${id}' ${why}, and stays as it is: make a new one.`);
   }
   if (fields.length === 0)
     throw refusedValue(undefined, "There is nothing to change: give 'weights', 'start', 'end' or 'status'.");

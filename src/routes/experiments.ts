@@ -149,12 +149,12 @@ export const addExperimentRoutes: AddRoutes = (app, deps) => {
     const spec = validate(experimentRequestSchema, await readJson(c.req.raw));
     if (spec.end !== undefined && Date.parse(spec.end) <= now()) throw refusedValue("end", "'end' is over already.");
     checkArms(spec, deps);
-    const stored = newExperiment(spec, newSecret(), now());
-    checkOverlap(stored, await service.store.list(), now());
-    const entry = { at: now(), action: "create", by, detail: stored.spec };
-    if (!(await service.store.create(stored, entry))) {
-      throw refusedValue("id", `There is or was an experiment '${spec.id}': choose another id.`);
-    }
+    const stored = await service.store.create(spec.id, (all) => {
+      const next = newExperiment(spec, newSecret(), now());
+      checkOverlap(next, all, now());
+      return { next, entry: { at: now(), action: "create", by, detail: next.spec } };
+    });
+    if (!stored) throw refusedValue("id", `There is or was an experiment '${spec.id}': choose another id.`);
     await service.running.reload();
     return c.json(experimentReply(stored, now()), 200);
   });
@@ -177,10 +177,9 @@ export const addExperimentRoutes: AddRoutes = (app, deps) => {
     const { by, service } = admit(c);
     const id = c.req.param("id");
     const patch = validate(experimentPatchSchema, await readJson(c.req.raw));
-    const others = await service.store.list();
-    const stored = await service.store.change(id, (current) => {
+    const stored = await service.store.change(id, (current, all) => {
       const change = changed(current, patch, { by, now: now() });
-      if (change.next.stoppedAt === undefined) checkOverlap(change.next, others, now());
+      if (change.next.stoppedAt === undefined) checkOverlap(change.next, all, now());
       return change;
     });
     if (!stored) throw notFound(id);

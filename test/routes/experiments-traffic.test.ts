@@ -1,5 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Place } from "../../src/experiments/live/index.ts";
+import { createResponseStore, type ResponseJob, RUN_PATH } from "../../src/responses/index.ts";
+import { migratedDatabase } from "../support/database.ts";
 import {
   BASE,
   DROP,
@@ -68,6 +70,37 @@ describe("requests", () => {
     expect(
       armOf(await post("/v1/responses", { input: "Hi", store: false, user: null, safety_identifier: "ada" })),
     ).toBe(arm);
+  });
+
+  test("of responses in the background take part when they are made, once", async () => {
+    const jobs: ResponseJob[] = [];
+    const id = await running(
+      { unit: { header: "x-session" } },
+      {
+        responses: {
+          store: createResponseStore({ db: await migratedDatabase(), keepMs: 1_000_000, now: Date.now }),
+          runnerOf: () => ({ start: async (job) => void jobs.push(job), cancel: async () => {} }),
+        },
+      },
+    );
+    const arm = armOf(await gateway.ask("ada", { "x-session": "s1" }));
+    await gateway.flush();
+    expect(await rows("outcomes", id)).toHaveLength(5);
+    const queued = await gateway.fetch("/v1/responses", {
+      method: "POST",
+      headers: { "content-type": "application/json", "x-session": "s1" },
+      body: JSON.stringify({ model: "auto", input: "Hi", background: true }),
+    });
+    expect(queued.status).toBe(200);
+    await gateway.flush();
+    expect(await rows("outcomes", id)).toHaveLength(5);
+    const [job] = jobs as [ResponseJob];
+    const made = await gateway.fetch(RUN_PATH, { method: "POST", headers: Object.fromEntries(job.headers) }, job);
+    expect([made.status, armOf(made)]).toEqual([200, arm]);
+    await gateway.flush();
+    const outcomes = await rows<{ request: string; unit: string }>("outcomes", id);
+    expect(outcomes.filter(({ request }) => request === job.response.id)).toHaveLength(5);
+    expect(new Set(outcomes.map(({ unit }) => unit)).size).toBe(1);
   });
 
   test("that name a variant, have no unit or are not invited take no part", async () => {

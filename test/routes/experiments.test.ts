@@ -172,6 +172,14 @@ describe("bad input", () => {
     await create({ audience: { keys: ["k2"] } });
   });
 
+  test("audiences that overlap of two that come at the same instant: one is refused", async () => {
+    const both = [newId(), newId()].map((id) => definition(id, { audience: { keys: ["k9"] } }));
+    const replies = await Promise.all(both.map((body) => gateway.admin("POST", "/v1/experiments", body)));
+    expect(replies.map(({ status }) => status).sort()).toEqual([200, 400]);
+    const refused = replies.find(({ status }) => status === 400) as Response;
+    expect((await errorOf(refused)).param).toBe("audience");
+  });
+
   test.each([
     ["weights", { weights: { base: 0.2 } }, "weights"],
     ["an arm", { weights: { base: 0.2, nope: 0.8 } }, "weights.nope"],

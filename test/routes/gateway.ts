@@ -2,6 +2,7 @@
 import catalogueJson from "../../dist/catalogue.json";
 import { type AppOptions, createApp } from "../../src/app.ts";
 import type { Frame, GenerateRequest, Replica, ReplicaStatus } from "../../src/replica/protocol.ts";
+import type { ResponseJob } from "../../src/responses/index.ts";
 import { createQualityBook, type RouterStore } from "../../src/routing/index.ts";
 import { POLICY } from "../../src/routing/question.ts";
 import { newState } from "../../src/routing/state.ts";
@@ -129,8 +130,11 @@ export const noScores = createScoreboard({
 });
 
 export interface TestGateway {
-  /** Sends a request with the key, unless `headers` has another authorization (or an empty one, for none). */
-  fetch(path: string, init?: RequestInit): Promise<Response>;
+  /**
+   * Sends a request with the key, unless `headers` has another authorization (or an empty one, for none).
+   * @param job of a background response, which its object sends beside its request
+   */
+  fetch(path: string, init?: RequestInit, job?: ResponseJob): Promise<Response>;
   /** Posts a chat completion; `model` and `messages` have defaults. */
   chat(body: object): Promise<Response>;
   readonly replica: StandIn;
@@ -168,11 +172,11 @@ export function testGateway(
     props: {},
   } as unknown as ExecutionContext;
   const gateway: TestGateway = {
-    async fetch(path, init = {}) {
+    async fetch(path, init = {}, job = undefined) {
       const headers = new Headers(init.headers);
       if (!headers.has("authorization")) headers.set("authorization", `Bearer ${KEY}`);
       if (!headers.get("authorization")) headers.delete("authorization");
-      return app.fetch(new Request(`https://gateway.test${path}`, { ...init, headers }), {}, context);
+      return app.fetch(new Request(`https://gateway.test${path}`, { ...init, headers }), job ? { job } : {}, context);
     },
     chat: (body) =>
       gateway.fetch("/v1/chat/completions", {

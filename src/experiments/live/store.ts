@@ -17,13 +17,16 @@ export interface ExperimentStore {
   /** Oldest first. */
   list(): Promise<readonly StoredExperiment[]>;
   find(id: string): Promise<StoredExperiment | undefined>;
-  /** @returns whether there was none of this id, ever */
-  create(stored: StoredExperiment, entry: LogEntry): Promise<boolean>;
   /**
-   * Changes an experiment as it is at that moment: `make` is asked again when another change came first; what it throws is thrown.
-   * @returns undefined when there is none, or `make` wants no change
+   * `make` gets all experiments as they are at that moment, and is asked again when a step of any came first; what it throws is thrown.
+   * @returns undefined when there is or was one of this id
    */
-  change(id: string, make: (current: StoredExperiment) => Change | undefined): Promise<StoredExperiment | undefined>;
+  create(id: string, make: (all: readonly StoredExperiment[]) => Change): Promise<StoredExperiment | undefined>;
+  /** As `create`. @returns undefined when there is none, or `make` wants no change */
+  change(
+    id: string,
+    make: (current: StoredExperiment, all: readonly StoredExperiment[]) => Change | undefined,
+  ): Promise<StoredExperiment | undefined>;
   /** Deletes what was recorded of it; its log stays. @returns whether there was one */
   remove(id: string, entry: LogEntry): Promise<boolean>;
   log(id: string): Promise<readonly LogEntry[]>;
@@ -39,91 +42,97 @@ const MAX_ATTEMPTS = 5;
 /** What is deleted with an experiment. */
 const RECORDED = ["exposures", "outcomes", "completions", "feedback"] as const;
 
+interface Kept {
+  /** Oldest first. */
+  readonly all: readonly StoredExperiment[];
+  /** Of deleted ones too. */
+  readonly ids: ReadonlySet<string>;
+  /** That were taken so far, of all experiments. */
+  readonly steps: number;
+}
+
 export function createExperimentStore(db: D1Database): ExperimentStore {
-  const logged = (id: string, version: number, { at, action, by, detail }: LogEntry): D1PreparedStatement =>
-    db
-      .prepare("INSERT INTO experiment_log (id, experiment, at, action, by, detail) VALUES (?, ?, ?, ?, ?, ?)")
-      .bind(`${id}/${version}`, id, at, action, by, JSON.stringify(detail));
-  const find = async (id: string): Promise<StoredExperiment | undefined> => {
-    const row = await reach(() =>
+  const read = async (): Promise<Kept> => {
+    const { results } = await reach(() =>
       db
-        .prepare(`SELECT ${COLUMNS} FROM experiments WHERE id = ? AND deleted_at IS NULL`)
-        .bind(id)
-        .first<ExperimentRow>(),
+        .prepare(`SELECT ${COLUMNS}, deleted_at FROM experiments ORDER BY created_at, id`)
+        .all<ExperimentRow & { deleted_at: number | null }>(),
     );
-    return row ? fromRow(row) : undefined;
+    const rows = results.map((row) => ({ stored: fromRow(row), isDeleted: row.deleted_at !== null }));
+    return {
+      all: rows.flatMap(({ stored, isDeleted }) => (isDeleted ? [] : [stored])),
+      ids: new Set(rows.map(({ stored }) => stored.spec.id)),
+      steps: rows.reduce((sum, { stored }) => sum + stored.version, 0),
+    };
   };
-  /** @returns false when another step came first: then nothing is written */
-  const step = async (statements: D1PreparedStatement[]): Promise<boolean> => {
-    try {
-      await db.batch(statements);
-      return true;
-    } catch (cause) {
-      if (String(cause).includes("UNIQUE constraint failed")) return false;
-      throw new StorageError("experiments are not reachable", { cause });
-    }
-  };
-  /** The next step of what is there: tried again while others come first. */
-  async function next<T>(id: string, attempt: (current: StoredExperiment) => Promise<T | undefined>) {
+  /** Takes a step from what is there, and anew while others come first. @param make undefined: there is nothing to do */
+  async function step<T>(
+    id: string,
+    make: (
+      kept: Kept,
+    ) => { readonly entry: LogEntry; readonly writes: D1PreparedStatement[]; readonly done: T } | undefined,
+  ): Promise<T | undefined> {
     for (let tries = 0; tries < MAX_ATTEMPTS; tries++) {
-      const current = await find(id);
-      if (!current) return undefined;
-      const done = await attempt(current);
-      if (done !== undefined) return done;
+      const kept = await read();
+      const made = make(kept);
+      if (!made) return undefined;
+      const { at, action, by, detail } = made.entry;
+      const logged = db
+        .prepare("INSERT INTO experiment_log (id, experiment, at, action, by, detail) VALUES (?, ?, ?, ?, ?, ?)")
+        .bind(`#${kept.steps + 1}`, id, at, action, by, JSON.stringify(detail));
+      try {
+        await db.batch([logged, ...made.writes]);
+        return made.done;
+      } catch (cause) {
+        // Another step has this number: then nothing was written.
+        if (!String(cause).includes("UNIQUE constraint failed")) {
+          throw new StorageError("experiments are not reachable", { cause });
+        }
+      }
     }
-    throw new StorageError("the experiment is being changed by others");
+    throw new StorageError("the experiments are being changed by others");
   }
 
   return {
-    find,
     async list() {
-      const { results } = await reach(() =>
-        db
-          .prepare(`SELECT ${COLUMNS} FROM experiments WHERE deleted_at IS NULL ORDER BY created_at, id`)
-          .all<ExperimentRow>(),
-      );
-      return results.map(fromRow);
+      return (await read()).all;
     },
-    create: ({ spec, epochs, secret, version, createdAt }, entry) =>
-      step([
-        db
+    async find(id) {
+      return (await read()).all.find(({ spec }) => spec.id === id);
+    },
+    create: (id, make) =>
+      step(id, ({ all, ids }) => {
+        if (ids.has(id)) return undefined;
+        const { next, entry } = make(all);
+        const { spec, epochs, secret, version, createdAt } = next;
+        const write = db
           .prepare(
             "INSERT INTO experiments (id, spec, epochs, secret, version, created_at, stopped_at, deleted_at) VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)",
           )
-          .bind(spec.id, JSON.stringify(spec), JSON.stringify(epochs), secret, version, createdAt),
-        logged(spec.id, version, entry),
-      ]),
-    async change(id, make) {
-      const changed = await next(id, async (current) => {
-        const change = make(current);
-        if (!change) return { stored: undefined };
-        const stored = { ...change.next, version: current.version + 1 };
-        const isDone = await step([
-          logged(id, stored.version, change.entry),
-          db
-            .prepare("UPDATE experiments SET spec = ?, epochs = ?, version = ?, stopped_at = ? WHERE id = ?")
-            .bind(
-              JSON.stringify(stored.spec),
-              JSON.stringify(stored.epochs),
-              stored.version,
-              stored.stoppedAt ?? null,
-              id,
-            ),
-        ]);
-        return isDone ? { stored } : undefined;
-      });
-      return changed?.stored;
-    },
+          .bind(id, JSON.stringify(spec), JSON.stringify(epochs), secret, version, createdAt);
+        return { entry, writes: [write], done: next };
+      }),
+    change: (id, make) =>
+      step(id, ({ all }) => {
+        const current = all.find(({ spec }) => spec.id === id);
+        const change = current && make(current, all);
+        if (!change) return undefined;
+        const next = { ...change.next, version: current.version + 1 };
+        const write = db
+          .prepare("UPDATE experiments SET spec = ?, epochs = ?, version = ?, stopped_at = ? WHERE id = ?")
+          .bind(JSON.stringify(next.spec), JSON.stringify(next.epochs), next.version, next.stoppedAt ?? null, id);
+        return { entry: change.entry, writes: [write], done: next };
+      }),
     async remove(id, entry) {
-      const done = await next(id, async ({ version }) =>
-        (await step([
-          logged(id, version + 1, entry),
-          db.prepare("UPDATE experiments SET deleted_at = ?, version = ? WHERE id = ?").bind(entry.at, version + 1, id),
-          ...RECORDED.map((table) => db.prepare(`DELETE FROM ${table} WHERE experiment = ?`).bind(id)),
-        ]))
-          ? true
-          : undefined,
-      );
+      const done = await step(id, ({ all }) => {
+        const current = all.find(({ spec }) => spec.id === id);
+        if (!current) return undefined;
+        const write = db
+          .prepare("UPDATE experiments SET deleted_at = ?, version = ? WHERE id = ?")
+          .bind(entry.at, current.version + 1, id);
+        const deletions = RECORDED.map((table) => db.prepare(`DELETE FROM ${table} WHERE experiment = ?`).bind(id));
+        return { entry, writes: [write, ...deletions], done: true };
+      });
       return done ?? false;
     },
     async log(id) {
