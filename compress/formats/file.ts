@@ -20,7 +20,8 @@ export async function openFile(path: string, name = path): Promise<OpenFile> {
       const bytes = new Uint8Array(length);
       for (let at = 0; at < length; ) {
         const { bytesRead } = await handle.read(bytes, at, length - at, start + at);
-        if (bytesRead === 0) throw new UserError(`${path} is cut off at ${start + at} bytes`);
+        if (bytesRead === 0)
+          throw new UserError(`${path} is cut off at ${start + at} bytes: download or copy it again`);
         at += bytesRead;
       }
       return bytes;

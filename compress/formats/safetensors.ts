@@ -35,13 +35,17 @@ export async function openSafetensors(folder: string, name: string): Promise<Saf
   const places = new Map<string, FilePlace>();
   try {
     for (const shard of shards ? [...new Set(shards.values())] : [WEIGHTS]) {
-      const file = await openFile(join(folder, shard), `${name}/${shard}`);
+      const file = await openFile(join(folder, shard), `${name}/${shard}`).catch((error: UserError) => {
+        throw shards ? new UserError(`${error.message}, which ${INDEX} names: download it too`) : error;
+      });
       files.push(file);
-      for (const place of await readHeader(file)) places.set(place.name, place);
+      for (const place of await readHeader(file)) {
+        if (!shards || shards.get(place.name) === shard) places.set(place.name, place);
+      }
     }
     for (const [tensor, shard] of shards ?? []) {
-      if (!places.has(tensor))
-        throw new UserError(`${name}/${shard} lacks tensor ${tensor}, which ${INDEX} puts there`);
+      if (places.has(tensor)) continue;
+      throw new UserError(`${name}/${shard} lacks tensor ${tensor}, which ${INDEX} puts there: download both again`);
     }
   } catch (error) {
     await close();
@@ -60,7 +64,8 @@ async function readIndex(folder: string, name: string): Promise<Map<string, stri
     if (outside) throw new Error(`it names ${outside}, which is not in the folder`);
     return new Map(Object.entries(weight_map));
   } catch (error) {
-    throw new UserError(`${name}/${INDEX} is not an index of shards: ${(error as Error).message}`);
+    const problem = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
+    throw new UserError(`${name}/${INDEX} is not an index of shards: ${problem}`);
   }
 }
 

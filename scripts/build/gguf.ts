@@ -64,13 +64,13 @@ export async function readGguf<Type extends BlockType>(
   };
   const header = await gguf(`https://models.invalid/${encodeURIComponent(source.name)}`, { fetch: rangeFetch }).catch(
     (error: Error) => {
-      throw new Error(`${source.name} is not a whole GGUF file: ${error.message}`);
+      throw new Error(`${source.name} is not a whole GGUF file (${error.message}): download or copy it again`);
     },
   );
   const { metadata, tensorInfos, tensorDataOffset } = header;
   // What lies beyond a cut is read as zeros.
   if (tensorDataOffset > source.size || tensorInfos.some(({ name }) => name === "")) {
-    throw new Error(`${source.name} is cut off within its header: it has ${source.size} bytes`);
+    throw new Error(`${source.name} is cut off within its header, at ${source.size} bytes: download or copy it again`);
   }
   const formats = new Map(readable.map((type) => [BLOCKS[type].code as number, type]));
   const tensors = tensorInfos.map((info): GgufTensor<Type> => {
@@ -78,7 +78,7 @@ export async function readGguf<Type extends BlockType>(
     if (!type) {
       const names = readable.map((name) => name.toUpperCase()).join(", ");
       throw new Error(
-        `${source.name}: tensor ${info.name} is ${GGMLQuantizationType[info.dtype] ?? info.dtype}; ${names} are read`,
+        `${source.name}: tensor ${info.name} is ${GGMLQuantizationType[info.dtype] ?? info.dtype}; ${names} are read: convert the file to one of these`,
       );
     }
     const [cols = 1, rows = 1, ...more] = info.shape.map(Number);
@@ -90,7 +90,7 @@ export async function readGguf<Type extends BlockType>(
     const bytes = (rows * cols * block.bytes) / block.values;
     if (start + bytes > source.size) {
       throw new Error(
-        `${source.name}: tensor ${info.name} ends beyond the file, which is cut off at ${source.size} bytes`,
+        `${source.name}: tensor ${info.name} ends beyond the file, which is cut off at ${source.size} bytes: download or copy it again`,
       );
     }
     return { name: info.name, type, rows, cols, start, bytes };

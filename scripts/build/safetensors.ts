@@ -39,11 +39,21 @@ export interface Place {
   readonly bytes: number;
 }
 
-/** Bytes of the header: a file's first eight say so. */
+/** The format's own limit. What says more is another kind of file. */
+const MOST_HEADER_BYTES = 100_000_000;
+const cutOff = (size: number): string => `cut off at ${size} bytes: download or copy it again`;
+
+/**
+ * Bytes of the header: a file's first eight say so.
+ * @throws Error for a file that is cut off within it, or is none of safetensors
+ */
 export function headerBytes(start: Uint8Array, fileBytes: number): number {
   const view = new DataView(start.buffer, start.byteOffset, start.byteLength);
-  const bytes = start.length >= 8 ? Number(view.getBigUint64(0, true)) : -1;
-  if (bytes < 2 || 8 + bytes > fileBytes) throw new Error("it does not begin with a safetensors header");
+  const bytes = start.length >= 8 ? Number(view.getBigUint64(0, true)) : 0;
+  if (start.length >= 8 && (bytes < 2 || bytes > MOST_HEADER_BYTES)) {
+    throw new Error("it does not begin with a safetensors header");
+  }
+  if (8 + bytes > fileBytes) throw new Error(`its header ends beyond the file, which is ${cutOff(fileBytes)}`);
   return bytes;
 }
 
@@ -62,8 +72,11 @@ export function readPlaces(headerText: Uint8Array, dataBytes: number): Place[] {
     if (!type) throw new Error(`tensor ${name} is ${dtype}; ${Object.keys(DTYPES).join(", ")} are read`);
     const count = shape.reduce((product, size) => product * size, 1);
     const [from, to] = data_offsets;
-    if (to - from !== count * type.bytes || to > dataBytes) {
+    if (to - from !== count * type.bytes) {
       throw new Error(`tensor ${name} of shape [${shape}] does not fill bytes ${from} to ${to}`);
+    }
+    if (to > dataBytes) {
+      throw new Error(`tensor ${name} ends beyond the file, which is ${cutOff(8 + headerText.length + dataBytes)}`);
     }
     return [{ name, dtype, shape, start: from, bytes: to - from }];
   });

@@ -1,0 +1,146 @@
+// Checkpoints that are not whole, or hold what is not read: each names the file or the tensor, and what to do.
+import { mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { UserError } from "../../../compress/error.ts";
+import { ggufOutput } from "../../../compress/formats/export/gguf.ts";
+import { huggingFaceOutput } from "../../../compress/formats/export/hf.ts";
+import { openCheckpoint } from "../../../compress/formats/index.ts";
+import { putOutput } from "../../../compress/formats/output.ts";
+import { INDEX } from "../../../compress/formats/safetensors.ts";
+import { stackOf } from "../../../compress/formats/stack.ts";
+import { tinyCheckpoint } from "../tiny.ts";
+import { recipeOf } from "./recipe.ts";
+import { shard, shardName } from "./shards.ts";
+
+const SHARDS = 3;
+const base = tinyCheckpoint({ untied: true });
+const all = recipeOf(base.shape.layers.map((_, layer) => ({ layer })));
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "franken-damaged-"));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+/** What is wrong with a checkpoint. */
+async function problemOf(path: string): Promise<string> {
+  const error = await openCheckpoint(path).then(
+    () => undefined,
+    (error) => error,
+  );
+  expect(error).toBeInstanceOf(UserError);
+  return (error as Error).message;
+}
+
+describe("shards of safetensors", () => {
+  let map: Record<string, string>;
+  const last = shardName(SHARDS - 1, SHARDS);
+  beforeEach(async () => {
+    await putOutput(folder, huggingFaceOutput(await stackOf(all, base), "f16"), { force: true });
+    const whole = await openCheckpoint(folder);
+    await whole.close();
+    map = await shard(folder, SHARDS);
+    const sharded = await openCheckpoint(folder);
+    await sharded.close();
+    expect(sharded.digest).toBe(whole.digest);
+  });
+
+  it("are named where one is missing", async () => {
+    await rm(join(folder, last));
+    expect(await problemOf(folder)).toMatch(`${last} is missing, which ${INDEX} names: download it too`);
+  });
+
+  it("are named where one lacks a tensor that the index puts there", async () => {
+    const name = "model.layers.1.mlp.down_proj.weight";
+    await writeFile(join(folder, INDEX), JSON.stringify({ weight_map: { ...map, [name]: last } }));
+    // Though another shard has it.
+    expect(map[name]).not.toBe(last);
+    expect(await problemOf(folder)).toMatch(
+      `${last} lacks tensor ${name}, which ${INDEX} puts there: download both again`,
+    );
+  });
+
+  it("are named where the index leaves a tensor out", async () => {
+    const { "lm_head.weight": _, ...rest } = map;
+    const without = Object.fromEntries(Object.entries(rest).filter(([, file]) => file !== last));
+    await writeFile(join(folder, INDEX), JSON.stringify({ weight_map: without }));
+    expect(await problemOf(folder)).toMatch(/tensor \S+ is missing/);
+  });
+
+  it.each([
+    ["within the length of the header", 5, "its header ends beyond the file, which is cut off at 5 bytes"],
+    ["within the header", 100, "its header ends beyond the file, which is cut off at 100 bytes"],
+  ])("are named where one is cut off %s", async (_, size, problem) => {
+    await truncate(join(folder, last), size);
+    const message = await problemOf(folder);
+    expect(message).toContain(last);
+    expect(message).toContain(problem);
+    expect(message).toContain("download or copy it again");
+  });
+
+  it("are named where one is cut off within a tensor, with the tensor", async () => {
+    const { length } = await readFile(join(folder, last));
+    await truncate(join(folder, last), length - 10);
+    const message = await problemOf(folder);
+    expect(message).toContain(`${last}: tensor lm_head.weight ends beyond the file, which is cut off`);
+    expect(message).toContain("download or copy it again");
+  });
+
+  it.each([
+    ["{", "is not an index of shards"],
+    ["{}", "→ at weight_map"],
+    ['{"weight_map": {"lm_head.weight": "../other.safetensors"}}', "it names ../other.safetensors"],
+  ])("are refused where the index is %s", async (index, problem) => {
+    await writeFile(join(folder, INDEX), index);
+    const message = await problemOf(folder);
+    expect(message).toContain(INDEX);
+    expect(message).toContain(problem);
+  });
+});
+
+describe("a GGUF file", () => {
+  let file: string;
+  let bytes: Buffer;
+  beforeEach(async () => {
+    file = join(folder, "tiny.gguf");
+    await putOutput(file, ggufOutput(await stackOf(all, base), "stored"));
+    bytes = await readFile(file);
+  });
+  /** Where the last tensor's name stands in the header. */
+  const lastName = (): number => bytes.lastIndexOf("output.weight");
+
+  it("cut off anywhere within its header is said to be", async () => {
+    const header = lastName() + 40;
+    for (let size = 0; size < header; size += 61) {
+      await writeFile(file, bytes.subarray(0, size));
+      const message = await problemOf(file);
+      expect(message, `${size}`).toContain("tiny.gguf");
+      expect(message, `${size}`).toContain("download or copy it again");
+    }
+  });
+
+  it("cut off within a tensor's data names the tensor", async () => {
+    await truncate(file, bytes.length - 100);
+    expect(await problemOf(file)).toMatch(
+      /tiny\.gguf: tensor \S+ ends beyond the file, which is cut off at \d+ bytes: download or copy it again/,
+    );
+  });
+
+  it.each([
+    [10, "Q2_K"],
+    [200, "200"],
+  ])("with a tensor of a type that is not read names both: %i", async (code, type) => {
+    // After the name: how many dimensions, two of them, then the type.
+    bytes.writeUInt32LE(code, lastName() + "output.weight".length + 4 + 16);
+    await writeFile(file, bytes);
+    const message = await problemOf(file);
+    expect(message).toContain(`tiny.gguf: tensor output.weight is ${type}; F32, F16, BF16, Q8_0`);
+    expect(message).toContain("convert");
+  });
+
+  it("that is none is said not to be", async () => {
+    await writeFile(file, "not a model");
+    expect(await problemOf(file)).toContain("tiny.gguf is not a whole GGUF file");
+  });
+});
