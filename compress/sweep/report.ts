@@ -13,7 +13,7 @@ export interface Scored extends Candidate {
 
 /** What a variant costs. */
 export const COSTS = {
-  bytes: { title: "weights read for a token, MB", of: ({ weightBytes }: Scores) => weightBytes / 1e6 },
+  bytes: { title: "weights read for a token, MB", of: ({ nominalBytes }: Scores) => nominalBytes / 1e6 },
   speed: { title: "milliseconds a token while decoding", of: ({ speed }: Scores) => 1000 / speed },
 } as const;
 export type Cost = keyof typeof COSTS;
@@ -75,12 +75,13 @@ function tableOf(scored: readonly Scored[], best: ReadonlySet<Scored>): string {
   const withError = ({ value, stderr }: Metric, scale: number, digits: number): string =>
     `${(value * scale).toFixed(digits)}${stderr === undefined ? "" : ` ± ${(stderr * scale).toFixed(digits)}`}`;
   const rows = scored.map((one) => {
-    const { accNorm, perplexity, speed, weightBytes, kvBytes } = one.scores;
+    const { accNorm, perplexity, speed, nominalBytes, weightBytes, kvBytes } = one.scores;
     return [
       one.artifact.recipe.id,
       withError(accNorm, 100, 1),
       withError(perplexity, 1, 2),
       speed.toFixed(1),
+      (nominalBytes / 1e6).toFixed(1),
       (weightBytes / 1e6).toFixed(1),
       (kvBytes / 1024).toFixed(1),
       best.has(one) ? "yes" : "",
@@ -92,6 +93,7 @@ function tableOf(scored: readonly Scored[], best: ReadonlySet<Scored>): string {
     "word perplexity",
     "tokens/s",
     "MB a token",
+    "MB as served",
     "KV KiB a token",
     "frontier",
   ];

@@ -35,7 +35,9 @@ export interface Scores {
   readonly perplexity: Metric;
   /** Tokens a second while decoding, one sequence, on one core; measured here and now. */
   readonly speed: number;
-  /** Bytes of weights read for a token. */
+  /** Bytes of weights read for a token, at as many bits a weight as the method counts. */
+  readonly nominalBytes: number;
+  /** Those that the engine here reads: codes of 2 and 3 bits lie in blocks of 4, and codes of an embedding or head in blocks of 8. */
   readonly weightBytes: number;
   /** Bytes that a token adds to the KV cache, at 16 bits a value. */
   readonly kvBytes: number;
@@ -120,9 +122,12 @@ export async function openScorer({ recipes, items, articles, folder }: ScorerOpt
       const speed = speeds.get("decode") ?? (await decodeSpeed(engine, plan, prompt));
       speeds.add("decode", speed);
       step();
-      const { weightBytes, kvBytes } = plan.costs;
+      const { nominalBytes, weightBytes, kvBytes } = plan.costs;
       const metric = (name: string): Metric => metrics[name] as Metric;
-      return { accNorm: metric("acc_norm"), perplexity: metric("word_perplexity"), speed, weightBytes, kvBytes };
+      return {
+        ...{ accNorm: metric("acc_norm"), perplexity: metric("word_perplexity"), speed },
+        ...{ nominalBytes, weightBytes, kvBytes },
+      };
     },
   };
 }
