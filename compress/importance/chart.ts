@@ -1,5 +1,5 @@
 // A bar chart as SVG: a value for each unit of a model.
-import { escapeXml, figure, round, ticks } from "../svg.ts";
+import { escapeXml, figure, round, ticks } from "../../src/svg.ts";
 
 export interface BarChart {
   readonly title: string;

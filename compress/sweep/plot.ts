@@ -1,5 +1,5 @@
 // Scores of a sweep as a picture: each variant's cost against its loss, the frontier as a line. SVG.
-import { escapeXml, figure, round, ticks } from "../svg.ts";
+import { escapeXml, figure, round, ticks } from "../../src/svg.ts";
 
 export interface PlotPoint {
   readonly label: string;

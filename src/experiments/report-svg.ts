@@ -1,4 +1,5 @@
 // Results as a picture: for each treatment and metric how the limits closed in over the units, beside the lines that make the verdict.
+import { escapeXml, round, ticks } from "../svg.ts";
 import type { MetricResult, Results } from "./analysis.ts";
 import { figure } from "./report.ts";
 
@@ -90,16 +91,4 @@ function bounds({ margin, series }: MetricResult): readonly [number, number] {
   return [low - room, high + room];
 }
 
-/** Up to six round numbers from `low` to `high`. */
-function ticks(low: number, high: number): readonly number[] {
-  const rough = (high - low) / 5;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough)!;
-  const first = Math.ceil(low / step);
-  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, k) => (first + k) * step);
-}
-
 const edge = (limit: number | null): string => (limit === null ? "no limit yet" : figure(limit));
-const round = (value: number): number => Math.round(value * 10) / 10;
-const escapeXml = (text: string): string =>
-  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");

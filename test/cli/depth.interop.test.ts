@@ -1,35 +1,16 @@
 // Ranking and removing on the real model, as a user does it.
-import { mkdtemp, readdir, readFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Command } from "commander";
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import { define as depth } from "../../cli/commands/compress/depth.ts";
 import { define as importance } from "../../cli/commands/importance.ts";
-import { type SlotRecipe, slotRecipeSchema } from "../../src/variants/recipe.ts";
+import { folder, inOwnFolder, recipe, run } from "./commands.ts";
 
-let folder: string;
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "franken-depth-"));
-  vi.stubEnv("FRANKEN_ARTIFACTS", folder);
-  for (const stream of [process.stdout, process.stderr]) vi.spyOn(stream, "write").mockReturnValue(true);
-});
-afterEach(() => {
-  vi.unstubAllEnvs();
-  vi.restoreAllMocks();
-});
-
-const run = async (define: (command: Command) => void, ...args: string[]): Promise<void> => {
-  const command = new Command().exitOverride();
-  define(command);
-  await command.parseAsync(args, { from: "user" });
-};
-const recipe = async (id: string): Promise<SlotRecipe> =>
-  slotRecipeSchema.parse(JSON.parse(await readFile(join(folder, "recipes", `${id}.json`), "utf8")));
+inOwnFolder();
 
 it("ranks, removes what ranks first, and gives the same recipe again", async () => {
   const short = ["--sequences", "1", "--length", "32", "--evaluation", "1"];
-  const out = join(folder, "reports");
+  const out = join(folder(), "reports");
   await run(importance, ...short, "--criterion", "similarity,angular", "--target", "block", "--out", out);
   const report = JSON.parse(await readFile(join(out, "similarity-block.json"), "utf8"));
   expect(new Set(report.order)).toEqual(new Set(Array.from({ length: 30 }, (_, i) => `${i}`)));

@@ -1,33 +1,15 @@
 // The commands of depth as a user gives them, on the base that ships and a short text.
-import { mkdtemp, readFile, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Command } from "commander";
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import { define as franken } from "../../cli/commands/compress/franken.ts";
 import { define as skip } from "../../cli/commands/compress/skip.ts";
 import { define as importance } from "../../cli/commands/importance.ts";
 import { slotsKey } from "../../compress/importance/removal.ts";
-import { type SlotRecipe, slotRecipeSchema } from "../../src/variants/recipe.ts";
+import { folder, inOwnFolder, recipe, run } from "./commands.ts";
 
-let folder: string;
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "franken-depth-"));
-  vi.stubEnv("FRANKEN_ARTIFACTS", folder);
-  for (const stream of [process.stdout, process.stderr]) vi.spyOn(stream, "write").mockReturnValue(true);
-});
-afterEach(() => {
-  vi.unstubAllEnvs();
-  vi.restoreAllMocks();
-});
+inOwnFolder();
 
-const run = async (define: (command: Command) => void, ...args: string[]): Promise<void> => {
-  const command = new Command().exitOverride();
-  define(command);
-  await command.parseAsync(args, { from: "user" });
-};
-const recipe = async (id: string): Promise<SlotRecipe> =>
-  slotRecipeSchema.parse(JSON.parse(await readFile(join(folder, "recipes", `${id}.json`), "utf8")));
 const layers = (from: number, to: number): string =>
   Array.from({ length: to - from + 1 }, (_, i) => `${from + i}am`).join(" ");
 
@@ -49,7 +31,7 @@ it("skips later sublayers", async () => {
 });
 
 it("says what is wrong with what it is given", async () => {
-  const text = join(folder, "text");
+  const text = join(folder(), "text");
   await writeFile(text, "A line.\n");
   await expect(run(importance, "--text", text)).rejects.toThrow(/text has \d+ tokens, but 128 sequences of 512 need/);
   await expect(run(importance, "--criterion", "taylor")).rejects.toThrow(/--criterion taylor: there are similarity/);
