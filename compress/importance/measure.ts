@@ -66,6 +66,7 @@ export async function* measureImportance(options: MeasureOptions): AsyncGenerato
     folder === undefined ? memoryLog() : openWorkLog(folder, name, [checkpoint.digest, digest, ...more]);
   const forward = createForward({ shape: checkpoint.shape });
   const model = openModel(checkpoint);
+  let means: Promise<StateMeans> | undefined;
   try {
     for (const { criterion, target } of wanted) {
       const progress: Context["progress"] = (total) => {
@@ -73,7 +74,6 @@ export async function* measureImportance(options: MeasureOptions): AsyncGenerato
         const { done, end } = createProgress(total, output);
         return { step: (note) => done(() => `${criterion.id} ${target} ${note()}`), end };
       };
-      let means: Promise<StateMeans> | undefined;
       const ranking = await criterion.measure(
         {
           forward,

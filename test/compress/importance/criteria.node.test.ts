@@ -195,6 +195,14 @@ describe("a measurement", () => {
     expect((await measure("greedy", "block", { folder })).values[0]?.value).toBe(1.5);
   });
 
+  it("of hidden states is done once for all targets", async () => {
+    const shown: string[] = [];
+    const output = { isTTY: false, write: (line: string) => shown.push(line) } as unknown as NodeJS.WriteStream;
+    const wanted = wantedOf("similarity,angular", "block");
+    const options = { checkpoint, calibration, wanted, evaluation: 1, removals: 1, output };
+    for await (const _ of measureImportance(options)) expect(shown.at(-1)).toContain("similarity block");
+  });
+
   it("of other tokens begins anew", async () => {
     const folder = await temporary();
     const before = await measure("perplexity", "block", { folder });
