@@ -1,5 +1,5 @@
 // Low-rank factors as PEFT stores them: `adapter_model.safetensors` and `adapter_config.json` in one folder.
-import type { LowRankAdapter } from "./artifact.ts";
+import type { LowRankAdapter, LowRankLinear } from "./artifact.ts";
 import { writeSafetensors } from "./safetensors.ts";
 
 export const MODULES = {
@@ -12,12 +12,17 @@ export const MODULES = {
   down: "mlp.down_proj",
 } as const;
 
-/** The files of an adapter by name; `lora_alpha` equals `r`, so that the factor on B A x is 1. Linears of a lower rank say so in `rank_pattern`. */
+/**
+ * The files of an adapter by name; `lora_alpha` equals `r`, so that the factor on B A x is 1. Linears of a lower rank say so in `rank_pattern`.
+ * PEFT adapts every module that the targets name, and misses the factors of one that has none: they name those that have some, and no others.
+ */
 export function peftFiles({ linears }: LowRankAdapter, baseName: string): Map<string, Uint8Array> {
   const rank = Math.max(...linears.map((linear) => linear.rank));
-  const ranks: [string, number][] = linears
-    .filter((linear) => linear.rank !== rank)
-    .map(({ layer, linear, rank }) => [`layers.${layer}.${MODULES[linear]}`, rank]);
+  const moduleOf = ({ layer, linear }: LowRankLinear): string => `layers.${layer}.${MODULES[linear]}`;
+  const ranks = linears.filter((linear) => linear.rank !== rank).map((linear) => [moduleOf(linear), linear.rank]);
+  const layers = [...new Set(linears.map(({ layer }) => layer))].sort((a, b) => a - b);
+  const kinds = [...new Set(linears.map(({ linear }) => `${linear}_proj`))].sort();
+  const alike = linears.length === layers.length * kinds.length;
   const tensors = linears.flatMap(({ layer, linear, rows, cols, rank, a, b }) => {
     const name = `base_model.model.model.layers.${layer}.${MODULES[linear]}`;
     return [
@@ -35,7 +40,7 @@ export function peftFiles({ linears }: LowRankAdapter, baseName: string): Map<st
     lora_dropout: 0,
     bias: "none",
     fan_in_fan_out: false,
-    target_modules: [...new Set(linears.map(({ linear }) => `${linear}_proj`))].sort(),
+    ...(alike ? { target_modules: kinds, layers_to_transform: layers } : { target_modules: linears.map(moduleOf) }),
     rank_pattern: Object.fromEntries(ranks),
     alpha_pattern: Object.fromEntries(ranks),
   };

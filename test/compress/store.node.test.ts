@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Artifact } from "../../compress/artifact.ts";
+import { peftFiles } from "../../compress/peft.ts";
 import { changesOf, listArtifacts, readArtifactRecipe, readChange, writeArtifact } from "../../compress/store.ts";
 import { readSafetensors } from "../../scripts/build/safetensors.ts";
 
@@ -79,7 +80,15 @@ it("writes an adapter that PEFT's names and scales fit", async () => {
     lora_alpha: 2,
     rank_pattern: { "layers.0.self_attn.q_proj": 1 },
     target_modules: ["q_proj", "v_proj"],
+    layers_to_transform: [0],
   });
+});
+
+it("names each module to PEFT where layers have different ones", () => {
+  const linears = (artifact().adapter?.linears ?? []).map((linear, layer) => ({ ...linear, layer }));
+  const config = JSON.parse(Buffer.from(peftFiles({ linears }, "base").get("adapter_config.json") ?? "").toString());
+  expect(config.target_modules).toEqual(["layers.0.self_attn.q_proj", "layers.1.self_attn.v_proj"]);
+  expect(config).not.toHaveProperty("layers_to_transform");
 });
 
 it("gives the same bytes for the same artifact, and lets it be written again", async () => {
