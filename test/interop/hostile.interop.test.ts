@@ -13,8 +13,9 @@ const AT_ONCE = 4;
 const WARM_UP = 4_000;
 /**
  * Most that an isolate, which has 128 MB where it is deployed, may hold more after the other 6,000: 130 bytes a request. A gateway that
- * keeps each request's log record grows by 1.25 MiB, ours by 0.3. What is held is measured, not the process's resident memory: without a heap limit V8 lets the runtime's own objects lie uncollected, so that
- * a Worker of one line that answers 401 grows the process by 10 MiB a thousand requests too, up to some 250 MiB.
+ * keeps each request's log record grows by 1.25 MiB, ours by 0.3. What is held is measured, not the process's resident memory: without a
+ * heap limit V8 lets the runtime's own objects lie uncollected, so that a Worker of one line that answers 401 grows the process by 10 MiB
+ * a thousand requests too, up to some 250 MiB.
  */
 const MOST_GROWTH_MIB = 0.75;
 const WORKERS = ["franken-gateway", "franken-replica"] as const;
