@@ -7,6 +7,7 @@ import { Miniflare } from "miniflare";
 import { localRuntime } from "./build/local.ts";
 import { applyMigrations } from "./build/migrate.ts";
 import { root } from "./build/paths.ts";
+import { claimState } from "./state.ts";
 
 const HOST = "127.0.0.1";
 
@@ -71,6 +72,7 @@ async function keepTriggers(miniflare: Miniflare): Promise<void> {
 
 async function start(): Promise<void> {
   const port = await claimPort();
+  const state = await claimState();
   const key = await localKey();
   const miniflare = new Miniflare({
     ...(await localRuntime()),
@@ -78,7 +80,7 @@ async function start(): Promise<void> {
     port,
     // For DevTools, and for tests that ask what the isolates hold.
     ...(process.env.INSPECTOR_PORT ? { inspectorPort: Number(process.env.INSPECTOR_PORT) } : {}),
-    defaultPersistRoot: join(root, ".wrangler/state/v3"),
+    defaultPersistRoot: state,
     handleStructuredLogs: ({ message }: { message: string }) => console.log(message),
   });
   let stopping = false;

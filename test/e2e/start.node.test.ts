@@ -1,5 +1,6 @@
 // The process that `npm start` runs, on the real weights, through the unmodified OpenAI SDK.
 import { execFileSync, spawnSync } from "node:child_process";
+import { join } from "node:path";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { root } from "../../scripts/build/paths.ts";
@@ -287,14 +288,17 @@ describe("the process", () => {
     expect(log).not.toMatch(/capital|Rome|long story/);
   });
 
-  it("says so when the port is taken", async () => {
+  it.each([
+    ["port", () => port, () => `port ${port} is taken`],
+    ["state", freePort, () => `another npm start keeps its state in ${join(root, ".wrangler/state/v3")}`],
+  ])("says so when the %s is taken", async (_, another, message) => {
     const { status, stderr } = spawnSync(process.execPath, await startCommand(), {
       cwd: root,
-      env: { ...process.env, PORT: String(port) },
+      env: { ...process.env, PORT: String(await another()) },
       encoding: "utf8",
     });
     expect(status).toBe(1);
-    expect(stderr).toContain(`port ${port} is taken`);
+    expect(stderr).toContain(message());
   });
 
   it("ends with code 0 on Ctrl-C and leaves no process behind", async () => {
