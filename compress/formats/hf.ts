@@ -32,6 +32,7 @@ const configSchema = z.object({
   max_position_embeddings: z.int().positive(),
   rms_norm_eps: z.number().positive(),
   hidden_act: z.string().default("silu"),
+  tie_word_embeddings: z.boolean().nullish(),
   rope_theta: z.number().positive().nullish(),
   rope_scaling: z.record(z.string(), z.unknown()).nullish(),
   /** What newer releases of transformers write in place of the two. */
@@ -52,6 +53,11 @@ export async function openHuggingFace(folder: string, name: string): Promise<Che
   const files = await openSafetensors(folder, name);
   try {
     const places = await ggufNames(files, name);
+    if (config.tie_word_embeddings === false && !places.has("output.weight")) {
+      throw new UserError(
+        `${name}: tensor lm_head.weight is missing, and config.json says that the head is not the embedding (tie_word_embeddings)`,
+      );
+    }
     const tensors = [...places].map(([tensor, { dtype, shape }]): StoredTensor => {
       const [rows, cols] = shape.length === 1 ? [1, shape[0] as number] : [shape[0] ?? 0, shape[1] ?? 0];
       if (shape.length > 2) throw new UserError(`${name}: tensor ${tensor} has the shape [${shape}]`);
