@@ -1,4 +1,5 @@
-"""Asks transformers for a folder's likelihoods and greedy text. Arguments: the folder, and a JSON of {texts, prompts: token ids, count}.
+"""Asks transformers for a folder's likelihoods and greedy text. Arguments: the folder, and a JSON of {texts, prompts: token ids, count}
+and perhaps adapter: the folder of one for PEFT to put on it.
 
 Prints {version, tokens: ids of the texts, answers: [{nll, greedy}]}.
 """
@@ -15,13 +16,22 @@ request = json.loads(request)
 torch.set_num_threads(2)
 model, report = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
 assert not any(report.values()), report
+if "adapter" in request:
+    from peft import PeftModel, get_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    model = PeftModel.from_pretrained(model, request["adapter"]).eval()
+    loaded = get_peft_model_state_dict(model)
+    stored = load_file(f"{request['adapter']}/adapter_model.safetensors")
+    assert loaded.keys() == stored.keys(), loaded.keys() ^ stored.keys()
+    assert all(torch.equal(loaded[name], stored[name]) for name in stored)
 answers = []
 with torch.no_grad():
     for prompt in request["prompts"]:
         ids = torch.tensor([prompt])
         logprobs = model(ids).logits.double().log_softmax(-1)[0]
         nll = [-logprobs[i, token].item() for i, token in enumerate(prompt[1:])]
-        out = model.generate(ids, max_new_tokens=request["count"], min_new_tokens=request["count"], do_sample=False)
+        out = model.generate(input_ids=ids, max_new_tokens=request["count"], min_new_tokens=request["count"], do_sample=False)
         answers.append({"nll": nll, "greedy": out[0, len(prompt) :].tolist()})
 tokens = []
 if request["texts"]:

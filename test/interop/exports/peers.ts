@@ -1,4 +1,4 @@
-// transformers and llama.cpp as programs that are asked for likelihoods and greedy text.
+// transformers, PEFT, mergekit and llama.cpp as programs that are asked for likelihoods and greedy text.
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,6 +12,8 @@ export interface Question {
   readonly count: number;
   /** For the folder's tokenizer. */
   readonly texts?: readonly string[];
+  /** A folder that PEFT adds to the model. */
+  readonly adapter?: string;
 }
 
 /** For each prompt. */
@@ -24,32 +26,46 @@ export interface Answer {
 const run = promisify(execFile);
 const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 const LIMITS = { maxBuffer: 1 << 26 };
+const OFFLINE = { ...LIMITS, env: { ...process.env, HF_HUB_OFFLINE: "1" } };
 
-/** A Python with torch and transformers (`FRANKEN_PYTHON`, else python3); undefined, and said so, where there is none. They take 7 GB. */
-export async function findPython(): Promise<string | undefined> {
+/** As pip names them; each needs those before it. torch takes 7 GB. */
+const PACKAGES = { torch: "2.9.1", transformers: "5.24.0", peft: "0.21.2", mergekit: "0.1.5" } as const;
+
+export interface PythonPeers {
+  readonly python: string;
+  has(name: keyof typeof PACKAGES): boolean;
+}
+
+/** What the Python (`FRANKEN_PYTHON`, else python3) has; what it has not, is said. */
+export async function findPython(): Promise<PythonPeers> {
   const python = process.env.FRANKEN_PYTHON ?? "python3";
-  try {
-    await run(python, ["-c", "import torch, transformers"], LIMITS);
-    return python;
-  } catch {
+  const names = Object.keys(PACKAGES) as (keyof typeof PACKAGES)[];
+  const probe = `import importlib.util as i; print(*(n for n in "${names.join(" ")}".split() if i.find_spec(n)))`;
+  const { stdout } = await run(python, ["-c", probe], LIMITS).catch(() => ({ stdout: "" }));
+  const there = new Set(stdout.trim().split(" "));
+  const missing = names.findIndex((name) => !there.has(name));
+  if (missing >= 0) {
+    const install = names.slice(missing).map((name) => `${name}==${PACKAGES[name]}`);
     console.warn(
-      `left out: transformers, which ${python} does not have: install torch==2.9.1 and transformers==5.24.0 in a virtual environment and name its Python in FRANKEN_PYTHON`,
+      `left out: ${names.slice(missing).join(", ")}, which ${python} does not have all of: install ${install.join(" ")} in a virtual environment and name its Python in FRANKEN_PYTHON`,
     );
-    return undefined;
   }
+  return { python, has: (name) => missing < 0 || names.indexOf(name) < missing };
 }
 
 export async function askTransformers(
   python: string,
   folder: string,
-  { prompts, count, texts = [] }: Question,
+  { prompts, count, texts = [], adapter }: Question,
 ): Promise<{ readonly tokens: readonly (readonly number[])[]; readonly answers: readonly Answer[] }> {
-  const request = JSON.stringify({ prompts, count, texts });
-  const { stdout } = await run(python, [here("hf.py"), folder, request], {
-    ...LIMITS,
-    env: { ...process.env, HF_HUB_OFFLINE: "1" },
-  });
+  const request = JSON.stringify({ prompts, count, texts, adapter });
+  const { stdout } = await run(python, [here("hf.py"), folder, request], OFFLINE);
   return JSON.parse(stdout.trim().split("\n").at(-1) as string);
+}
+
+/** Runs a mergekit configuration as `mergekit-yaml` does. */
+export async function runMergekit(python: string, config: string, out: string): Promise<void> {
+  await run(python, ["-m", "mergekit.scripts.run_yaml", config, out, "--no-write-model-card"], OFFLINE);
 }
 
 /** The entry of node-llama-cpp as bench/peers has it; undefined, and said so, where it cannot be installed. */
