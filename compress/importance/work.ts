@@ -2,10 +2,14 @@
 import { createHash } from "node:crypto";
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { UserError } from "../error.ts";
 
 export interface WorkLog<T> {
   get(key: string): T | undefined;
-  /** Keeps a value; one that is kept already stays. */
+  /**
+   * Keeps a value; one that is kept already stays.
+   * @throws UserError naming the file that can't be written, as on a full disk
+   */
   add(key: string, value: T): void;
 }
 
@@ -18,6 +22,7 @@ export function memoryLog<T>(): WorkLog<T> {
 /**
  * Opens a log, or begins it: JSON lines under `folder`/work. A line that was cut off counts as not written.
  * @param digests all that the results depend on, beside their keys
+ * @throws UserError naming the folder that can't be made
  */
 export function openWorkLog<T>(folder: string, name: string, digests: readonly string[]): WorkLog<T> {
   const digest = createHash("sha256").update(digests.join("\n")).digest("hex").slice(0, 16);
@@ -32,14 +37,28 @@ export function openWorkLog<T>(folder: string, name: string, digests: readonly s
       // The last line of a run that was killed, or the empty one at the end.
     }
   }
-  mkdirSync(dirname(file), { recursive: true });
-  if (text !== "" && !text.endsWith("\n")) appendFileSync(file, "\n");
+  write(file, () => {
+    mkdirSync(dirname(file), { recursive: true });
+    if (text !== "" && !text.endsWith("\n")) appendFileSync(file, "\n");
+  });
   return {
     get: kept.get,
     add(key, value) {
       if (kept.get(key) !== undefined) return;
       kept.add(key, value);
-      appendFileSync(file, `${JSON.stringify({ key, value })}\n`);
+      write(file, () => appendFileSync(file, `${JSON.stringify({ key, value })}\n`));
     },
   };
+}
+
+function write(file: string, run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const why = code === "ENOSPC" ? "the disk is full" : message;
+    throw new UserError(
+      `results could not be kept in ${file}: ${why}. Make room and give the same command again: it goes on from here`,
+    );
+  }
 }
