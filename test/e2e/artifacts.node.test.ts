@@ -3,8 +3,17 @@ import { spawnSync } from "node:child_process";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { ChangedTensor } from "../../compress/artifact.ts";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { withChanges } from "../../compress/apply/overlay.ts";
+import type { ChangedTensor, LowRankAdapter } from "../../compress/artifact.ts";
+import { readCalibration } from "../../compress/calibration.ts";
+import { exportVariant } from "../../compress/formats/export/index.ts";
+import { openCheckpoint } from "../../compress/formats/index.ts";
+import { putOutput } from "../../compress/formats/output.ts";
+import { createForward, type Tokens } from "../../compress/forward/forward.ts";
+import { openModel } from "../../compress/forward/model.ts";
+import { allSlots, tokenNll } from "../../compress/forward/perplexity.ts";
+import { eoraModel, roundModel } from "../../compress/methods/models.ts";
 import { writeArtifact } from "../../compress/store.ts";
 import { type CheckpointTensor, readCheckpoint } from "../../scripts/build/checkpoint.ts";
 import type { SlotRecipe } from "../../src/variants/recipe.ts";
@@ -19,16 +28,35 @@ const all = Array.from({ length: 30 }, (_, layer) => ({ layer, attn: true, mlp: 
 let project: string;
 let artifacts: string;
 let server: Server;
+let text: Tokens;
 
-const write = (id: string, tensors: ChangedTensor[], slots: SlotRecipe["slots"] = all) =>
+interface Written {
+  readonly slots?: SlotRecipe["slots"];
+  readonly adapter?: LowRankAdapter | undefined;
+}
+const write = (id: string, tensors: readonly ChangedTensor[], { slots = all, adapter }: Written = {}) =>
   writeArtifact(
     {
       recipe: { id, base: BASE, title: id, origin: { source: "a test", section: "none" }, status: "research", slots },
-      tensors,
+      ...{ tensors, adapter },
       provenance: { method: "slices", arguments: { channels: 1024 }, checkpoint: "0".repeat(64), version: "1" },
     },
     { folder: artifacts },
   );
+
+/** One layer at 2 bits, and that with its attention compensated. */
+async function writeQuantized(): Promise<void> {
+  const checkpoint = await openCheckpoint("smollm2-135m");
+  text = (await readCalibration(checkpoint, { sequences: 2, length: 32 })).tokens;
+  const slots = [{ layer: 5, attn: true, mlp: true }];
+  const grid = { bits: 2, kind: "asymmetric", block: 64, part: "linears" } as const;
+  const { tensors } = await roundModel({ checkpoint, slots }, grid);
+  const attention = { slots: [{ layer: 5, attn: true, mlp: false }], tokens: text };
+  const quantized = { ...attention, checkpoint: withChanges(checkpoint, tensors) };
+  const { lowRank = [] } = await eoraModel(quantized, checkpoint, { rank: 16, seed: 1 });
+  await write("a-quantized", tensors);
+  await write("a-quantized-compensated", tensors, { adapter: { linears: lowRank } });
+}
 
 /** As `npm start` does first; gives what it printed. */
 function build(): string {
@@ -51,12 +79,14 @@ beforeAll(async () => {
     zeroBias(`${LAYER}.ffn_down.bias`, 576),
   ];
   await write("a-cut", cut);
-  await write("a-cut-and-dropped", cut, all.slice(0, 25));
+  await write("a-cut-and-dropped", cut, { slots: all.slice(0, 25) });
   await write("a-bias", [zeroBias(`${LAYER}.ffn_down.bias`, 576)]);
+  await writeQuantized();
   build();
   server = await startServer(await startCommand(), await freePort(), { FRANKEN_ARTIFACTS: artifacts }, project);
 });
 afterAll(async () => {
+  vi.unstubAllEnvs();
   await server?.stop();
   await rm(artifacts, { recursive: true });
   await rm(project, { recursive: true });
@@ -78,18 +108,45 @@ describe("served artifacts", () => {
   it("are listed after what ships, and loaded when they are asked for", async () => {
     const states = async () =>
       ((await get("/health")) as { replicas: { base: string; state: string }[] }).replicas.map((r) => r.state);
-    expect(await states()).toEqual(["ready", "idle", "idle"]);
+    expect(await states()).toEqual(["ready", "idle", "idle", "idle"]);
     const { data } = (await get("/v1/models")) as { data: { id: string }[] };
     expect(data[0]?.id).toBe("smollm2-135m");
     expect(data.map(({ id }) => id)).toEqual(expect.arrayContaining(["a-bias", "a-cut", "a-cut-and-dropped"]));
     await ask("a-cut");
-    expect((await states()).toSorted()).toEqual(["idle", "ready", "ready"]);
+    expect((await states()).toSorted()).toEqual(["idle", "idle", "ready", "ready"]);
   });
 
   it("compute what their tensors say", async () => {
     const base = await ask("smollm2-135m");
     expect(await ask("a-bias")).toEqual(base);
     expect(await ask("a-cut")).not.toEqual(base);
+  });
+
+  it.each(["a-quantized", "a-quantized-compensated"])("%s computes what its GGUF export holds", async (model) => {
+    const prompt = [...text.ids.subarray(0, text.length)];
+    const served = async (model: string): Promise<number[]> => {
+      const ask = { model, prompt, temperature: 0, max_tokens: 1, echo: true, logprobs: 0 };
+      const { choices } = await server.openai.completions.create(ask);
+      return (choices[0]?.logprobs?.token_logprobs ?? []).slice(1, prompt.length);
+    };
+    vi.stubEnv("FRANKEN_ARTIFACTS", artifacts);
+    const file = join(artifacts, `${model}.gguf`);
+    await putOutput(file, await exportVariant(model, "gguf"));
+    const checkpoint = await openCheckpoint(file);
+    const forward = createForward({ shape: checkpoint.shape });
+    const tokens = { sequences: 1, length: prompt.length, ids: Int32Array.from(prompt) };
+    const exported = await tokenNll(forward, openModel(checkpoint), allSlots(checkpoint), tokens);
+    await forward.close();
+    await checkpoint.close();
+    const apart = (logprobs: readonly number[]): number => {
+      expect(logprobs).toHaveLength(exported.length);
+      return logprobs.reduce((sum, value, i) => sum + Math.abs(value + (exported[i] as number)), 0) / logprobs.length;
+    };
+    // Mean over tokens. The engine's activations have 8 bits, the export's arithmetic is fp32: the base itself is 0.11 apart.
+    const others = ["smollm2-135m", "a-quantized", "a-quantized-compensated"].filter((id) => id !== model);
+    const difference = apart(await served(model));
+    expect(difference).toBeLessThan(0.25);
+    for (const other of others) expect(apart(await served(other))).toBeGreaterThan(3 * difference);
   });
 
   it("tell their tensors, where they come from, and their costs", async () => {
@@ -109,8 +166,8 @@ describe("served artifacts", () => {
 
   it("share the files of what they have in common, and are not built again", async () => {
     const files = await readdir(join(project, "dist/weights"));
-    // Embedding in two parts, output norm, 30 layers and the vocabulary; then two other fifth layers.
-    expect(files).toHaveLength(2 + 1 + 30 + 1 + 2);
+    // Embedding in two parts, output norm, 30 layers and the vocabulary; then three other fifth layers, and an adapter.
+    expect(files).toHaveLength(2 + 1 + 30 + 1 + 3 + 1);
     expect(build()).toBe("");
   });
 });
