@@ -1,13 +1,19 @@
-// The orders that the shipped recipes drop by, from the text that they were measured on: 524k tokens of it there, windows of 2,048; a
-// part of those windows here.
+// The orders that the shipped recipes drop by, from the text that they were measured on: 524k tokens of it there, 32 windows of 2,048 here.
+// The first ten attentions and the first six blocks come out as the same sets. Of the first four MLPs, 15 stands where 14 is shipped, by
+// 2.7e-4: how far the one is ahead of the other varies between windows by some 7e-4, and shorter windows favour 14 (by 3e-4 at 1,024
+// tokens, 4e-4 at 512, on the same text), so that the shipped order is not decided by these. Arithmetic in bf16 changes it by 2e-5 only.
 import { existsSync } from "node:fs";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { readCalibration } from "../../../compress/calibration.ts";
 import { openCheckpoint } from "../../../compress/formats/index.ts";
 import { measureImportance, wantedOf } from "../../../compress/importance/measure.ts";
-import type { Target } from "../../../compress/importance/units.ts";
+import type { StateSums } from "../../../compress/importance/states.ts";
+import type { Part, Target } from "../../../compress/importance/units.ts";
 import { dataDirectory } from "../../../scripts/eval/sources.ts";
+import { mean, sampleDeviation } from "../../../src/scores/statistics.ts";
 
 const text = join(dataDirectory() ?? "", "enwiki/enwiki_sample.txt.gz");
 const ORDERS: Partial<Record<Target, readonly number[]>> = {
@@ -15,24 +21,43 @@ const ORDERS: Partial<Record<Target, readonly number[]>> = {
   mlp: [16, 17, 13, 14],
   block: [14, 13, 17, 12, 15, 25],
 };
-/** MLP 14 and 15 are 0.0001 apart: which of them comes fourth depends on the windows. */
-const SLACK: Partial<Record<Target, number>> = { mlp: 1 };
+const LENGTH = 2048;
+/** Standard errors of the difference between two layers within which other windows of the text may turn them round. */
+const BEYOND_CHANCE = 3;
 
 const asked = process.env.FRANKEN_ORDERS !== undefined;
-if (!asked) console.warn("left out: the orders of importance, a quarter of an hour: FRANKEN_ORDERS=1 runs them");
+if (!asked) console.warn("left out: the orders of importance, eight minutes of a core: FRANKEN_ORDERS=1 runs them");
 
 it.skipIf(!asked || !existsSync(text))(
   "ranks first what the shipped recipes drop first (left out where the text is not there)",
   { timeout: 3_600_000 },
   async () => {
     const checkpoint = await openCheckpoint("smollm2-135m");
-    const calibration = await readCalibration(checkpoint, { text, sequences: 32, length: 2048 });
+    const calibration = await readCalibration(checkpoint, { text, sequences: 32, length: LENGTH });
     const wanted = wantedOf("similarity", Object.keys(ORDERS).join(","));
-    for await (const measured of measureImportance({ checkpoint, calibration, wanted, evaluation: 1, removals: 1 })) {
-      const { target, ranking } = measured;
+    const folder = await mkdtemp(join(tmpdir(), "franken-orders-"));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const options = { checkpoint, calibration, wanted, folder, groupTokens: LENGTH, evaluation: 1, removals: 1 };
+    for await (const { target, ranking } of measureImportance(options)) {
       const expected = ORDERS[target] ?? [];
-      const first = ranking.order.slice(0, expected.length + (SLACK[target] ?? 0)).map(({ layer }) => layer);
-      expect(first, target).toEqual(expect.arrayContaining([...expected]));
+      const first = ranking.order.slice(0, expected.length).map(({ layer }) => layer);
+      const windows = await cosines(folder, target as Part);
+      for (const instead of first.filter((layer) => !expected.includes(layer))) {
+        for (const missed of expected.filter((layer) => !first.includes(layer))) {
+          const ahead = windows.map((cosine) => (cosine[instead] as number) - (cosine[missed] as number));
+          const error = sampleDeviation(ahead) / Math.sqrt(ahead.length);
+          const found = `${target} ${instead} before ${missed} by ${mean(ahead).toExponential(1)} ± ${error.toExponential(1)}`;
+          console.warn(found);
+          expect(mean(ahead) / error, found).toBeLessThan(BEYOND_CHANCE);
+        }
+      }
     }
   },
 );
+
+/** Of each window, by layer. */
+async function cosines(folder: string, part: Part): Promise<number[][]> {
+  const [file = ""] = (await readdir(join(folder, "work"))).filter((name) => name.startsWith("states-"));
+  const lines = (await readFile(join(folder, "work", file), "utf8")).trimEnd().split("\n");
+  return lines.map((line) => (JSON.parse(line).value as StateSums).cosine[part].map((sum) => sum / LENGTH));
+}
