@@ -24,7 +24,7 @@ export interface Hidden {
 export interface SublayerOptions {
   /** Where the result goes; it may be the input itself. Default: new memory. */
   readonly into?: Hidden | undefined;
-  /** Called with the inputs of the linears, `[rows, cols]`, some sequences at a time; the array is the callee's. */
+  /** Called with the inputs of the linears, `[rows, cols]`, some sequences at a time; the array is overwritten after the promise is kept. */
   readonly observe?: ((input: Input, x: Float32Array) => Promise<void>) | undefined;
   /** Called after some sequences with the share that is done. */
   readonly onProgress?: ((fraction: number) => void) | undefined;
@@ -78,7 +78,8 @@ export function createForward({ shape, threads }: ForwardOptions): Forward {
     readonly weights: Tensors;
     /** Inputs that depend on how many sequences go at once. */
     readonly extra?: (sequences: number) => Tensors;
-    readonly observed: readonly Input[];
+    /** The inputs that go out, and their columns. */
+    readonly observed: Readonly<Partial<Record<Input, number>>>;
   }
 
   /** Runs a graph x -> y over all sequences. */
@@ -87,12 +88,18 @@ export function createForward({ shape, threads }: ForwardOptions): Forward {
     const { sequences, length } = x;
     const size = length * hidden;
     const step = Math.max(1, Math.floor(CHUNK_TOKENS / length));
+    const seen = (Object.entries(observed) as [Input, number][]).map(([input, cols]) => {
+      const values = new Float32Array(Math.min(step, sequences) * length * cols);
+      return { input, of: (count: number) => floats(values.subarray(0, count * length * cols), count, length, cols) };
+    });
     for (let first = 0; first < sequences; first += step) {
       const count = Math.min(step, sequences - first);
       const part = (all: Hidden) =>
         floats(all.values.subarray(first * size, (first + count) * size), count, length, hidden);
-      const out = await session.run({ x: part(x), ...weights, ...extra?.(count) }, { y: part(into) });
-      for (const input of observed) await observe?.(input, out[`${input}In`]?.data as Float32Array);
+      const outputs = seen.map(({ input, of }) => [input, of(count)] as const);
+      const named = Object.fromEntries(outputs.map(([input, tensor]) => [`${input}In`, tensor]));
+      await session.run({ x: part(x), ...weights, ...extra?.(count) }, { y: part(into), ...named });
+      for (const [input, { data }] of outputs) await observe?.(input, data as Float32Array);
       onProgress?.((first + count) / sequences);
     }
     return into;
@@ -125,7 +132,7 @@ export function createForward({ shape, threads }: ForwardOptions): Forward {
           session: await sessionOf(attentionGraph, kind),
           weights: tensorsOf(weights),
           extra: (count) => ({ cos, sin, total, last: int32(new Int32Array(count).fill(length - 1), count) }),
-          observed: kind.observed ? ["qkv", "o"] : [],
+          observed: kind.observed ? { qkv: hidden, o: weights.o.cols } : {},
         },
         x,
         options,
@@ -135,7 +142,11 @@ export function createForward({ shape, threads }: ForwardOptions): Forward {
       const observed = options.observe !== undefined;
       const kind = { ffn: weights.gate.rows, bias: weights.bias !== undefined, observed };
       const session = await sessionOf(mlpGraph, kind);
-      return run({ session, weights: tensorsOf(weights), observed: observed ? ["gateUp", "down"] : [] }, x, options);
+      return run(
+        { session, weights: tensorsOf(weights), observed: observed ? { gateUp: hidden, down: weights.down.cols } : {} },
+        x,
+        options,
+      );
     },
     async layer({ attn, mlp }, x, options = {}) {
       const { into = emptyHidden(x, hidden) } = options;

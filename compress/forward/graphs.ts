@@ -29,10 +29,6 @@ const linear = (graph: GraphBuilder, x: string, name: string, out: number, into:
 const addTo = (graph: GraphBuilder, x: string, y: string, bias: boolean, hidden: number): string =>
   graph.op("Add", [x, bias ? graph.op("Add", [y, graph.input("bias", [hidden])]) : y]);
 
-/** The graph's own tensors are read by other nodes, so an observed one goes out as a copy. */
-const observe = (graph: GraphBuilder, x: string, name: string, cols: number): void =>
-  graph.output(graph.op("Identity", [x]), name, ["sequences", "length", cols]);
-
 /**
  * x + o(attention(norm(x))), causal, with RoPE (rotate-half).
  * In: x `[sequences, length, hidden]`, cos and sin `[positions, headDim / 2]`, last `[sequences]` (length - 1), total (length).
@@ -58,8 +54,8 @@ export function attentionGraph(shape: ModelShape, { heads, kvHeads, bias, observ
   const y = addTo(graph, x, linear(graph, mixed, "o", hidden, heads * headDim), bias, hidden);
   graph.output(y, "y", ["sequences", "length", hidden]);
   if (observed) {
-    observe(graph, normed, "qkvIn", hidden);
-    observe(graph, mixed, "oIn", heads * headDim);
+    graph.output(normed, "qkvIn", ["sequences", "length", hidden]);
+    graph.output(mixed, "oIn", ["sequences", "length", heads * headDim]);
   }
   return graph.build();
 }
@@ -80,8 +76,8 @@ export function mlpGraph(shape: ModelShape, { ffn, bias, observed }: MlpKind): G
   const y = addTo(graph, x, linear(graph, inner, "down", hidden, ffn), bias, hidden);
   graph.output(y, "y", ["sequences", "length", hidden]);
   if (observed) {
-    observe(graph, normed, "gateUpIn", hidden);
-    observe(graph, inner, "downIn", ffn);
+    graph.output(normed, "gateUpIn", ["sequences", "length", hidden]);
+    graph.output(inner, "downIn", ["sequences", "length", ffn]);
   }
   return graph.build();
 }

@@ -7,7 +7,7 @@ type Dims = readonly (number | string)[];
 export interface GraphBuilder {
   /** Declares an input and returns its name. */
   input(name: string, dims: Dims, type?: DataType): string;
-  /** Makes a node's result an output under a name of its own; nothing else may read it. */
+  /** Makes a node's result an output under a name of its own. */
   output(result: string, name: string, dims: Dims, type?: DataType): void;
   /** Adds a weight or constant and returns its name. */
   constant(data: Initializer["data"], dims: readonly number[], type: DataType): string;
@@ -65,7 +65,12 @@ export function createGraph(): GraphBuilder {
       return outputs;
     },
     build() {
-      const named = nodes.map((node) => ({ ...node, outputs: node.outputs.map((name) => renamed.get(name) ?? name) }));
+      const nameOf = (name: string): string => renamed.get(name) ?? name;
+      const named = nodes.map((node) => ({
+        ...node,
+        inputs: node.inputs.map(nameOf),
+        outputs: node.outputs.map(nameOf),
+      }));
       return { inputs, outputs, nodes: named, initializers };
     },
   };
