@@ -1,8 +1,8 @@
 // EoRA: the low-rank correction of a compressed linear that best restores its outputs. (Liu et al., arXiv 2410.21271, Algorithm 1)
-import { EigenvalueDecomposition, Matrix as MlMatrix, QrDecomposition } from "ml-matrix";
+import { EigenvalueDecomposition, Matrix as MlMatrix } from "ml-matrix";
 import type { Matrix } from "../checkpoint.ts";
-import { cholesky } from "../linalg/cholesky.ts";
-import { multiply, multiplyLower, multiplyTransposed } from "../linalg/products.ts";
+import { cholesky, invertLower } from "../linalg/cholesky.ts";
+import { type Dense, multiply, transposed } from "../linalg/products.ts";
 import { seededNormals } from "./random.ts";
 
 export interface LowRank {
@@ -20,12 +20,12 @@ const OVERSAMPLING = 16;
 const ITERATIONS = 5;
 
 /**
- * Lower triangular L with L L^T the damped Gram matrix of the inputs. EoRA projects on the Gram matrix's eigenvectors, scaled by the roots of
- * its eigenvalues, S = Q Λ^(1/2). ||D X||_F = ||D S||_F = ||D L||_F for every S with S S^T = X X^T, and all those differ by a rotation on
+ * Upper triangular U with U^T U the damped Gram matrix of the inputs. EoRA projects on the Gram matrix's eigenvectors, scaled by the roots of
+ * its eigenvalues, S = Q Λ^(1/2). ||D X||_F = ||D S||_F = ||D U^T||_F for every S with S S^T = X X^T, and all those differ by a rotation on
  * the right, which no singular value sees: the Cholesky factor has the same optimum, and is solved in place of an eigenproblem.
  * @param gram `[cols, cols]`
  */
-export function inputRoot(gram: Float32Array, cols: number): Float64Array {
+export async function inputRoot(gram: Float32Array, cols: number): Promise<Float64Array> {
   const matrix = Float64Array.from(gram);
   let trace = 0;
   for (let i = 0; i < cols; i++) trace += matrix[i * cols + i] as number;
@@ -34,34 +34,41 @@ export function inputRoot(gram: Float32Array, cols: number): Float64Array {
 }
 
 /**
- * B A of rank r that minimizes ||(residual - B A) L||_F: the r largest singular triplets of residual L, by randomized subspace iteration
- * (Halko et al., arXiv 0909.4061, Algorithm 4.4; here made orthonormal once in a round instead of twice).
- * @param residual original weights less compressed ones, `[rows, cols]`
- * @param root L, `[cols, cols]`
+ * B A of rank r that minimizes ||(residual - B A) U^T||_F: the r largest singular triplets of residual U^T, by randomized subspace iteration
+ * (Halko et al., arXiv 0909.4061, Algorithm 4.4; here made orthonormal once in a round instead of twice). A basis is held as rows.
+ * @param matrix the residual, original weights less compressed ones, `[rows, cols]`
+ * @param root U, `[cols, cols]`
  */
-export function eora({ rows, cols, values }: Matrix, root: Float64Array, rank: number, seed: number): LowRank {
-  const weighted = multiplyLower(Float64Array.from(values), root, rows, cols);
+export async function eora(matrix: Matrix, root: Float64Array, rank: number, seed: number): Promise<LowRank> {
+  const { rows, cols } = matrix;
+  const residual = { rows, cols, values: Float64Array.from(matrix.values) };
+  const weighted = await multiply(residual, { rows: cols, cols, values: root }, { transposed: "b" });
   const width = Math.min(rank + OVERSAMPLING, rows, cols);
-  let basis = orthonormal(multiply(weighted, seededNormals(seed, cols * width), rows, cols, width), rows, width);
-  for (let i = 0; i < ITERATIONS; i++) {
-    const back = multiplyTransposed(weighted, basis, rows, cols, width);
-    basis = orthonormal(multiply(weighted, back, rows, cols, width), rows, width);
+  let inputs: Dense = { rows: width, cols, values: seededNormals(seed, cols * width) };
+  let basis: Dense;
+  for (let i = 0; ; i++) {
+    basis = await orthonormal(await multiply(inputs, weighted, { transposed: "b" }));
+    inputs = await multiply(basis, weighted);
+    if (i === ITERATIONS) break;
   }
-  // small = basis^T weighted, transposed: [cols, width]. Its left singular vectors come from the eigenvectors of small^T small.
-  const small = multiplyTransposed(weighted, basis, rows, cols, width);
-  const square = multiplyTransposed(small, small, cols, width, width);
-  const { eigenvectorMatrix } = new EigenvalueDecomposition(MlMatrix.from1DArray(width, width, square), {
+  // basis weighted: its left singular vectors are the eigenvectors of its product with itself.
+  const square = await multiply(inputs, inputs, { transposed: "b" });
+  const { eigenvectorMatrix } = new EigenvalueDecomposition(MlMatrix.from1DArray(width, width, square.values), {
     assumeSymmetric: true,
   });
   // Eigenvalues ascend: the last `rank` are wanted, largest first.
-  const chosen = new Float64Array(width * rank);
-  for (let i = 0; i < width; i++) {
-    for (let r = 0; r < rank; r++) chosen[i * rank + r] = eigenvectorMatrix.get(i, width - 1 - r);
+  const chosen = { rows: rank, cols: width, values: new Float64Array(rank * width) };
+  for (let r = 0; r < rank; r++) {
+    for (let i = 0; i < width; i++) chosen.values[r * width + i] = eigenvectorMatrix.get(i, width - 1 - r);
   }
-  const b = multiply(basis, chosen, rows, width, rank);
-  // B^T residual is already B^T (residual L) L^-1: no system has to be solved.
-  const a = multiplyTransposed(b, Float64Array.from(values), rows, rank, cols);
-  return balanced({ rank, a: Float32Array.from(a), b: Float32Array.from(b) }, rows, cols);
+  const outputs = await multiply(chosen, basis);
+  // B^T residual is already B^T (residual U^T) U^-T: no system has to be solved.
+  const a = await multiply(outputs, residual);
+  const b = new Float32Array(rows * rank);
+  for (let row = 0; row < rows; row++) {
+    for (let r = 0; r < rank; r++) b[row * rank + r] = outputs.values[r * rows + row] as number;
+  }
+  return balanced({ rank, a: Float32Array.from(a.values), b }, rows, cols);
 }
 
 /** Gives both factors of each component the same norm, so that they keep their precision when they are quantized together. */
@@ -77,7 +84,22 @@ function balanced({ rank, a, b }: LowRank, rows: number, cols: number): LowRank 
   return { rank, a, b };
 }
 
-function orthonormal(values: Float64Array, rows: number, cols: number): Float64Array {
-  const q = new QrDecomposition(MlMatrix.from1DArray(rows, cols, values)).orthogonalMatrix;
-  return Float64Array.from(q.to1DArray());
+/**
+ * Share of the summed squares that is added to each row's, lest a row that depends on others have no factor: what is left of such a row is
+ * rounding, and stays small.
+ */
+const SHIFT = 1e-14;
+
+/** Rows that span what the given ones do and are orthonormal: shifted Cholesky QR, twice for precision (Fukaya et al., arXiv 1809.11085). */
+async function orthonormal(basis: Dense): Promise<Dense> {
+  let rows = basis;
+  for (let pass = 0; pass < 2; pass++) {
+    const { values, cols: width } = await multiply(rows, rows, { transposed: "b" });
+    let trace = 0;
+    for (let i = 0; i < width; i++) trace += values[i * width + i] as number;
+    for (let i = 0; i < width; i++) (values[i * width + i] as number) += SHIFT * trace;
+    const upper = { rows: width, cols: width, values: await cholesky(values, width) };
+    rows = await multiply(invertLower(transposed(upper)), rows);
+  }
+  return rows;
 }

@@ -15,6 +15,7 @@ export interface Session {
 }
 
 export const floats = (values: Float32Array, ...dims: number[]): Tensor => new Tensor("float32", values, dims);
+export const doubles = (values: Float64Array, ...dims: number[]): Tensor => new Tensor("float64", values, dims);
 export const int32 = (values: Int32Array, ...dims: number[]): Tensor => new Tensor("int32", values, dims);
 export const int64 = (values: BigInt64Array, ...dims: number[]): Tensor => new Tensor("int64", values, dims);
 
@@ -27,6 +28,8 @@ export async function openSession(graph: Graph, threads = availableParallelism()
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     logSeverityLevel: 3,
+    // Threads that wait by spinning would take the cores from the JavaScript between two runs.
+    extra: { session: { intra_op: { allow_spinning: "0" } } },
   });
   const unwritten = Object.fromEntries(session.outputNames.map((name) => [name, null]));
   return {

@@ -1,77 +1,66 @@
-// Products of dense fp64 matrices, row-major, in the order that reads memory in rows.
+// Products of dense fp64 matrices, row-major, in onnxruntime: it has the kernels that JavaScript can't have.
+import { createGraph } from "../../src/engine/onnx/graph.ts";
+import { doubles, openSession, type Session } from "../forward/session.ts";
 
-/** a b: `[rows, inner]` times `[inner, cols]`. */
-export function multiply(a: Float64Array, b: Float64Array, rows: number, inner: number, cols: number): Float64Array {
+export interface Dense {
+  readonly rows: number;
+  readonly cols: number;
+  /** `[rows, cols]` */
+  readonly values: Float64Array;
+}
+
+export interface ProductOptions {
+  /** Which of the factors is transposed first. Default: none. */
+  readonly transposed?: "a" | "b" | undefined;
+  /** Added to the product; of its shape. */
+  readonly plus?: Float64Array | undefined;
+}
+
+const sessions = new Map<string, Promise<Session>>();
+
+function sessionOf({ transposed, plus }: ProductOptions): Promise<Session> {
+  const key = `${transposed} ${plus !== undefined}`;
+  const known = sessions.get(key);
+  if (known) return known;
+  const graph = createGraph();
+  const of = (name: string) => graph.input(name, [`${name} rows`, `${name} cols`], "float64");
+  const inputs = plus ? [of("a"), of("b"), of("plus")] : [of("a"), of("b")];
+  const product = graph.op("Gemm", inputs, { transA: Number(transposed === "a"), transB: Number(transposed === "b") });
+  graph.output(product, "product", ["rows", "cols"], "float64");
+  const session = openSession(graph.build());
+  sessions.set(key, session);
+  return session;
+}
+
+/** a b */
+export async function multiply(a: Dense, b: Dense, options: ProductOptions = {}): Promise<Dense> {
+  const { transposed, plus } = options;
+  const session = await sessionOf(options);
+  const rows = transposed === "a" ? a.cols : a.rows;
+  const cols = transposed === "b" ? b.rows : b.cols;
+  const tensor = ({ values, ...shape }: Dense) => doubles(values, shape.rows, shape.cols);
+  const values = new Float64Array(rows * cols);
+  await session.run(
+    { a: tensor(a), b: tensor(b), ...(plus ? { plus: doubles(plus, rows, cols) } : {}) },
+    { product: doubles(values, rows, cols) },
+  );
+  return { rows, cols, values };
+}
+
+/** A copy of some rows and columns. */
+export function partOf({ cols, values }: Dense, top: number, bottom: number, left: number, right: number): Dense {
+  const width = right - left;
+  const part = new Float64Array((bottom - top) * width);
+  for (let row = top; row < bottom; row++) {
+    part.set(values.subarray(row * cols + left, row * cols + right), (row - top) * width);
+  }
+  return { rows: bottom - top, cols: width, values: part };
+}
+
+export function transposed({ rows, cols, values }: Dense): Dense {
   const out = new Float64Array(rows * cols);
-  const strip = stripOf(cols);
-  for (let top = 0; top < inner; top += strip) {
-    const bottom = Math.min(inner, top + strip);
-    for (let row = 0; row < rows; row++) addRows(out, row * cols, a, row * inner, 1, b, cols, top, bottom);
+  for (let row = 0; row < rows; row++) {
+    for (let col = 0; col < cols; col++) out[col * rows + row] = values[row * cols + col] as number;
   }
-  return out;
-}
-
-/** a times a lower triangular matrix: `[rows, n]` times `[n, n]`. */
-export function multiplyLower(a: Float64Array, lower: Float64Array, rows: number, n: number): Float64Array {
-  const out = new Float64Array(rows * n);
-  const strip = stripOf(n);
-  for (let top = 0; top < n; top += strip) {
-    const bottom = Math.min(n, top + strip);
-    for (let row = 0; row < rows; row++) addRows(out, row * n, a, row * n, 1, lower, n, top, bottom, bottom);
-  }
-  return out;
-}
-
-/** a^T b: a `[rows, inner]` transposed, times b `[rows, cols]`: `[inner, cols]`. */
-export function multiplyTransposed(
-  a: Float64Array,
-  b: Float64Array,
-  rows: number,
-  inner: number,
-  cols: number,
-): Float64Array {
-  const out = new Float64Array(inner * cols);
-  const strip = stripOf(cols);
-  for (let top = 0; top < rows; top += strip) {
-    const bottom = Math.min(rows, top + strip);
-    for (let k = 0; k < inner; k++) addRows(out, k * cols, a, k, inner, b, cols, top, bottom);
-  }
-  return out;
-}
-
-/** Rows of some 128 KiB together, which the cache holds. */
-const stripOf = (cols: number): number => Math.max(4, Math.floor(16384 / cols));
-
-/** out += sum over k from `top` to `bottom` of factors[from + k step] times row k of b, four rows at a time, `width` columns of it. */
-function addRows(
-  out: Float64Array,
-  to: number,
-  factors: Float64Array,
-  from: number,
-  step: number,
-  b: Float64Array,
-  cols: number,
-  top: number,
-  bottom: number,
-  width = cols,
-): void {
-  let k = top;
-  for (; k + 3 < bottom; k += 4) {
-    const f0 = factors[from + k * step] as number;
-    const f1 = factors[from + (k + 1) * step] as number;
-    const f2 = factors[from + (k + 2) * step] as number;
-    const f3 = factors[from + (k + 3) * step] as number;
-    const [b0, b1, b2, b3] = [k * cols, (k + 1) * cols, (k + 2) * cols, (k + 3) * cols];
-    for (let i = 0; i < width; i++) {
-      (out[to + i] as number) +=
-        f0 * (b[b0 + i] as number) +
-        f1 * (b[b1 + i] as number) +
-        f2 * (b[b2 + i] as number) +
-        f3 * (b[b3 + i] as number);
-    }
-  }
-  for (; k < bottom; k++) {
-    const factor = factors[from + k * step] as number;
-    for (let i = 0; i < width; i++) (out[to + i] as number) += factor * (b[k * cols + i] as number);
-  }
+  return { rows: cols, cols: rows, values: out };
 }

@@ -3,10 +3,10 @@
 import { linearOf, linearsOf, tensorName } from "../apply/linears.ts";
 import type { InputMoments, LayerResult } from "../apply/walk.ts";
 import type { LowRankLinear } from "../artifact.ts";
+import { eora, inputRoot } from "../compensate/eora.ts";
 import { UserError } from "../error.ts";
 import type { LayerWeights } from "../forward/layer-weights.ts";
 import { INPUTS } from "../moments.ts";
-import type { Pool } from "../threads/pool.ts";
 
 export interface EoraOptions {
   readonly rank: number;
@@ -23,9 +23,9 @@ export async function eoraLayer(
   original: LayerWeights,
   moments: InputMoments,
   { rank, seed }: EoraOptions,
-  pool: Pool,
 ): Promise<LayerResult> {
-  const tasks = [...INPUTS].reverse().map(async (input): Promise<LowRankLinear[]> => {
+  const lowRank: LowRankLinear[] = [];
+  for (const [at, input] of INPUTS.entries()) {
     const known = moments.get(input);
     const changed = linearsOf(input).flatMap((linear) => {
       const [now, before] = [linearOf(compressed, linear), linearOf(original, linear)];
@@ -38,16 +38,13 @@ export async function eoraLayer(
       const values = before.values.map((value, i) => value - (now.values[i] as number));
       return values.some((value) => value !== 0) ? [{ linear, matrix: { ...now, values } }] : [];
     });
-    if (changed.length === 0 || !known?.gram) return [];
-    const matrices = changed.map(({ matrix }) => matrix);
-    const factors = await pool.run("eora", {
-      ...{ gram: known.gram, cols: known.cols, matrices, rank },
-      seed: seed + 1000 * layer + 10 * INPUTS.indexOf(input),
-    });
-    return changed.flatMap(({ linear, matrix: { rows, cols } }, i) => {
-      const found = factors[i];
-      return found ? [{ layer, linear, rows, cols, ...found }] : [];
-    });
-  });
-  return { tensors: [], lowRank: (await Promise.all(tasks)).reverse().flat() };
+    if (changed.length === 0 || !known?.gram) continue;
+    const root = await inputRoot(known.gram, known.cols);
+    for (const [i, { linear, matrix }] of changed.entries()) {
+      const { rows, cols } = matrix;
+      const found = await eora(matrix, root, Math.min(rank, rows, cols), seed + 1000 * layer + 10 * at + i);
+      lowRank.push({ layer, linear, rows, cols, ...found });
+    }
+  }
+  return { tensors: [], lowRank };
 }

@@ -8,7 +8,6 @@ import { readLayer } from "../forward/layer-weights.ts";
 import { createMomentsMaker } from "../forward/moments.ts";
 import type { MaskPattern } from "../prune/masks.ts";
 import type { GptqOptions } from "../quantize/gptq.ts";
-import { createPool, type Pool } from "../threads/pool.ts";
 import { type EoraOptions, eoraLayer } from "./compensate.ts";
 import { maskLayer } from "./mask.ts";
 import { type NarrowOptions, narrowLayers } from "./narrow.ts";
@@ -56,50 +55,34 @@ async function eachLayer(
   return { tensors: tensorsOf({ results }) };
 }
 
-async function withPool<T>(run: (pool: Pool) => Promise<T>): Promise<T> {
-  const pool = createPool();
-  try {
-    return await run(pool);
-  } finally {
-    await pool.close();
-  }
-}
-
 const headName = ({ tensors }: Checkpoint): string =>
   tensors.has("output.weight") ? "output.weight" : "token_embd.weight";
 
 /** Round-to-nearest; no calibration. */
-export const roundModel = (subject: Subject, { part, ...options }: QuantizeOptions): Promise<Changes> =>
-  withPool(async (pool) => {
-    const { checkpoint } = subject;
-    const name = headName(checkpoint);
-    const linears =
-      part === "head"
-        ? []
-        : (await eachLayer(subject, (layer, weights) => roundLayer(layer, weights, options))).tensors;
-    const head =
-      part === "linears" ? [] : [await quantizeHead(name, await checkpoint.read(name), undefined, options, pool)];
-    return { tensors: [...linears, ...head] };
-  });
+export async function roundModel(subject: Subject, { part, ...options }: QuantizeOptions): Promise<Changes> {
+  const { checkpoint } = subject;
+  const name = headName(checkpoint);
+  const linears =
+    part === "head" ? [] : (await eachLayer(subject, (layer, weights) => roundLayer(layer, weights, options))).tensors;
+  const head = part === "linears" ? [] : [await quantizeHead(name, await checkpoint.read(name), undefined, options)];
+  return { tensors: [...linears, ...head] };
+}
 
 /** GPTQ (arXiv 2210.17323): each layer's inputs come through the quantized layers before it, and the head's through all of them. */
-export const gptqModel = (subject: Calibrated, { part, ...options }: QuantizeOptions): Promise<Changes> =>
-  withPool(async (pool) => {
-    const { checkpoint } = subject;
-    const walked = await walkLayers({
-      ...subject,
-      gram: part !== "head",
-      sequential: true,
-      method: async (layer, weights, moments) =>
-        part === "head" ? { tensors: [] } : gptqLayer(layer, weights, moments, options, pool),
-    });
-    if (part === "linears") return { tensors: tensorsOf(walked) };
-    const name = headName(checkpoint);
-    const gram = await headGram(checkpoint, walked.hidden);
-    return {
-      tensors: [...tensorsOf(walked), await quantizeHead(name, await checkpoint.read(name), gram, options, pool)],
-    };
+export async function gptqModel(subject: Calibrated, { part, ...options }: QuantizeOptions): Promise<Changes> {
+  const { checkpoint } = subject;
+  const walked = await walkLayers({
+    ...subject,
+    gram: part !== "head",
+    sequential: true,
+    method: async (layer, weights, moments) =>
+      part === "head" ? { tensors: [] } : gptqLayer(layer, weights, moments, options),
   });
+  if (part === "linears") return { tensors: tensorsOf(walked) };
+  const name = headName(checkpoint);
+  const gram = await headGram(checkpoint, walked.hidden);
+  return { tensors: [...tensorsOf(walked), await quantizeHead(name, await checkpoint.read(name), gram, options)] };
+}
 
 /** Sum of x x^T of what the head reads: the last hidden states after the final norm. */
 async function headGram(checkpoint: Checkpoint, { values }: Hidden): Promise<Float32Array | undefined> {
@@ -155,14 +138,13 @@ export async function narrowModel(
  * EoRA (arXiv 2410.21271) for what changed between a checkpoint and the subject's, by the inputs that the compressed model has.
  * @throws UserError where a linear is narrower than it was
  */
-export const eoraModel = (subject: Calibrated, original: Checkpoint, options: EoraOptions): Promise<Changes> =>
-  withPool(async (pool) => {
-    const { results } = await walkLayers({
-      ...subject,
-      gram: true,
-      sequential: false,
-      method: async (layer, weights, moments) =>
-        eoraLayer(layer, weights, await readLayer(original, layer), moments, options, pool),
-    });
-    return { tensors: [], lowRank: inOrder(results).flatMap(({ lowRank }) => lowRank ?? []) };
+export async function eoraModel(subject: Calibrated, original: Checkpoint, options: EoraOptions): Promise<Changes> {
+  const { results } = await walkLayers({
+    ...subject,
+    gram: true,
+    sequential: false,
+    method: async (layer, weights, moments) =>
+      eoraLayer(layer, weights, await readLayer(original, layer), moments, options),
   });
+  return { tensors: [], lowRank: inOrder(results).flatMap(({ lowRank }) => lowRank ?? []) };
+}

@@ -8,21 +8,24 @@ import { UserError } from "../error.ts";
 import type { LayerWeights } from "../forward/layer-weights.ts";
 import { INPUTS } from "../moments.ts";
 import { toTensor } from "../quantize/containers.ts";
-import type { GptqOptions } from "../quantize/gptq.ts";
-import type { Quantized } from "../quantize/grid.ts";
+import { factorInput, type GptqOptions, gptq } from "../quantize/gptq.ts";
 import { roundToNearest } from "../quantize/rtn.ts";
-import type { Pool } from "../threads/pool.ts";
 
 /** The type that a linear's codes travel in. */
 const container = ({ bits }: GptqOptions): "q4_1" | "q8_0" => (bits === 8 ? "q8_0" : "q4_1");
+
+/** Throws an error again, with its tensor named. */
+const rethrown = (name: string, error: unknown): never => {
+  if (error instanceof RangeError) throw new UserError(`${name}: ${error.message}`);
+  throw error;
+};
 
 /** Gives back what `make` does, with an error's tensor named. */
 export function named<T>(name: string, make: () => T): T {
   try {
     return make();
   } catch (error) {
-    if (error instanceof RangeError) throw new UserError(`${name}: ${error.message}`);
-    throw error;
+    return rethrown(name, error);
   }
 }
 
@@ -44,37 +47,31 @@ export function roundLayer(layer: number, weights: LayerWeights, options: GptqOp
   return { tensors };
 }
 
-/** Every linear of a layer by GPTQ, those that share an input in one task. */
+/** Every linear of a layer by GPTQ. */
 export async function gptqLayer(
   layer: number,
   weights: LayerWeights,
   moments: InputMoments,
   options: GptqOptions,
-  pool: Pool,
 ): Promise<LayerResult> {
-  // The widest input first: it takes as long as all the others.
-  const tasks = [...INPUTS].reverse().map(async (input): Promise<ChangedTensor[]> => {
-    const present = linearsOf(input).flatMap((linear) => {
-      const matrix = linearOf(weights, linear);
-      return matrix ? [{ name: tensorName(layer, linear), matrix }] : [];
-    });
+  const tensors: ChangedTensor[] = [];
+  for (const input of INPUTS) {
     const known = moments.get(input);
-    if (present.length === 0 || !known?.gram) return [];
-    for (const { name, matrix } of present) checkColumns(name, matrix, options);
-    const matrices = present.map(({ matrix }) => matrix);
-    const where = present.map(({ name }) => name).join(", ");
-    const quantized = await pool
-      .run("gptq", { gram: known.gram, cols: known.cols, matrices, options })
-      .catch((error) => {
-        if (error instanceof RangeError) throw new UserError(`${where}: ${error.message}`);
-        throw error;
-      });
-    return present.map(({ name }, i) => toTensor(name, quantized[i] as Quantized, container(options)));
-  });
-  return { tensors: (await Promise.all(tasks)).reverse().flat() };
+    if (!known?.gram) continue;
+    const factor = await factorInput(known.gram, known.cols, options);
+    for (const linear of linearsOf(input)) {
+      const matrix = linearOf(weights, linear);
+      if (!matrix) continue;
+      const name = tensorName(layer, linear);
+      checkColumns(name, matrix, options);
+      const quantized = await gptq(matrix, factor, options).catch((error) => rethrown(name, error));
+      tensors.push(toTensor(name, quantized, container(options)));
+    }
+  }
+  return { tensors };
 }
 
-/** Rows of the head that one task takes. */
+/** Rows of the head that are quantized together. */
 const HEAD_ROWS = 8192;
 
 /**
@@ -86,21 +83,19 @@ export async function quantizeHead(
   head: Matrix,
   gram: Float32Array | undefined,
   options: GptqOptions,
-  pool: Pool,
 ): Promise<ChangedTensor> {
   const exact: GptqOptions = options.kind === "asymmetric" ? { ...options, kind: "integer-zero" } : options;
   checkColumns(name, head, exact);
   if (!gram) return named(name, () => toTensor(name, roundToNearest(head, exact), "q8_0"));
   const { rows, cols, values } = head;
-  const starts = Array.from({ length: Math.ceil(rows / HEAD_ROWS) }, (_, i) => i * HEAD_ROWS);
-  const parts = await Promise.all(
-    starts.map(async (start) => {
-      const end = Math.min(rows, start + HEAD_ROWS);
-      const part = { rows: end - start, cols, values: values.slice(start * cols, end * cols) };
-      const [quantized] = await pool.run("gptq", { gram, cols, matrices: [part], options: exact });
-      return toTensor(name, quantized as Quantized, "q8_0");
-    }),
-  );
+  const factor = await factorInput(gram, cols, exact);
+  const parts: ChangedTensor[] = [];
+  for (let start = 0; start < rows; start += HEAD_ROWS) {
+    const end = Math.min(rows, start + HEAD_ROWS);
+    const part = { rows: end - start, cols, values: values.subarray(start * cols, end * cols) };
+    const quantized = await gptq(part, factor, exact).catch((error) => rethrown(name, error));
+    parts.push(toTensor(name, quantized, "q8_0"));
+  }
   const [first] = parts as [ChangedTensor];
   return { ...first, rows, data: Buffer.concat(parts.map(({ data }) => data)) };
 }

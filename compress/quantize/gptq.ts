@@ -1,7 +1,8 @@
 // GPTQ: quantizes column after column and lets the columns that are left make up for each one's error. (Frantar et al., arXiv 2210.17323,
 // Algorithm 1)
 import type { Matrix } from "../checkpoint.ts";
-import { inverseFactor } from "../linalg/cholesky.ts";
+import { cholesky, invertLower } from "../linalg/cholesky.ts";
+import { multiply, partOf } from "../linalg/products.ts";
 import { emptyQuantized, findGrid, type Grid, type GridOptions, type Quantized, roundTo } from "./grid.ts";
 
 export interface GptqOptions extends GridOptions {
@@ -14,119 +15,139 @@ export interface GptqOptions extends GridOptions {
   readonly actOrder?: boolean | undefined;
 }
 
-/** Columns whose errors reach the columns beyond them together ("lazy batch updates"). */
-const BATCH = 64;
-
-/** What the linears that share an input have in common: the columns' order and the factor of the inverse Hessian. */
+/** What the linears that share an input have in common: the columns' order and the factor of the Hessian. */
 export interface InputFactor {
   readonly cols: number;
   /** Column that comes i-th. */
   readonly order: Int32Array;
-  /** Upper triangular U, `[cols, cols]` in that order, with U^T U the inverse of the damped Hessian. */
-  readonly upper: Float32Array;
+  /** Lower triangular L, `[cols, cols]` in that order, with L^T L the damped Hessian but for rows that are scaled so that its diagonal is 1. */
+  readonly lower: Float64Array;
 }
 
 /**
  * @param gram sum of x x^T over calibration tokens, `[cols, cols]`
  * @throws NotPositiveError when the damped Hessian is not positive definite
  */
-export function factorInput(
+export async function factorInput(
   gram: Float32Array,
   cols: number,
   { damping = 0.01, actOrder = false }: Pick<GptqOptions, "damping" | "actOrder"> = {},
-): InputFactor {
+): Promise<InputFactor> {
   const diagonal = Float64Array.from({ length: cols }, (_, i) => gram[i * cols + i] as number);
   const mean = diagonal.reduce((sum, value) => sum + value, 0) / cols;
   const order = Int32Array.from({ length: cols }, (_, i) => i);
   if (actOrder) order.sort((a, b) => (diagonal[b] as number) - (diagonal[a] as number) || a - b);
-  const hessian = new Float64Array(cols * cols);
+  // Last column first: the Cholesky factor of that, turned back, is the Hessian's, lower triangular.
+  const turned = new Float64Array(cols * cols);
   for (let i = 0; i < cols; i++) {
-    const row = (order[i] as number) * cols;
-    for (let j = 0; j < cols; j++) hessian[i * cols + j] = gram[row + (order[j] as number)] as number;
+    const own = order[cols - 1 - i] as number;
+    for (let j = 0; j < cols; j++) turned[i * cols + j] = gram[own * cols + (order[cols - 1 - j] as number)] as number;
     // An input that is always 0 says nothing of its weights: they are rounded alone.
-    const own = diagonal[order[i] as number] as number;
-    hessian[i * cols + i] = (own === 0 ? mean || 1 : own) + damping * mean;
+    turned[i * cols + i] = (diagonal[own] || mean || 1) + damping * mean;
   }
-  return { cols, order, upper: Float32Array.from(inverseFactor(hessian, cols)) };
+  const lower = (await cholesky(turned, cols)).reverse();
+  for (let j = 0; j < cols; j++) {
+    const root = lower[j * cols + j] as number;
+    for (let i = 0; i <= j; i++) (lower[j * cols + i] as number) /= root;
+  }
+  return { cols, order, lower };
 }
 
-/** @param matrix `[rows, cols]`, cols a multiple of the block */
-export function gptq({ rows, cols, values }: Matrix, input: InputFactor, options: GptqOptions): Quantized {
+/**
+ * The paper takes U, upper triangular, with U^T U the inverse of the Hessian, and has column i hand e_i U[i, j] / U[i, i] on, where e_i is what
+ * it lost with the shares of those before it in it. Here a column takes from the whole losses of those before its block, original weights
+ * less quantized ones, by L, which is U's inverse transposed and scaled: the same sums (with d = e U, e = d U^-1), and nothing but blocks on
+ * the diagonal has to be inverted.
+ * @param matrix `[rows, cols]`, cols a multiple of the block
+ */
+export async function gptq(matrix: Matrix, input: InputFactor, options: GptqOptions): Promise<Quantized> {
+  const { rows, cols } = matrix;
   const { block, actOrder = false } = options;
-  const { order, upper } = input;
   const result = emptyQuantized(rows, cols, options);
   const groups = Math.ceil(cols / block);
-  const work = new Float32Array(rows * cols);
-  for (let row = 0; row < rows; row++) {
-    for (let i = 0; i < cols; i++) work[row * cols + i] = values[row * cols + (order[i] as number)] as number;
-  }
-  const grids: Grid[] = Array.from({ length: rows * groups });
-  const setGrid = (from: Float32Array, row: number, group: number): void => {
-    const grid = findGrid(from, row * cols + group * block, Math.min(block, cols - group * block), options);
-    grids[row * groups + group] = grid;
+  // Without an order of its own a batch of columns is a block: its grid is found when all earlier errors have reached it.
+  const find: Find = (from, start, row, group) => {
+    const grid = findGrid(from, start, Math.min(block, cols - group * block), options);
     result.scales[row * groups + group] = grid.scale;
     result.offsets[row * groups + group] = grid.offset;
+    return grid;
   };
-  if (actOrder) for (let i = 0; i < rows * groups; i++) setGrid(values, Math.floor(i / groups), i % groups);
-
-  const errors = new Float32Array(rows * BATCH);
-  for (let first = 0; first < cols; first += BATCH) {
-    const end = Math.min(cols, first + BATCH);
-    for (let row = 0; row < rows; row++) {
-      const at = row * cols;
-      for (let i = first; i < end; i++) {
-        const col = order[i] as number;
-        const group = Math.floor(col / block);
-        // Batches begin where blocks do: all of a block's columns have their earlier errors by now.
-        if (!actOrder && i % block === 0) setGrid(work, row, group);
-        const grid = grids[row * groups + group] as Grid;
-        const code = roundTo(grid, work[at + i] as number);
-        result.codes[at + col] = code;
-        const rounded = grid.scale * code + grid.offset;
-        const error = ((work[at + i] as number) - rounded) / (upper[i * cols + i] as number);
-        errors[row * BATCH + i - first] = error;
-        for (let j = i + 1; j < end; j++) (work[at + j] as number) -= error * (upper[i * cols + j] as number);
-      }
-    }
-    spread(work, errors, upper, rows, cols, first, end);
+  const grids = actOrder
+    ? Array.from({ length: rows * groups }, (_, i) => {
+        const [row, group] = [Math.floor(i / groups), i % groups];
+        return find(matrix.values, row * cols + group * block, row, group);
+      })
+    : undefined;
+  const lower = { rows: cols, cols, values: input.lower };
+  // Originals less quantized ones, by columns as they come in order: those of the columns that are done are without gaps.
+  const losses = new Float64Array(cols * rows);
+  for (let first = 0; first < cols; first += block) {
+    const end = Math.min(cols, first + block);
+    const inverse = invertLower(partOf(lower, first, end, first, end));
+    const factors = first > 0 && (await multiply(inverse, partOf(lower, first, end, 0, first)));
+    const done = { rows: first, cols: rows, values: losses.subarray(0, first * rows) };
+    const taken = factors ? (await multiply(factors, done)).values : new Float64Array((end - first) * rows);
+    const columns = input.order.subarray(first, end);
+    const lost = losses.subarray(first * rows, end * rows);
+    quantizeColumns({ matrix, columns, block, taken, inverse: inverse.values, lost, codes: result.codes, grids, find });
   }
   return result;
 }
 
-/** Columns that one pass of `spread` works on, so that their part of the factor stays in the cache. */
-const STRIP = 256;
+type Find = (from: Float32Array, start: number, row: number, group: number) => Grid;
 
-/** work[row, j] -= sum over i of errors[row, i] upper[i, j], for all j beyond the batch. */
-function spread(
-  work: Float32Array,
-  errors: Float32Array,
-  upper: Float32Array,
-  rows: number,
-  cols: number,
-  first: number,
-  end: number,
-): void {
-  for (let left = end; left < cols; left += STRIP) {
-    const right = Math.min(cols, left + STRIP);
-    for (let row = 0; row < rows; row++) {
-      const at = row * cols;
-      let i = first;
-      for (; i + 3 < end; i += 4) {
-        const from = row * BATCH + i - first;
-        const [a, b, c, d] = [errors[from], errors[from + 1], errors[from + 2], errors[from + 3]] as number[];
-        const u = i * cols;
-        for (let j = left; j < right; j++) {
-          (work[at + j] as number) -=
-            (a as number) * (upper[u + j] as number) +
-            (b as number) * (upper[u + cols + j] as number) +
-            (c as number) * (upper[u + 2 * cols + j] as number) +
-            (d as number) * (upper[u + 3 * cols + j] as number);
-        }
-      }
-      for (; i < end; i++) {
-        const error = errors[row * BATCH + i - first] as number;
-        for (let j = left; j < right; j++) (work[at + j] as number) -= error * (upper[i * cols + j] as number);
-      }
+interface Batch {
+  readonly matrix: Matrix;
+  readonly columns: Int32Array;
+  readonly block: number;
+  /** What the columns take from those before them, `[columns, rows]`. */
+  readonly taken: Float64Array;
+  /** What each takes of the error of each before it in the batch, `[columns, columns]`. */
+  readonly inverse: Float64Array;
+  /** Is filled: originals less quantized ones, `[columns, rows]`. */
+  readonly lost: Float64Array;
+  /** Are filled, `[rows, cols]`. */
+  readonly codes: Uint8Array;
+  /** Of all blocks of all rows, or found here. */
+  readonly grids: readonly Grid[] | undefined;
+  readonly find: Find;
+}
+
+/** A function of its own, as loops in one that waits are not compiled as well. */
+function quantizeColumns({ matrix, columns, block, taken, inverse, lost, codes, grids, find }: Batch): void {
+  const { rows, cols, values } = matrix;
+  const groups = Math.ceil(cols / block);
+  const count = columns.length;
+  const now = new Float32Array(count);
+  const errors = new Float64Array(count);
+  for (let row = 0; row < rows; row++) {
+    for (let i = 0; i < count; i++) {
+      now[i] = (values[row * cols + (columns[i] as number)] as number) + (taken[i * rows + row] as number);
+    }
+    const own = grids ? undefined : find(now, 0, row, (columns[0] as number) / block);
+    for (let i = 0; i < count; i++) {
+      const at = row * cols + (columns[i] as number);
+      const grid = own ?? (grids?.[row * groups + Math.floor((columns[i] as number) / block)] as Grid);
+      const value = (now[i] as number) - dot(errors, inverse, i * count, i);
+      const code = roundTo(grid, value);
+      const rounded = grid.scale * code + grid.offset;
+      codes[at] = code;
+      errors[i] = value - rounded;
+      lost[i * rows + row] = (values[at] as number) - rounded;
     }
   }
+}
+
+/** Sum of the first `count` of a, times those of b from `at` on; in four parts, which do not wait for each other. */
+function dot(a: Float64Array, b: Float64Array, at: number, count: number): number {
+  let [s, t, u, v] = [0, 0, 0, 0];
+  let i = 0;
+  for (; i + 3 < count; i += 4) {
+    s += (a[i] as number) * (b[at + i] as number);
+    t += (a[i + 1] as number) * (b[at + i + 1] as number);
+    u += (a[i + 2] as number) * (b[at + i + 2] as number);
+    v += (a[i + 3] as number) * (b[at + i + 3] as number);
+  }
+  for (; i < count; i++) s += (a[i] as number) * (b[at + i] as number);
+  return s + t + u + v;
 }

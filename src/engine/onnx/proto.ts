@@ -2,7 +2,7 @@
 // encoders with eval (which Workers forbid) or copy each weight into the model; here weights stay outside, as external data.
 
 /** TensorProto.DataType of the types used here. */
-export const DATA_TYPE = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7 } as const;
+export const DATA_TYPE = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, float64: 11 } as const;
 export type DataType = keyof typeof DATA_TYPE;
 
 type Values = Float32Array | Uint8Array | Int8Array | Int32Array | BigInt64Array;
