@@ -1,6 +1,7 @@
 // `npm run bench:routing`: replays loads with mixed budgets and says how many budgets `auto` meets, how good its answers are, and how any
 // single variant or a random one would have done.
 import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { cpus } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { root } from "../scripts/build/paths.ts";
@@ -11,22 +12,11 @@ import { arrivals, type Load, readTrace, recordedLoad, syntheticLoad } from "./r
 import { measureIdle } from "./routing/machine.ts";
 import { random } from "./routing/random.ts";
 import { recordedQualities } from "./routing/recorded.ts";
+import { line, report } from "./routing/report.ts";
 import { type Service, startService } from "./routing/service.ts";
 import { idleOn, simulate } from "./routing/simulate.ts";
-import {
-  bestFixed,
-  budgetOf,
-  dominates,
-  fastest,
-  isEligible,
-  judge,
-  type Outcome,
-  type Scene,
-  type Verdict,
-} from "./routing/verdict.ts";
-import { table } from "./table.ts";
+import { budgetOf, fastest, isEligible, judge, type Outcome, type Scene, type Verdict } from "./routing/verdict.ts";
 
-const GOALS = { met: 0.96, quality: 1 } as const;
 /** The simulated machine: its speed is not the reference's, and no variant quite what its costs say. */
 const SIMULATED = {
   prefill: 1.7,
@@ -38,13 +28,15 @@ const SIMULATED = {
 const HELP = `npm run bench:routing -- [options]
 
 Replays requests with mixed budgets on the service, as npm start runs it, and judges what comes of them. A request counts if the fastest
-variant that is good enough for it would have met its budget alone on an idle replica by a factor of 1.3.
+variant that is good enough for it would have met its budget alone on an idle replica by a factor of 1.3. Ctrl-C ends it with the
+figures of what has been replayed.
 
   --load NAME        synthetic, recorded or both (both)
   --requests N       requests of a load (2000)
   --utilisation U    share of the time that the base would be busy with the load (0.1)
   --choices LIST     auto, random, variants' ids, or all, with commas between (auto,random and four variants)
-  --services N       services at a time, each with a part of the load; one core each (1)
+  --services N       services at a time, each with a part of the load and 300 MB of memory; one to two a core do not wait for each other,
+                     as each computes for some 5 % of the time (1)
   --simulate         on a simulated replica, in seconds instead of hours
   --seed N           of lengths, arrivals and budgets (1)
   --json PATH        where the figures go (dist/bench/routing.json)
@@ -116,6 +108,18 @@ async function replayOn(
   return outcomes;
 }
 
+/**
+ * The other services answer as many requests as the one that was measured, so that none begins the replay cold: a few at a time, since
+ * what they learn of latencies has to be of a machine as free as the replay leaves it.
+ */
+async function warmUp(services: readonly Service[], measure: (service: Service) => Promise<unknown>): Promise<void> {
+  const waiting = [...services];
+  const lane = async (): Promise<void> => {
+    for (let service = waiting.pop(); service; service = waiting.pop()) await measure(service);
+  };
+  await Promise.all(Array.from({ length: Math.ceil(cpus().length / 2) }, lane));
+}
+
 function choicesOf(scene: Scene, typical: Load): string[] {
   const { variants, base } = scene;
   const some = [
@@ -136,47 +140,6 @@ function choicesOf(scene: Scene, typical: Load): string[] {
   return [...new Set(["auto", ...asked])];
 }
 
-function report(load: Load, verdicts: ReadonlyMap<string, Verdict>): boolean {
-  const auto = verdicts.get("auto") as Verdict;
-  const fixed = new Map([...verdicts].filter(([name]) => name !== "auto" && name !== "random"));
-  const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
-  console.log(`\n${load.name}: ${auto.eligible} of ${load.requests.length} requests have a budget that could be met\n`);
-  const rows = [...verdicts].map(([name, { met, quality, worth }]) => [
-    name,
-    percent(met),
-    quality.toFixed(2),
-    worth.toFixed(2),
-  ]);
-  console.log(table(["answered by", "met", "mean acc_norm of those", "acc_norm in time, of all"], rows));
-  const best = bestFixed(fixed, GOALS.met);
-  const beaten = [...verdicts].filter(
-    ([name, verdict]) => name !== "auto" && (dominates(verdict, auto) || verdict.worth >= auto.worth),
-  );
-  const checks: (readonly [string, boolean])[] = [
-    [`auto meets ${percent(auto.met)} (goal ${percent(GOALS.met)})`, auto.met >= GOALS.met],
-    ...(best
-      ? [
-          [
-            `its quality is ${(auto.quality - best[1].quality).toFixed(2)} points above the best fixed choice's, ${best[0]} (goal -1)`,
-            auto.quality >= best[1].quality - GOALS.quality,
-          ] as const,
-        ]
-      : []),
-    ...(verdicts.size > 1
-      ? [
-          [
-            beaten.length === 0
-              ? "no other choice is as good in what it brings in time"
-              : `as good or better: ${beaten.map(([name]) => name).join(", ")}`,
-            beaten.length === 0,
-          ] as const,
-        ]
-      : []),
-  ];
-  for (const [text, holds] of checks) console.log(`${holds ? "yes" : "NO "}  ${text}`);
-  return checks.every(([, holds]) => holds);
-}
-
 async function main(): Promise<void> {
   if (options.help) return console.log(HELP);
   const loads = await readLoads();
@@ -188,13 +151,12 @@ async function main(): Promise<void> {
   const simulated = idleOn(catalogue, SIMULATED);
   const services = options.simulate
     ? []
-    : await Promise.all(Array.from({ length: Math.floor(number("services", 1, 64)) }, startService));
+    : await Promise.all(Array.from({ length: Math.floor(number("services", 1, 128)) }, startService));
   try {
     const quickest = fastest({ variants, base, idle: simulated, qualities }, loads[0]!.requests[0]!);
     const measure = (service: Service) => measureIdle(service, catalogue, [base, quickest]);
     const idle = services[0] ? await measure(services[0]) : simulated;
-    // The others answer as many requests, so that none begins the replay cold.
-    await Promise.all(services.slice(1).map(measure));
+    await warmUp(services.slice(1), measure);
     const scene: Scene = { variants, base, idle, qualities };
     const utilisation = number("utilisation", 0.01, 1);
     const replay: Replay = async (load, choose) => {
@@ -208,30 +170,41 @@ async function main(): Promise<void> {
     console.log(
       `${options.simulate ? "simulated" : "on the real engine"}, the base would be busy ${100 * utilisation} % of the time`,
     );
-    const results: object[] = [];
-    let holds = true;
-    for (const load of loads) {
-      const verdicts = new Map<string, Verdict>();
-      for (const choice of choicesOf(scene, load)) {
-        const next = random(5);
-        const draw = (): string => variants[Math.floor(next() * variants.length)] as string;
-        const outcomes = await replay(load, () =>
-          choice === "auto" ? undefined : choice === "random" ? draw() : choice,
-        );
-        verdicts.set(choice, judge(scene, load.requests, outcomes));
-        const detailed = outcomes.map((outcome, i) => {
-          const request = load.requests[i]!;
-          const budget = budgetOf(scene, request);
-          return { ...request, budget, counts: isEligible(scene, request, budget), outcome };
-        });
-        results.push({ load: load.name, choice, ...verdicts.get(choice), requests: detailed });
-      }
-      holds = report(load, verdicts) && holds;
-    }
     const path = resolve(root, options.json);
     await mkdir(dirname(path), { recursive: true });
     const command = commandLine("bench:routing");
-    await writeFile(path, `${JSON.stringify({ machine: before, command, results })}\n`);
+    const results: object[] = [];
+    const verdicts = loads.map(() => new Map<string, Verdict>());
+    const replayAll = async (): Promise<void> => {
+      for (const choice of choicesOf(scene, loads[0]!)) {
+        for (const [i, load] of loads.entries()) {
+          const next = random(5);
+          const draw = (): string => variants[Math.floor(next() * variants.length)] as string;
+          const outcomes = await replay(load, () =>
+            choice === "auto" ? undefined : choice === "random" ? draw() : choice,
+          );
+          const verdict = judge(scene, load.requests, outcomes);
+          verdicts[i]!.set(choice, verdict);
+          const detailed = outcomes.map((outcome, i) => {
+            const request = load.requests[i]!;
+            const budget = budgetOf(scene, request);
+            return { ...request, budget, counts: isEligible(scene, request, budget), outcome };
+          });
+          results.push({ load: load.name, choice, ...verdict, requests: detailed });
+          if (!options.simulate) console.log(line(load, choice, verdict));
+          await writeFile(path, `${JSON.stringify({ machine: before, command, results })}\n`);
+        }
+      }
+    };
+    const interrupted = new Promise<void>((resolve) => process.once("SIGINT", resolve));
+    const all = replayAll();
+    await Promise.race([all, interrupted]);
+    // Requests under way fail as the services stop: whatever was interrupted is not judged.
+    all.catch(() => {});
+    let holds = true;
+    for (const [i, load] of loads.entries()) {
+      if (verdicts[i]!.has("auto")) holds = report(scene, load, verdicts[i]!) && holds;
+    }
     console.log(`\n${command}\nfigures: ${relative(process.cwd(), path)}`);
     if (!holds) process.exitCode = 2;
   } finally {
@@ -239,7 +212,10 @@ async function main(): Promise<void> {
   }
 }
 
-main().catch((error: Error) => {
-  console.error(`bench:routing: ${error.message}`);
-  process.exitCode = 1;
-});
+main()
+  .catch((error: Error) => {
+    console.error(`bench:routing: ${error.message}`);
+    process.exitCode = 1;
+  })
+  // An interrupted replay has requests that wait for their time.
+  .finally(() => process.exit());

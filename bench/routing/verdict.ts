@@ -103,6 +103,14 @@ export function judge(scene: Scene, requests: readonly LoadRequest[], outcomes: 
   return { eligible, met: met / eligible, quality: met ? quality / met : 0, worth: quality / eligible };
 }
 
+/** What a variant would come to if every request had the replica to itself: no replay of it can do better but by chance. */
+export const alone = (scene: Scene, requests: readonly LoadRequest[], variant: string): Verdict =>
+  judge(
+    scene,
+    requests,
+    requests.map((request) => ({ variant, ...scene.idle(request, variant) })),
+  );
+
 /** One choice is better than another if it is not worse in either share or quality, and better in one. */
 export const dominates = (a: Verdict, b: Verdict): boolean =>
   a.met >= b.met && a.quality >= b.quality && (a.met > b.met || a.quality > b.quality);
