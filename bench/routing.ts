@@ -33,6 +33,7 @@ figures of what has been replayed.
 
   --load NAME        synthetic, recorded or both (both)
   --requests N       requests of a load (2000)
+  --from N           how many of a load's requests are passed over before those: a load may be replayed in several runs (0)
   --utilisation U    share of the time that the base would be busy with the load (0.1)
   --choices LIST     auto, random, variants' ids, or all, with commas between (auto,random and four variants)
   --services N       services at a time, each with a part of the load and 300 MB of memory; one to two a core do not wait for each other,
@@ -46,6 +47,7 @@ const { values: options } = parseArgs({
   options: {
     load: { type: "string", default: "both" },
     requests: { type: "string", default: "2000" },
+    from: { type: "string", default: "0" },
     utilisation: { type: "string", default: "0.1" },
     choices: { type: "string" },
     services: { type: "string", default: "1" },
@@ -56,24 +58,27 @@ const { values: options } = parseArgs({
   },
 });
 
-function number(name: "requests" | "utilisation" | "services" | "seed", least: number, most = 1e6): number {
+function number(name: "requests" | "from" | "utilisation" | "services" | "seed", least: number, most = 1e6): number {
   const value = Number(options[name]);
   if (!(value >= least && value <= most)) throw new Error(`--${name} ${options[name]}: it must be ${least} to ${most}`);
   return value;
 }
 
 async function readLoads(): Promise<Load[]> {
-  const [count, seed] = [Math.floor(number("requests", 2)), number("seed", 0)];
+  const [from, count, seed] = [Math.floor(number("from", 0)), Math.floor(number("requests", 2)), number("seed", 0)];
   const loads = {
-    synthetic: () => syntheticLoad(count, seed),
-    recorded: async () => recordedLoad(await readTrace(), count, seed),
+    synthetic: () => syntheticLoad(from + count, seed),
+    recorded: async () => recordedLoad(await readTrace(), from + count, seed),
   };
   const names = options.load === "both" ? (["synthetic", "recorded"] as const) : [options.load];
   return Promise.all(
-    names.map((name) => {
+    names.map(async (name) => {
       if (name !== "synthetic" && name !== "recorded")
         throw new Error(`--load ${name}: it may be synthetic, recorded or both`);
-      return loads[name]();
+      const load = await loads[name]();
+      const requests = load.requests.slice(from);
+      if (requests.length < 2) throw new Error(`--from ${from}: the ${name} load has ${load.requests.length} requests`);
+      return { ...load, requests };
     }),
   );
 }
@@ -93,7 +98,9 @@ async function replayOn(
   const parts = services.map(async (service, part) => {
     const requests = load.requests.slice(part * size, (part + 1) * size);
     const at = arrivals({ ...load, requests }, utilisation, (request) => scene.idle(request, scene.base).latency);
-    const started = performance.now();
+    // One after the other within what is between two requests: no rush at the beginning that no load has.
+    const between = (at.at(-1) ?? 0) / Math.max(1, at.length - 1);
+    const started = performance.now() + (between * part) / services.length;
     return Promise.all(
       requests.map(async (request, i) => {
         await new Promise((resolve) => setTimeout(resolve, Math.max(0, started + (at[i] ?? 0) - performance.now())));
