@@ -124,7 +124,7 @@ async function warmUp(services: readonly Service[], measure: (service: Service) 
   const lane = async (): Promise<void> => {
     for (let service = waiting.pop(); service; service = waiting.pop()) await measure(service);
   };
-  await Promise.all(Array.from({ length: Math.ceil(cpus().length / 2) }, lane));
+  await Promise.all(Array.from({ length: cpus().length }, lane));
 }
 
 function choicesOf(scene: Scene, typical: Load): string[] {
