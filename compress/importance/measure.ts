@@ -85,7 +85,8 @@ export async function* measureImportance(options: MeasureOptions): AsyncGenerato
           states() {
             means ??= measureStates({
               ...{ forward, model, tokens, progress, groupTokens: options.groupTokens },
-              log: log<StateSums>("states"),
+              // Sums are kept by groups: those of other groups are other sums.
+              log: log<StateSums>("states", ...(options.groupTokens === undefined ? [] : [`${options.groupTokens}`])),
             });
             return means;
           },

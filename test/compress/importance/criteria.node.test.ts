@@ -153,6 +153,13 @@ describe("perplexity on removal", () => {
     expectClose(valuesOf(ranking), await Promise.all(units.map((unit) => perplexity(removed(all, unit)))));
     expect(ranking.order.map(labelOf)).toEqual(sorted(ranking, 1));
   });
+
+  it("says so where they are all that there is", async () => {
+    const small = tinyCheckpoint({ shape: { ...tinyShape, layers: layers.slice(0, 6) } });
+    await expect(measure("perplexity", "mlp", { checkpoint: small })).rejects.toThrow(
+      "perplexity on removal keeps the first 4 layers and the last 2, and the model has no mlp beyond them (6 layers): take another criterion",
+    );
+  });
 });
 
 describe("greedy removal", () => {
@@ -193,6 +200,15 @@ describe("a measurement", () => {
     const kept = lines[0]!.replace(/"value":[\d.]+/, '"value":1.5');
     await writeFile(file, `${kept}\n`);
     expect((await measure("greedy", "block", { folder })).values[0]?.value).toBe(1.5);
+  });
+
+  it("of hidden states is kept by the size of its groups", async () => {
+    const folder = await temporary();
+    const [small, large] = [2, 9].map((sequences) => ({ folder, groupTokens: sequences * LENGTH }));
+    const first = await measure("similarity", "block", small);
+    await measure("similarity", "block", large);
+    expect((await readdir(join(folder, "work"))).filter((name) => name.startsWith("states"))).toHaveLength(2);
+    expect(await measure("similarity", "block", small)).toEqual(first);
   });
 
   it("of hidden states is done once for all targets", async () => {
