@@ -52,7 +52,7 @@ export interface ForwardOptions {
 }
 
 /** Tokens that go through a sublayer at once: the widest intermediate result should stay in the cache. */
-const CHUNK_TOKENS = 1024;
+const CHUNK_TOKENS = 2048;
 /** Rows of logits held at once. */
 const HEAD_ROWS = 512;
 

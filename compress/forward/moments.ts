@@ -32,8 +32,12 @@ function momentsGraph(cols: number, gram: boolean): Graph {
     return graph.build();
   }
   for (const { first, end } of slabsOf(cols)) {
-    const rows = graph.op("Slice", [transposed, graph.shape(first), graph.shape(end), graph.shape(0)]);
-    const right = graph.op("Slice", [x, graph.shape(first), graph.shape(cols), graph.shape(1)]);
+    // A slice of everything is a copy, too.
+    const rows =
+      end - first === cols
+        ? transposed
+        : graph.op("Slice", [transposed, graph.shape(first), graph.shape(end), graph.shape(0)]);
+    const right = first === 0 ? x : graph.op("Slice", [x, graph.shape(first), graph.shape(cols), graph.shape(1)]);
     const before = graph.input(`before${first}`, [end - first, cols - first]);
     graph.output(graph.op("Gemm", [rows, right, before]), `gram${first}`, [end - first, cols - first]);
   }
