@@ -2,7 +2,7 @@
 import { createGraph } from "../../src/engine/onnx/graph.ts";
 import type { Graph } from "../../src/engine/onnx/proto.ts";
 import type { Moments } from "../moments.ts";
-import { floats, openSession, type Session, type Tensors } from "./session.ts";
+import { floats, openSession } from "./session.ts";
 
 /** A Gram matrix is symmetric: of its rows in slabs of about so many, what is right of a slab's first column is computed. */
 const SLAB = 512;
@@ -19,28 +19,26 @@ function slabsOf(cols: number): Slab[] {
   return Array.from({ length: count }, (_, i) => ({ first: edge(i), end: edge(i + 1) }));
 }
 
-/** In: x `[rows, cols]`, a slab `before` each. Out: sum and squares `[cols]`; without squares the slabs `gram` = before + x^T x. */
-function momentsGraph(cols: number, gram: boolean): Graph {
+/**
+ * In: x `[rows, cols]`. Out: sum and squares `[cols]`, or, of the Gram matrix, whose diagonal is the squares, sum and `transposed`
+ * `[cols, rows]`. Sums of rows are faster than those of columns, and so are products with a second matrix that is transposed.
+ */
+function sumsGraph(gram: boolean): Graph {
   const graph = createGraph();
-  const x = graph.input("x", ["rows", cols]);
-  // Sums of rows, and products with a matrix that is transposed beforehand, are faster than those of columns.
-  const transposed = graph.op("Transpose", [x], { perm: [1, 0] });
+  const transposed = graph.op("Transpose", [graph.input("x", ["rows", "cols"])], { perm: [1, 0] });
   const along = [transposed, graph.shape(1)];
-  graph.output(graph.op("ReduceSum", along, { keepdims: 0 }), "sum", [cols]);
-  if (!gram) {
-    graph.output(graph.op("ReduceSumSquare", along, { keepdims: 0 }), "squares", [cols]);
-    return graph.build();
-  }
-  for (const { first, end } of slabsOf(cols)) {
-    // A slice of everything is a copy, too.
-    const rows =
-      end - first === cols
-        ? transposed
-        : graph.op("Slice", [transposed, graph.shape(first), graph.shape(end), graph.shape(0)]);
-    const right = first === 0 ? x : graph.op("Slice", [x, graph.shape(first), graph.shape(cols), graph.shape(1)]);
-    const before = graph.input(`before${first}`, [end - first, cols - first]);
-    graph.output(graph.op("Gemm", [rows, right, before]), `gram${first}`, [end - first, cols - first]);
-  }
+  graph.output(graph.op("ReduceSum", along, { keepdims: 0 }), "sum", ["cols"]);
+  if (gram) graph.output(transposed, "transposed", ["cols", "rows"]);
+  else graph.output(graph.op("ReduceSumSquare", along, { keepdims: 0 }), "squares", ["cols"]);
+  return graph.build();
+}
+
+/** In: a `[some, rows]`, b `[others, rows]`, before `[some, others]`. Out: product = before + a b^T. */
+function slabGraph(): Graph {
+  const graph = createGraph();
+  const inputs = [graph.input("a", ["some", "rows"]), graph.input("b", ["others", "rows"])];
+  const before = graph.input("before", ["some", "others"]);
+  graph.output(graph.op("Gemm", [...inputs, before], { transB: 1 }), "product", ["some", "others"]);
   return graph.build();
 }
 
@@ -57,14 +55,11 @@ export interface MomentsMaker {
   close(): Promise<void>;
 }
 
-/** @param gram whether sums of x x^T are wanted, which cost as much as a linear of `cols` outputs */
+/** @param gram whether sums of x x^T are wanted, which cost more than half as much as a linear of `cols` outputs */
 export function createMomentsMaker({ gram, threads }: { gram: boolean; threads?: number | undefined }): MomentsMaker {
-  const sessions = new Map<number, Promise<Session>>();
-  const sessionOf = (cols: number): Promise<Session> => {
-    const session = sessions.get(cols) ?? openSession(momentsGraph(cols, gram), threads);
-    sessions.set(cols, session);
-    return session;
-  };
+  const sums = openSession(sumsGraph(gram), threads);
+  const product = openSession(slabGraph(), threads);
+  let scratch = new Float32Array();
   return {
     start(cols) {
       let tokens = 0;
@@ -74,17 +69,26 @@ export function createMomentsMaker({ gram, threads }: { gram: boolean; threads?:
         const values = () => new Float32Array((slab.end - slab.first) * (cols - slab.first));
         return { ...slab, current: values(), next: values() };
       });
-      const tensors = (name: string, which: "current" | "next"): Tensors =>
-        Object.fromEntries(
-          slabs.map((slab) => [`${name}${slab.first}`, floats(slab[which], slab.end - slab.first, cols - slab.first)]),
-        );
       return {
         async add(x) {
-          const session = await sessionOf(cols);
-          const inputs = { x: floats(x, x.length / cols, cols), ...tensors("before", "current") };
-          const out = await session.run(inputs, tensors("gram", "next"));
-          for (const slab of slabs) [slab.current, slab.next] = [slab.next, slab.current];
-          tokens += x.length / cols;
+          const rows = x.length / cols;
+          if (gram && scratch.length < x.length) scratch = new Float32Array(x.length);
+          const turned = scratch.subarray(0, x.length);
+          const out = await (await sums).run(
+            { x: floats(x, rows, cols) },
+            gram ? { transposed: floats(turned, cols, rows) } : undefined,
+          );
+          for (const slab of slabs) {
+            const { first, end, current, next } = slab;
+            const part = (to: number) => floats(turned.subarray(first * rows, to * rows), to - first, rows);
+            const shape = [end - first, cols - first] as const;
+            await (await product).run(
+              { a: part(end), b: part(cols), before: floats(current, ...shape) },
+              { product: floats(next, ...shape) },
+            );
+            [slab.current, slab.next] = [next, current];
+          }
+          tokens += rows;
           addInto(sum, out.sum?.data as Float32Array);
           if (!gram) addInto(squares, out.squares?.data as Float32Array);
         },
@@ -106,8 +110,7 @@ export function createMomentsMaker({ gram, threads }: { gram: boolean; threads?:
       };
     },
     async close() {
-      for (const session of sessions.values()) await (await session).release();
-      sessions.clear();
+      for (const session of [sums, product]) await (await session).release();
     },
   };
 }
