@@ -36,8 +36,8 @@ figures of what has been replayed.
   --from N           how many of a load's requests are passed over before those: a load may be replayed in several runs (0)
   --utilisation U    share of the time that the base would be busy with the load (0.1)
   --choices LIST     auto, random, variants' ids, or all, with commas between (auto,random and four variants)
-  --services N       services at a time, each with a part of the load and 300 MB of memory; one to two a core do not wait for each other,
-                     as each computes for some 5 % of the time (1)
+  --services N       services at a time, each with a part of the load and some 300 MB of memory; each computes for some 5 % of the time, and
+                     many at once slow each other down (1)
   --simulate         on a simulated replica, in seconds instead of hours
   --seed N           of lengths, arrivals and budgets (1)
   --json PATH        where the figures go (dist/bench/routing.json)
