@@ -1,6 +1,8 @@
-// A replica in simulated time: the router is the real one, the engine is its costs on a machine that the router does not know.
+// A replica in simulated time: the router and whose turn it is are the real ones, the engine is its costs on a machine that the router
+// does not know.
+import { dueAt, mostUrgent, placesFor, turnOf, type Waiting } from "../../src/engine/turns.ts";
 import { MAX_RUNNING } from "../../src/replica/limits.ts";
-import { type Budget, NO_BUDGET } from "../../src/routing/budget.ts";
+import { type Budget, NO_BUDGET, timeLeft } from "../../src/routing/budget.ts";
 import { costsOf, stepTime } from "../../src/routing/costs.ts";
 import type { QualityBook } from "../../src/routing/quality.ts";
 import type { Policy } from "../../src/routing/question.ts";
@@ -39,6 +41,8 @@ export interface SimulationOptions {
 
 /** Prompt tokens that a round takes in, as the WebAssembly engine does. */
 const CHUNK = 64;
+/** A step that gives way to something more urgent does so after this many milliseconds, about. */
+const GIVE_WAY_MS = 10;
 
 export function idleOn(catalogue: Catalogue, machine: Machine): Idle {
   return ({ promptTokens, maxTokens }, variant) => {
@@ -55,15 +59,26 @@ export function idleOn(catalogue: Catalogue, machine: Machine): Idle {
   };
 }
 
-interface Entry {
+interface Entry extends Waiting {
   readonly index: number;
   readonly request: LoadRequest;
   readonly variant: string;
   readonly routed: Routed;
   readonly sentAt: number;
+  steppedAt: number;
   prefilled: number;
   tokens: number;
-  firstAt: number;
+  firstAt: number | undefined;
+  /** Its last step was broken off. */
+  interrupted: boolean;
+}
+
+/** What a step would come to. */
+interface Step {
+  readonly ms: number;
+  readonly entries: readonly Entry[];
+  readonly mayGiveWay: boolean;
+  commit(): void;
 }
 
 /** One outcome per request, and what the router has learnt. Deterministic. */
@@ -110,6 +125,7 @@ export async function simulate(
   async function arrive(index: number): Promise<void> {
     const request = requests[index] as LoadRequest;
     clock = arrivals[index] as number;
+    const budget = { ...NO_BUDGET, ...options.budgetOf(request) };
     const routed = await router.route(
       {
         requestId: `request ${index}`,
@@ -120,7 +136,7 @@ export async function simulate(
         promptTokens: request.promptTokens,
         maxTokens: request.maxTokens,
         mayShorten: false,
-        budget: { ...NO_BUDGET, ...options.budgetOf(request) },
+        budget,
         elapsedMs: 0,
       },
       waitUntil,
@@ -129,45 +145,83 @@ export async function simulate(
     routed.sent();
     routed.told({ state: "ready", engine: "wasm", queued: queue.length, running: running.length });
     const { variant } = routed.decision;
-    queue.push({ index, request, variant, routed, sentAt: clock, prefilled: 0, tokens: 0, firstAt: 0 });
+    const [sentAt, { maxTokens }, allowed] = [clock, request, timeLeft(budget, 0)];
+    const entry: Entry = {
+      ...{ index, request, variant, routed, sentAt, steppedAt: sentAt },
+      ...{ prefilled: 0, tokens: 0, firstAt: undefined, interrupted: false },
+      due: (now) => dueAt({ allowed, askedAt: sentAt, firstAt: entry.firstAt, tokens: entry.tokens, maxTokens }, now),
+    };
+    queue.push(entry);
     await settle();
   }
 
-  /** Milliseconds of a round, in which every running sequence makes a step and one prompt takes in a chunk. */
-  function stepAll(): number {
-    const prefilling = running.find(({ request, prefilled }) => prefilled < request.promptTokens);
+  /** The next step: of those whose turn it is, each that decodes and a chunk of one prompt. */
+  function nextStep(): Step {
+    const turn = turnOf(running, clock);
+    const prefilling = turn.find(({ request, prefilled }) => prefilled < request.promptTokens);
+    const entries: Entry[] = [];
+    const commits: (() => void)[] = [];
     let ms = 0;
-    for (const entry of running) {
+    for (const entry of turn) {
       const cost = costs.get(entry.variant)!;
       const factor = (machine.misfit?.(entry.variant) ?? 1) * Math.exp(machine.noise * normal(next));
       const { promptTokens } = entry.request;
-      if (entry.prefilled === promptTokens) {
-        ms += factor * machine.decode * stepTime(cost, promptTokens + entry.tokens);
-        entry.tokens++;
-      } else if (entry === prefilling) {
-        const chunk = Math.min(CHUNK, promptTokens - entry.prefilled);
+      const decodes = entry.prefilled === promptTokens;
+      if (!decodes && entry !== prefilling) continue;
+      entries.push(entry);
+      const chunk = decodes ? 0 : Math.min(CHUNK, promptTokens - entry.prefilled);
+      const ends = entry.prefilled + chunk === promptTokens;
+      if (decodes) ms += factor * machine.decode * stepTime(cost, promptTokens + entry.tokens);
+      else {
         ms += factor * machine.prefill * chunk * (cost.prefillMs + (entry.prefilled + chunk / 2) * cost.contextMs);
-        entry.prefilled += chunk;
-        if (entry.prefilled < promptTokens) continue;
-        ms += factor * (machine.decode * cost.decodeMs - machine.prefill * cost.prefillMs);
-        entry.tokens++;
+        if (ends) ms += factor * (machine.decode * cost.decodeMs - machine.prefill * cost.prefillMs);
       }
+      commits.push(() => {
+        entry.prefilled += chunk;
+        if (ends) entry.tokens++;
+      });
     }
-    return ms;
+    return {
+      ms,
+      entries,
+      mayGiveWay: prefilling !== undefined && entries.every(({ interrupted }) => !interrupted),
+      commit() {
+        for (const commit of commits) commit();
+      },
+    };
   }
 
   let arrived = 0;
   while (arrived < requests.length || running.length > 0 || queue.length > 0) {
     if (running.length === 0 && queue.length === 0) await arrive(arrived++);
-    while (running.length < MAX_RUNNING && queue.length > 0) running.push(queue.shift() as Entry);
-    const before = running.map(({ tokens }) => tokens);
-    const end = clock + stepAll();
-    while (arrived < requests.length && (arrivals[arrived] as number) <= end) await arrive(arrived++);
+    while (queue.length > 0) {
+      const first = mostUrgent(queue, clock) ?? (queue[0] as Entry);
+      if (running.length >= placesFor(first.due(clock), MAX_RUNNING)) break;
+      queue.splice(queue.indexOf(first), 1);
+      running.push(first);
+    }
+    const { ms, entries, mayGiveWay, commit } = nextStep();
+    const due = Math.min(...entries.map((entry) => entry.due(clock)));
+    let end = clock + ms;
+    let givesWay = false;
+    while (arrived < requests.length && (arrivals[arrived] as number) <= end) {
+      await arrive(arrived++);
+      const asked = queue.at(-1) as Entry;
+      const askedDue = asked.due(clock);
+      if (givesWay || !mayGiveWay || askedDue >= due || running.length >= placesFor(askedDue, MAX_RUNNING)) continue;
+      givesWay = true;
+      end = Math.min(end, clock + GIVE_WAY_MS);
+    }
     clock = end;
-    for (const [i, entry] of running.entries()) {
+    for (const entry of entries) entry.interrupted = givesWay;
+    if (givesWay) continue;
+    const before = entries.map(({ tokens }) => tokens);
+    commit();
+    for (const [i, entry] of entries.entries()) {
+      entry.steppedAt = clock;
       if (entry.tokens === before[i]) continue;
       entry.routed.token();
-      if (entry.tokens === 1) entry.firstAt = clock;
+      entry.firstAt ??= clock;
       if (entry.tokens < entry.request.maxTokens) continue;
       const { index, variant, routed, sentAt, firstAt, tokens } = entry;
       const [latency, ttft] = [clock - sentAt, firstAt - sentAt];

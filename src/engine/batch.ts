@@ -1,8 +1,10 @@
-// Runs many generations on one engine: each round steps every sequence that decodes and one chunk of one prompt, so that a long prompt
-// does not stall the answers under way. A generation's tokens do not depend on what else is running.
+// Runs many generations on one engine. A round is the turn of one that hurries, or of all that do not: those step every sequence that
+// decodes and one chunk of one prompt, so that a long prompt does not stall the answers under way. A generation's tokens do not depend on
+// what else is running.
 import type { Plan } from "../variants/plan.ts";
 import type { Generation } from "./generation.ts";
 import { createRunning, type Running } from "./running.ts";
+import { dueAt, mostUrgent, placesFor, turnOf, type Waiting } from "./turns.ts";
 import { type Engine, EngineError, type Pace } from "./types.ts";
 
 export interface Submitted {
@@ -35,15 +37,22 @@ export interface Batcher {
 export interface BatcherOptions {
   readonly engine: Engine;
   readonly pace: Pace;
-  /** Most sequences at once; more wait their turn. */
+  /** Most sequences that share turns; more wait. What hurries may get as many again. */
   readonly maxRunning: number;
   /** Told of the work that generations take; not of what the engine is lent for. */
   readonly onWork?: ((multiplyAdds: number) => void) | undefined;
+  /** Milliseconds. Default: `Date.now`. */
+  readonly now?: (() => number) | undefined;
 }
 
 /** Other work on the engine had to stop, or did not start, because there is something to generate. */
 export class GaveWayError extends Error {
   override readonly name = "GaveWayError";
+}
+
+/** A generation that waits for a place. */
+interface Queued extends Waiting {
+  readonly generation: Generation;
 }
 
 /** A plan to go on with, before the next step. */
@@ -54,41 +63,52 @@ interface Switch {
   reject(error: unknown): void;
 }
 
-export function createBatcher({ engine, pace, maxRunning, onWork }: BatcherOptions): Batcher {
+export function createBatcher({ engine, pace, maxRunning, onWork, now = Date.now }: BatcherOptions): Batcher {
   const livePace: Pace = (multiplyAdds) => {
     onWork?.(multiplyAdds);
+    if (step?.givesWay) throw new GaveWayError("there is something more urgent to generate");
     return pace(multiplyAdds);
   };
-  const queue: Generation[] = [];
+  const queue: Queued[] = [];
   let running: Running[] = [];
+  /** The step under way: when it is due, whether it may be broken off, and whether it is to be. */
+  let step: { readonly due: number; readonly mayGiveWay: boolean; givesWay: boolean } | undefined;
+  /** Those whose last step was broken off: the next one is not, so that each gets on. */
+  const interrupted = new Set<Running>();
   let switches: Switch[] = [];
   let looping = false;
   let wake: (() => void) | undefined;
   /** Settles when the engine is no longer lent; never rejects. */
   let lent: Promise<void> | undefined;
 
-  /** Opens sequences for those at the head of the queue, as far as places and memory allow. */
+  /** Opens sequences for the most urgent of the queue, then those at its head, as far as places and memory allow. */
   async function admit(): Promise<void> {
-    while (running.length < maxRunning) {
-      const generation = queue[0];
-      if (!generation) return;
+    for (;;) {
+      const first = mostUrgent(queue, now()) ?? queue[0];
+      if (!first || running.length >= placesFor(first.due(now()), maxRunning)) return;
+      const { generation, steppedAt: askedAt } = first;
       try {
         const { plan, promptIds, maxTokens, scope } = generation;
         const sequence = await engine.open(plan, promptIds.length + maxTokens, scope);
-        if (queue[0] !== generation) {
+        if (!leave(generation)) {
           sequence.close();
           continue;
         }
-        queue.shift();
-        running.push(createRunning({ generation, sequence, maxChunk: engine.maxChunk, onChange: () => wake?.() }));
+        const { maxChunk } = engine;
+        running.push(createRunning({ generation, sequence, askedAt, now, maxChunk, onChange: () => wake?.() }));
       } catch (error) {
         // Memory comes back when a running generation ends; without one, waiting would be for ever.
         if (error instanceof EngineError && error.code === "out_of_memory" && running.length > 0) return;
-        if (queue[0] !== generation) continue;
-        queue.shift();
-        generation.onError(error);
+        if (leave(generation)) generation.onError(error);
       }
     }
+  }
+
+  /** Takes a generation out of the queue. @returns whether it was there */
+  function leave(generation: Generation): boolean {
+    const at = queue.findIndex((entry) => entry.generation === generation);
+    if (at >= 0) queue.splice(at, 1);
+    return at >= 0;
   }
 
   async function switchPlans(): Promise<void> {
@@ -96,7 +116,7 @@ export function createBatcher({ engine, pace, maxRunning, onWork }: BatcherOptio
     switches = [];
     for (const wanted of due) {
       const entry = running.find(({ generation, over }) => generation === wanted.generation && !over);
-      if (!entry && queue.includes(wanted.generation)) {
+      if (!entry && queue.some(({ generation }) => generation === wanted.generation)) {
         switches.push(wanted);
         continue;
       }
@@ -113,15 +133,23 @@ export function createBatcher({ engine, pace, maxRunning, onWork }: BatcherOptio
   async function loop(): Promise<void> {
     await lent;
     for (;;) {
-      for (const entry of running) if (entry.over) entry.close();
+      for (const entry of running) {
+        if (!entry.over) continue;
+        entry.close();
+        interrupted.delete(entry);
+      }
       running = running.filter((entry) => !entry.over);
       await admit();
       if (switches.length > 0) await switchPlans();
       if (running.length === 0 && queue.length === 0) return;
-      const ready = running.filter((entry) => !entry.over && !entry.paused);
-      const prefilling = ready.find((entry) => !entry.decoding);
+      const at = now();
+      const turn = turnOf(
+        running.filter((entry) => !entry.over && !entry.paused),
+        at,
+      );
+      const prefilling = turn.find((entry) => !entry.decoding);
       if (prefilling && !prefilling.begun) prefilling.begin();
-      const stepping = ready.filter((entry) => !entry.over && (entry.decoding || entry === prefilling));
+      const stepping = turn.filter((entry) => !entry.over && (entry.decoding || entry === prefilling));
       if (stepping.length === 0) {
         if (running.some((entry) => entry.over)) continue;
         await new Promise<void>((resolve) => {
@@ -131,9 +159,15 @@ export function createBatcher({ engine, pace, maxRunning, onWork }: BatcherOptio
         continue;
       }
       const inputs = stepping.map((entry) => entry.nextInput());
+      step = {
+        due: Math.min(...stepping.map((entry) => entry.due(at))),
+        mayGiveWay: inputs.some(({ tokens }) => tokens.length > 1) && !stepping.some((entry) => interrupted.has(entry)),
+        givesWay: false,
+      };
       try {
         const outputs = await engine.step(inputs, livePace);
         for (const [i, entry] of stepping.entries()) {
+          interrupted.delete(entry);
           try {
             entry.take(inputs[i]!, outputs[i]!);
           } catch (error) {
@@ -141,7 +175,12 @@ export function createBatcher({ engine, pace, maxRunning, onWork }: BatcherOptio
           }
         }
       } catch (error) {
-        for (const entry of stepping) entry.fail(error);
+        for (const entry of stepping) {
+          if (error instanceof GaveWayError) interrupted.add(entry);
+          else entry.fail(error);
+        }
+      } finally {
+        step = undefined;
       }
     }
   }
@@ -157,12 +196,17 @@ export function createBatcher({ engine, pace, maxRunning, onWork }: BatcherOptio
 
   return {
     submit(generation) {
-      queue.push(generation);
+      const { allowed, maxTokens } = generation;
+      const askedAt = now();
+      const none = { firstAt: undefined, tokens: 0 };
+      const due = (at: number): number => dueAt({ allowed, askedAt, ...none, maxTokens }, at);
+      queue.push({ generation, due, steppedAt: askedAt });
+      const hasPlace = running.length < placesFor(due(askedAt), maxRunning);
+      if (step?.mayGiveWay && hasPlace && due(askedAt) < step.due) step.givesWay = true;
       start();
       return {
         cancel() {
-          const at = queue.indexOf(generation);
-          if (at >= 0) queue.splice(at, 1);
+          leave(generation);
           running.find((entry) => entry.generation === generation)?.finish();
         },
         switchPlan: (plan) =>

@@ -2,12 +2,15 @@
 import type { Plan } from "../variants/plan.ts";
 import type { Matcher } from "./grammar/index.ts";
 import type { Sampled, Sampler } from "./sampling/index.ts";
+import type { TimeAllowed } from "./turns.ts";
 
 export interface Generation {
   readonly plan: Plan;
   readonly promptIds: readonly number[];
   /** 0 only with `promptLikelihoods`. */
   readonly maxTokens: number;
+  /** What it may take: the tighter, the sooner its turn. Default: nothing hurries it. */
+  readonly allowed?: TimeAllowed | undefined;
   /** Generations of one scope, a client's, go on from each other's prompts and replies where theirs begin alike. Default: they do not. */
   readonly scope?: string | undefined;
   /** Asks for the likelihoods of the prompt's tokens from the second one on, with this many likeliest. */

@@ -1,8 +1,9 @@
 // One generation that holds a sequence: what goes into its next step, and what comes of it.
 import type { Generation } from "./generation.ts";
+import { dueAt, type Waiting } from "./turns.ts";
 import { EngineError, type Sequence, type StepInput } from "./types.ts";
 
-export interface Running {
+export interface Running extends Waiting {
   readonly generation: Generation;
   readonly sequence: Sequence;
   /** It has taken over what was there of its prompt; before that it may not step. */
@@ -29,14 +30,17 @@ export interface Running {
 export interface RunningOptions {
   readonly generation: Generation;
   readonly sequence: Sequence;
+  /** When the generation was asked for, by `now`. */
+  readonly askedAt: number;
+  now(): number;
   /** Most tokens of a step. */
   readonly maxChunk: number;
   /** Called when it is over or no longer paused. */
   readonly onChange: () => void;
 }
 
-export function createRunning({ generation, sequence, maxChunk, onChange }: RunningOptions): Running {
-  const { promptIds, promptLikelihoods: top, maxTokens, matcher } = generation;
+export function createRunning({ generation, sequence, askedAt, now, maxChunk, onChange }: RunningOptions): Running {
+  const { promptIds, promptLikelihoods: top, maxTokens, matcher, allowed } = generation;
   /** All likelihoods of the prompt so far; as long as they will be. */
   const rows = new Float32Array(top === undefined ? 0 : (promptIds.length - 1) * (1 + 2 * top));
   /** Prompt tokens that have gone in; undefined before it has begun. */
@@ -44,6 +48,8 @@ export function createRunning({ generation, sequence, maxChunk, onChange }: Runn
   /** The last token sampled, not yet in the KV cache. */
   let next: number | undefined;
   let generated = 0;
+  let firstAt: number | undefined;
+  let steppedAt = askedAt;
   let paused = false;
   let over = false;
   /** What the sequence holds may not all be computed. */
@@ -75,6 +81,7 @@ export function createRunning({ generation, sequence, maxChunk, onChange }: Runn
     matcher?.accept(id);
     next = id;
     generated++;
+    firstAt ??= now();
     const pending = generation.onToken(token);
     if (matcher?.over || generated === maxTokens) {
       generation.onEnd(matcher?.over ? "stop" : "length");
@@ -106,6 +113,10 @@ export function createRunning({ generation, sequence, maxChunk, onChange }: Runn
     get generated() {
       return generated;
     },
+    due: (at) => dueAt({ allowed, askedAt, firstAt, tokens: generated, maxTokens }, at),
+    get steppedAt() {
+      return steppedAt;
+    },
     begin() {
       const known = sequence.reuse?.(promptIds, top);
       prefilled = sequence.length;
@@ -129,6 +140,7 @@ export function createRunning({ generation, sequence, maxChunk, onChange }: Runn
     },
     take(input, logits) {
       const from = prefilled ?? 0;
+      steppedAt = now();
       if (next === undefined) prefilled = from + input.tokens.length;
       if (input.logits === "none" || over) return;
       const width = typeof input.logits === "object" ? 1 + 2 * input.logits.top : logits.length;

@@ -85,7 +85,7 @@ export interface Engine {
    * log-probability (natural, of the softmax over the logits as they are), then id and log-probability of the likeliest, likeliest
    * first, the lowest id first among equals. Arrays are valid until the next step. An entry's result does not depend on what else is
    * in the batch. A row in which a NaN or an infinity came up is all NaN; other rows are not touched by it.
-   * @throws EngineError `context_overflow` when an entry goes beyond its capacity; nothing is appended then
+   * @throws EngineError `context_overflow` when an entry goes beyond its capacity, and what the pace throws; nothing is appended then
    */
   step(batch: readonly StepInput[], pace: Pace): Promise<Float32Array[]>;
 }

@@ -104,6 +104,7 @@ export function streamGeneration({ request, ready, log, onOver }: GenerationOpti
         maxTokens: request.mayShorten ? Math.min(request.maxTokens, room) : request.maxTokens,
         endIds,
         matcher: grammar && vocabulary && createMatcher({ grammar, vocabulary, endIds }),
+        allowed: request.allowed,
         scope: request.scope,
         promptLikelihoods: promptLogprobs,
         sampler: createSampler({ ...request, logitBias: new Map(logitBias), topLogprobs: logprobs }),

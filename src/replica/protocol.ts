@@ -1,5 +1,6 @@
 // What the gateway and a replica say to each other: token ids only. A generation is a stream of frames, one JSON document a line.
 import { z } from "zod";
+import type { TimeAllowed } from "../engine/turns.ts";
 import type { Grammar } from "../grammar/index.ts";
 import type { ScoreAnswer, ScoreRequest } from "../scores/scorer.ts";
 
@@ -34,6 +35,8 @@ export interface GenerateRequest extends Sampling {
   readonly promptLogprobs?: number | undefined;
   /** What the reply must fit; `compileGrammar` makes it. Default: none. */
   readonly grammar?: Grammar | undefined;
+  /** What is left of the request's budget in time. Default: nothing hurries it. */
+  readonly allowed?: TimeAllowed | undefined;
   /** The generation is stopped with `deadline_exceeded` this long after it was asked for. */
   readonly deadlineMs: number;
 }

@@ -16,7 +16,7 @@ import {
   startGeneration,
   type TokenCounts,
 } from "../openai/index.ts";
-import type { Budget } from "../routing/index.ts";
+import { type Budget, timeLeft } from "../routing/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import type { Variant } from "../variants/catalogue.ts";
 import { admit } from "./admit.ts";
@@ -115,10 +115,11 @@ async function start(c: Context<AppEnv>, deps: GatewayDeps, { id, ask, arrivedAt
   record.promptTokens = promptTokens;
   await admission.reserve(promptTokens + ask.n * prompts.reduce((sum, { maxTokens }) => sum + maxTokens, 0));
   const part = await participate(c, deps, id, ask);
+  const budget = budgetIn(c, ask, part) ?? asked;
   const routed = await chooseVariant(c, deps, {
     model: ask.model,
     mayShorten: ask.mayShorten,
-    budget: budgetIn(c, ask, part) ?? asked,
+    budget,
     promptTokens,
     maxTokens: Math.max(...prompts.map(({ maxTokens }) => maxTokens)),
     arrivedAt,
@@ -171,6 +172,7 @@ async function start(c: Context<AppEnv>, deps: GatewayDeps, { id, ask, arrivedAt
           logprobs: ask.logprobs,
           promptLogprobs: ask.promptLogprobs,
           grammar: ask.grammar,
+          allowed: timeLeft(budget, deps.now() - arrivedAt),
           deadlineMs: Math.max(1, deps.deadlineMs - (deps.now() - arrivedAt)),
         },
       });

@@ -1,4 +1,5 @@
 // What a request asks of its answer beside the text, in this code's own terms. The wire form is src/openai/budget.ts.
+import type { TimeAllowed } from "../engine/turns.ts";
 
 export type Preference = "quality" | "speed" | "cost";
 
@@ -38,5 +39,12 @@ export const NO_BUDGET: Budget = {
   strict: false,
   downshift: false,
 };
+
+/** What is left of the limits in time, of which the time between tokens has not begun. */
+export const timeLeft = ({ latencyMs, ttftMs, tpotMs }: Budget, elapsedMs: number): TimeAllowed => ({
+  latencyMs: latencyMs && latencyMs - elapsedMs,
+  ttftMs: ttftMs && ttftMs - elapsedMs,
+  tpotMs,
+});
 
 export const hasLimit = (budget: Budget): boolean => Object.values(LIMITS).some((name) => budget[name] !== undefined);

@@ -107,15 +107,13 @@ export function decide(question: Question): Decision | undefined {
       boundOf(bound) <= boundOf(last.bound) || worst <= 1 / (1 + policy.margin);
     fitting = narrow(fitting, roomy, "margin");
   }
-  const highest = least(fitting, ({ bound }) => -boundOf(bound));
+  // Without a limit in time it keeps nobody waiting: what has one goes first.
   const isTimed = TIME_LIMITS.some((limit) => budget[LIMITS[limit]] !== undefined);
-  const decent = isTimed
-    ? fitting
-    : fitting.filter(({ bound }) => boundOf(highest.bound) - boundOf(bound) <= policy.sacrifice * unitOf(measure));
-  const best = least(decent, ({ worth }) => -worth);
+  const scoreOf = ({ worth, bound }: Entry): number => (isTimed ? worth : boundOf(bound));
+  const best = least(fitting, (entry) => -scoreOf(entry));
   const tied = fitting.filter((entry) => entry === best || isTied(question.qualities, best, entry, measure));
   const winner = least(tied, ({ cost }) => cost);
-  const near = fitting.filter(({ worth }) => best.worth - worth <= policy.exploreWithin * unitOf(measure));
+  const near = fitting.filter((entry) => scoreOf(best) - scoreOf(entry) <= policy.exploreWithin * unitOf(measure));
   if (near.length > 1 && draw(question.requestId, "whether") < policy.explore) {
     const explored = near[Math.floor(draw(question.requestId, "which") * near.length)] as Entry;
     lose(fitting, explored, "not_explored");

@@ -2,7 +2,7 @@
 // and the load foretell. Quantiles of a ratio make quantiles of a time.
 import { type Costs, prefillTime, stepTime } from "./costs.ts";
 import { type Aging, agingOf, known, learn, SHARED_FLOOR } from "./layers.ts";
-import { type Load, othersWithin, roundsFor } from "./load.ts";
+import { type Load, othersAfter, othersBefore, roundsFor } from "./load.ts";
 import { add, emptySketch, quantilesOf } from "./sketch.ts";
 
 /** TTFT: from sending to the first token. TPOT: mean time between tokens. Latency: from sending to the end. */
@@ -112,14 +112,14 @@ export type Prediction = PerMetric<Span>;
 /** Reference milliseconds until the first token. */
 export function ttftCost(costs: Costs, promptTokens: number, load: Load): number {
   const rounds = load.aheadRounds + roundsFor(promptTokens);
-  return load.waitMs + load.aheadMs + prefillTime(costs, promptTokens) + othersWithin(load, rounds);
+  return load.waitMs + load.aheadMs + prefillTime(costs, promptTokens) + othersBefore(load, rounds);
 }
 
 /** Reference milliseconds from the first token to the last. */
 export function decodeCost(costs: Costs, promptTokens: number, tokens: number, load: Load): number {
   const steps = Math.max(0, tokens - 1);
   const done = load.aheadRounds + roundsFor(promptTokens);
-  return steps * stepTime(costs, promptTokens + tokens / 2) + othersWithin(load, steps, done);
+  return steps * stepTime(costs, promptTokens + tokens / 2) + load.betweenMs + othersAfter(load, steps, done);
 }
 
 /**

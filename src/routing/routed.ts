@@ -1,5 +1,5 @@
 // A request on its way: told what happens to it, it gives its outcome, and what that teaches.
-import { type Budget, LIMITS, type Limit } from "./budget.ts";
+import { type Budget, LIMITS, type Limit, timeLeft } from "./budget.ts";
 import type { Costs } from "./costs.ts";
 import type { Decision } from "./decide.ts";
 import { type Follower, followDeadline } from "./downshift.ts";
@@ -84,7 +84,10 @@ export function followRequest(options: FollowOptions): Routed {
     decision,
     record: made,
     sent() {
-      sent = { costs, promptTokens, expectedTokens: work.tokens.p50, sentAt: now(), tokens: 0 };
+      sent = {
+        ...{ costs, promptTokens, expectedTokens: work.tokens.p50, maxTokens },
+        ...{ allowed: timeLeft(budget, elapsedMs), sentAt: now(), firstAt: undefined, tokens: 0 },
+      };
       board.add(sent);
       if (!budget.downshift || budget.latencyMs === undefined) return;
       follower = followDeadline({

@@ -1,7 +1,8 @@
 // Routing in the gateway: puts the question together from what this isolate knows, and passes on what came out of it.
+import { duesOf } from "../engine/turns.ts";
 import type { Catalogue } from "../variants/catalogue.ts";
 import type { Archive } from "./archive.ts";
-import { type Budget, hasLimit } from "./budget.ts";
+import { type Budget, hasLimit, timeLeft } from "./budget.ts";
 import { costsOf } from "./costs.ts";
 import { type Decision, decide } from "./decide.ts";
 import { type Crowding, crowdingOf } from "./headroom.ts";
@@ -19,6 +20,7 @@ import {
 } from "./latency.ts";
 import { lengthsOf } from "./length.ts";
 import { lightersOf } from "./lighter.ts";
+import { loadOf } from "./load.ts";
 import type { Measure, QualityBook } from "./quality.ts";
 import type { Candidate, Policy } from "./question.ts";
 import { type DecisionRecord, recordOf } from "./record.ts";
@@ -149,7 +151,9 @@ export function createRouter(options: RouterOptions): Router {
       const { state, at } = await snapshot.get(waitUntil);
       const { profile, crowding } = compile(state, at, high);
       const board = boardOf(base);
-      const load = board.load(now(), profile.machine.alone.ttft.p50);
+      const asked = { allowed: timeLeft(budget, request.elapsedMs), askedAt: now(), maxTokens };
+      const mine = duesOf({ ...asked, firstAt: undefined, tokens: 0 }, now());
+      const load = board.load(now(), profile.machine.alone.ttft.p50, mine);
       const work: Work = { promptTokens, tokens: lengthsOf(state.lengths, key, maxTokens, high, now()) };
       const scope = `${key} ${JSON.stringify(budget)} ${arm ? JSON.stringify(arm.experiment) : ""}`;
       const last = incumbents.get(scope);
@@ -214,7 +218,7 @@ export function createRouter(options: RouterOptions): Router {
     async report(waitUntil, tokens) {
       const { state, at } = await snapshot.get(waitUntil);
       const { profile } = compile(state, at, quantile);
-      const idle = { waitMs: 0, aheadMs: 0, aheadRounds: 0, others: [], alone: true };
+      const idle = loadOf([]);
       const work = { promptTokens: tokens, tokens: record(LEVELS, () => tokens) };
       return {
         quantile,

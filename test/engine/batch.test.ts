@@ -171,6 +171,98 @@ describe("createBatcher", () => {
     expect(short.tokens).toHaveLength(30);
   });
 
+  /** An engine whose first steps end when the test lets them, and that appends nothing when the pace throws. */
+  function gated(count: number) {
+    const counting = countingEngine();
+    const gates = Array.from({ length: count }, () => Promise.withResolvers<void>());
+    let begun = 0;
+    const engine: Engine = {
+      ...counting.engine,
+      async step(batch, pace) {
+        await gates[begun++]?.promise;
+        await pace(1);
+        return counting.engine.step(batch, pace);
+      },
+    };
+    /** Waits until a step has begun. */
+    const underWay = (n: number) => vi.waitFor(() => expect(begun).toBe(n));
+    return { ...counting, engine, gates, underWay };
+  }
+  /** What each step was of: prompts by their first id, tokens as "t". */
+  const told = (batches: ReturnType<typeof countingEngine>["batches"], names: Record<number, string>): string[] =>
+    batches.map((batch) => batch.map(({ tokens }) => (tokens.length > 1 ? names[tokens[0] as number] : "t")).join(" "));
+
+  it("breaks a prompt's step off for one that hurries more, once, and goes on with it as if nothing had been", async () => {
+    const { engine, batches, gates, underWay } = gated(2);
+    let clock = 0;
+    const batcher = createBatcher({ engine, pace, maxRunning: 4, now: () => clock });
+    const order: string[] = [];
+    const named = (name: string, id: number, length: number, allowed?: Generation["allowed"]) =>
+      collector(length, 2, {
+        promptIds: Array.from({ length }, () => id),
+        allowed,
+        onEnd: () => void order.push(name),
+      });
+    const slow = named("slow", 1, 6);
+    batcher.submit(slow.generation);
+    await underWay(1);
+    clock = 10;
+    batcher.submit(named("hurried", 2, 4, { latencyMs: 500 }).generation);
+    gates[0]?.resolve();
+    await underWay(2);
+    batcher.submit(named("more", 3, 4, { ttftMs: 100 }).generation);
+    gates[1]?.resolve();
+    await vi.waitFor(() => expect(order).toHaveLength(3));
+    const names = { 1: "slow", 2: "hurried", 3: "more" };
+    // The first token of `more` is due first; then nothing hurries it.
+    expect(told(batches, names)).toEqual(["more", "hurried", "t", "slow t", "slow", "t"]);
+    expect(order).toEqual(["hurried", "more", "slow"]);
+    expect(slow.tokens).toEqual([6, 7]);
+  });
+
+  it("lets those that do not hurry have a turn now and then, and what is late hurries no more", async () => {
+    const { engine, batches } = countingEngine();
+    let clock = 0;
+    const tick = () => {
+      clock += 100;
+      return undefined;
+    };
+    const batcher = createBatcher({ engine, pace: tick, maxRunning: 4, now: () => clock });
+    const hurried = collector(1, 60, { allowed: { latencyMs: 4000 } });
+    const patient = collector(1, 60);
+    batcher.submit(hurried.generation);
+    batcher.submit(patient.generation);
+    await Promise.all([hurried.done, patient.done]);
+    const owners = [...new Set(batches.flat().map(({ sequence }) => sequence))];
+    const turns = batches
+      .map((batch) => batch.map(({ sequence }) => "hp"[owners.indexOf(sequence)]).join(""))
+      .join(" ");
+    // A step takes 100 ms: those that do not hurry wait for 1,000 ms, and the deadline of 4,000 ms is over after the 41st step.
+    const hurries = (count: number) => Array.from({ length: count }, () => "h");
+    const before = [...hurries(11), "p", ...hurries(11), "p", ...hurries(11), "p", ...hurries(5)];
+    const left = 60 - before.filter((turn) => turn === "h").length;
+    const together = Array.from({ length: left }, () => "hp");
+    const after = Array.from({ length: 60 - 3 - left }, () => "p");
+    expect(turns).toBe([...before, ...together, ...after].join(" "));
+    expect(hurried.tokens).toHaveLength(60);
+    expect(patient.tokens).toHaveLength(60);
+  });
+
+  it("keeps no place from what hurries, and gives it to what hurries most", async () => {
+    const { engine, gates, underWay } = gated(1);
+    const batcher = createBatcher({ engine, pace, maxRunning: 1 });
+    const order: string[] = [];
+    const submit = (name: string, allowed?: Generation["allowed"]) =>
+      batcher.submit(collector(2, 3, { allowed, onEnd: () => void order.push(name) }).generation);
+    submit("first");
+    await underWay(1);
+    submit("patient");
+    submit("hurried", { latencyMs: 4000 });
+    submit("more", { latencyMs: 3000 });
+    gates[0]?.resolve();
+    await vi.waitFor(() => expect(order).toEqual(["more", "hurried", "first", "patient"]));
+  });
+
   it("switches a generation's plan before a step, and tells how many tokens came before", async () => {
     const { engine, switched } = countingEngine();
     const batcher = createBatcher({ engine, pace, maxRunning: 1 });

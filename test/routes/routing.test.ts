@@ -232,6 +232,21 @@ describe("downshift", () => {
   });
 });
 
+describe("what the replica is told", () => {
+  test("is what is left of the limits in time", async () => {
+    const gateway = testGateway([...tokens([19556]), end], scored());
+    const request = { model: BASE, messages: USER };
+    await (await gateway.chat({ ...request, budget: { latency_ms: 300, ttft_ms: 200 } })).text();
+    await (await gateway.chat({ ...request, budget: { tpot_ms: 20 } })).text();
+    await (await gateway.chat({ ...request, budget: { min_hellaswag: 30 } })).text();
+    const [first, second, third] = gateway.replica.requests.map(({ allowed }) => allowed);
+    expect(first?.latencyMs).toBeGreaterThan(200);
+    expect(first?.latencyMs).toBeLessThanOrEqual(300);
+    expect((first?.latencyMs ?? 0) - (first?.ttftMs ?? 0)).toBeCloseTo(100);
+    expect([second, third]).toEqual([{ tpotMs: 20 }, {}]);
+  });
+});
+
 describe("bad budgets", () => {
   test.each([
     [{ latency_ms: -1 }, "budget.latency_ms"],

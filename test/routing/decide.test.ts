@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { PATIENT } from "../../src/engine/turns.ts";
 import { type Budget, NO_BUDGET } from "../../src/routing/budget.ts";
 import type { Costs } from "../../src/routing/costs.ts";
 import { type Decision, decide } from "../../src/routing/decide.ts";
@@ -86,7 +87,9 @@ describe("the best variant within the budget", () => {
   test("counts what the replica has to do for others", () => {
     const { costs } = CANDIDATES[0]!;
     const load = loadOf(
-      Array.from({ length: 3 }, () => ({ costs, promptTokens: 50, expectedTokens: 50, tokens: 5, sinceMs: 0 })),
+      Array.from({ length: 3 }, () => ({
+        ...{ costs, promptTokens: 50, expectedTokens: 50, tokens: 5, sinceMs: 0, dues: PATIENT },
+      })),
     );
     const budget = { latencyMs: high("base") * 1.5 };
     expect(ask({ budget }).variant).toBe("base");
@@ -314,9 +317,9 @@ describe("room for others", () => {
     expect([decision.variant, decision.rule]).toEqual(["middle", "headroom"]);
     expect(lost(decision)).toMatchObject({ base: "headroom", small: "lower_quality" });
   });
-  test("takes little from a request without one", () => {
+  test("takes nothing from a request without one", () => {
     const harsh = (busyMs: number): number => busyMs;
-    expect(ask({ crowding: harsh }).variant).toBe("middle");
+    expect(ask({ crowding: harsh }).variant).toBe("base");
     expect(ask({ budget: { latencyMs: 1e6 }, crowding: harsh }).variant).toBe("small");
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { random } from "../../bench/routing/random.ts";
+import { PATIENT } from "../../src/engine/turns.ts";
 import { costsOf, prefillTime, stepTime } from "../../src/routing/costs.ts";
 import { crowdingOf, learnArrival, newArrivals } from "../../src/routing/headroom.ts";
 import { type LatencyState, learnLatency, predict, profileOf, ratiosOf, type Work } from "../../src/routing/latency.ts";
@@ -47,6 +48,7 @@ describe("the seed", () => {
       expectedTokens: 30,
       tokens,
       sinceMs: 0,
+      dues: PATIENT,
     });
     const times = [0, 1, 2, 3, 4, 8].map((count) =>
       p50(BASE, work(100, 20), loadOf(Array.from({ length: count }, () => other(5)))),
@@ -56,6 +58,36 @@ describe("the seed", () => {
     const ttft = (load: ReturnType<typeof loadOf>) => predict(costs(BASE), seed.of(BASE), load, work(100, 20)).ttft.p50;
     expect(ttft(loadOf([other(0)])) - ttft(IDLE)).toBeGreaterThan(prefillTime(costs(BASE), 100) * 0.9);
     expect(ttft(loadOf([{ ...other(0), sinceMs: 1e6 }]))).toBeLessThan(ttft(loadOf([other(0)])));
+  });
+
+  test("counts what hurries more before a request, and nothing of what hurries less", () => {
+    const never = Number.POSITIVE_INFINITY;
+    const other = (tokens: number, first: number, rest: number): UnderWay => ({
+      ...{ costs: costs(BASE), promptTokens: 100, expectedTokens: 30, tokens, sinceMs: 0, dues: { first, rest } },
+    });
+    const times = (load: ReturnType<typeof loadOf>) => {
+      const { ttft, latency } = predict(costs(BASE), seed.of(BASE), load, work(100, 20));
+      return { ttft: ttft.p50, decode: latency.p50 - ttft.p50 };
+    };
+    const alone = times(IDLE);
+    const [prompt, steps] = [prefillTime(costs(BASE), 100), 30 * stepTime(costs(BASE), 115)];
+    const expectMore = (load: ReturnType<typeof loadOf>, ttft: number, decode: number): void => {
+      const found = times(load);
+      expect((found.ttft - alone.ttft) / (prompt + steps)).toBeCloseTo(ttft / (prompt + steps), 1);
+      expect((found.decode - alone.decode) / (prompt + steps)).toBeCloseTo(decode / (prompt + steps), 1);
+      expect(load.alone).toBe(ttft + decode === 0);
+    };
+    const soon = { first: 500, rest: 500 };
+    expectMore(loadOf([other(0, 400, 400)], soon), prompt + steps, 0);
+    expectMore(loadOf([other(0, 400, never)], soon), prompt, 0);
+    expectMore(loadOf([other(0, 600, 600), other(5, never, never), other(0, never, never)], soon), 0, 0);
+    // Its own first token hurries, the rest does not: what hurries less comes between, what does not takes turns then.
+    expectMore(loadOf([other(0, 600, 600)], { first: 500, rest: never }), 0, steps);
+    expectMore(loadOf([other(0, never, never)], { first: 500, rest: never }), 0, (19 / 30) * steps);
+    // The other way round: the prompt waits its turn, the tokens do not.
+    const twoRounds = (2 / 30) * steps;
+    expectMore(loadOf([other(0, never, never)], { first: never, rest: 20 }), prompt + 2 * twoRounds, 0);
+    expectMore(loadOf([other(0, 600, 600)]), prompt + steps, 0);
   });
 });
 

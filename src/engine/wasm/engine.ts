@@ -146,6 +146,7 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
       if (new Set(own).size < own.length) throw new Error("a sequence may be in a batch once");
       const outputs = batch.map(outputOf);
       stepping = true;
+      const lengths = own.map(({ length }) => length);
       for (const [i, sequence] of own.entries()) {
         sequence.retain();
         sequence.append(batch[i]?.tokens ?? []);
@@ -163,6 +164,9 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
           pass.push({ sequence: own[i] as WasmSequence, tokens, logits, out: outputs[i] as Float32Array });
         }
         await run(forward(machine, pass), pace);
+      } catch (error) {
+        for (const [i, sequence] of own.entries()) sequence.rewind(lengths[i] as number);
+        throw error;
       } finally {
         stepping = false;
         for (const sequence of own) sequence.release();

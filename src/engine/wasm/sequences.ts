@@ -18,6 +18,8 @@ export interface WasmSequence extends Sequence {
   pages(kv: number): Uint32Array;
   /** Makes room for tokens and counts them as held. */
   append(tokens: readonly number[]): void;
+  /** Takes back what was appended for a step that was not made. */
+  rewind(length: number): void;
   /**
    * Goes on under another plan.
    * @param kv for each of its KV slots the one, of the plan so far, that it goes on with
@@ -149,6 +151,9 @@ export function openSequence(options: SequenceOptions): WasmSequence {
       for (; held < Math.ceil(length / PAGE_TOKENS); held++) {
         for (let head = 0; head < heads; head++) table[head * pagesPerHead + held] = memory.take();
       }
+    },
+    rewind(to) {
+      length = to;
     },
     truncate(to) {
       if (!(to >= shared.length * PAGE_TOKENS && to <= length)) {

@@ -349,6 +349,42 @@ describe("a step", () => {
     expect([roomy.length, small.length]).toEqual([0, 0]);
   });
 
+  it("appends nothing when the pace breaks a step off, and the next one gives the same bits", async () => {
+    const engine = await load();
+    const expected = (await logitsOf(engine, whole, tokens.slice(0, 60), [20])).at(-1)!;
+    const first = await engine.open(whole, 64, "scope");
+    await engine.step([{ sequence: first, tokens: tokens.slice(0, 32), logits: "none" }], noPace);
+    first.share?.();
+    const sequence = await engine.open(whole, 64, "scope");
+    sequence.reuse?.(tokens.slice(0, 33));
+    const other = await engine.open(shuffled, 4);
+    // Everywhere in the step: in the first piece of work, in the last, and between.
+    let pieces = 0;
+    const count = () => {
+      pieces++;
+      return undefined;
+    };
+    await engine.step([{ sequence: other, tokens: [3], logits: "last" }], count);
+    other.truncate(0);
+    for (let at = 0; at < pieces; at++) {
+      let done = 0;
+      const step = engine.step(
+        [
+          { sequence, tokens: tokens.slice(32, 60), logits: "last" },
+          { sequence: other, tokens: [3], logits: "last" },
+        ],
+        () => {
+          if (done++ === at) throw new Error("later");
+          return undefined;
+        },
+      );
+      await expect(step).rejects.toThrow("later");
+      expect([sequence.length, other.length]).toEqual([32, 0]);
+    }
+    const [logits] = await engine.step([{ sequence, tokens: tokens.slice(32, 60), logits: "last" }], noPace);
+    expect(bits(logits!)).toBe(bits(expected));
+  });
+
   it("waits where the pace says so and counts all multiply-adds", async () => {
     const engine = await load();
     const sequence = await engine.open(whole, 8);
