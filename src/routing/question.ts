@@ -30,7 +30,7 @@ export interface Policy {
   readonly margin: number;
 }
 
-export const POLICY: Policy = { explore: 0.02, exploreWithin: 2, price: 500, margin: 0.1 };
+export const POLICY: Policy = { explore: 0.02, exploreWithin: 2, price: 1000, margin: 0.1 };
 
 export interface Question {
   /** Seeds the exploration: the same request gets the same answer. */
