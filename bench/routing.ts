@@ -203,6 +203,8 @@ async function main(): Promise<void> {
         }
       }
     };
+    // The services' own listeners would end the process before the figures are told.
+    process.removeAllListeners("SIGINT");
     const interrupted = new Promise<void>((resolve) => process.once("SIGINT", resolve));
     const all = replayAll();
     await Promise.race([all, interrupted]);
