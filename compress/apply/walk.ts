@@ -3,9 +3,9 @@
 import type { Slot } from "../../src/variants/recipe.ts";
 import type { ChangedTensor, LowRankLinear } from "../artifact.ts";
 import type { Checkpoint } from "../checkpoint.ts";
-import { createForward, emptyHidden, type Forward, type Hidden, type Tokens } from "../forward/forward.ts";
+import { createForward, emptyHidden, type Hidden, type Tokens } from "../forward/forward.ts";
 import { type LayerWeights, readLayer } from "../forward/layer-weights.ts";
-import { createMomentsMaker, type Summing } from "../forward/moments.ts";
+import { createMomentSums } from "../forward/moments.ts";
 import type { Input, Moments } from "../moments.ts";
 import { replaced } from "./linears.ts";
 
@@ -48,7 +48,6 @@ export interface Walked {
 export async function walkLayers(walk: Walk): Promise<Walked> {
   const { checkpoint, slots, tokens, gram, sequential, method, kept } = walk;
   const forward = createForward({ shape: checkpoint.shape });
-  const maker = createMomentsMaker({ gram });
   const results = new Map<number, LayerResult>();
   try {
     const x = forward.embed(await checkpoint.read("token_embd.weight"), tokens);
@@ -57,7 +56,12 @@ export async function walkLayers(walk: Walk): Promise<Walked> {
       const whole = await readLayer(checkpoint, layer);
       const weights = { attn: attn ? whole.attn : undefined, mlp: mlp ? whole.mlp : undefined };
       const known = results.get(layer) ?? (await kept?.get(layer));
-      const result = known ?? (await method(layer, weights, await observed(forward, maker, weights, x, aside)));
+      const observed = async () => {
+        const sums = createMomentSums<Input>({ gram });
+        await forward.layer(weights, x, { into: aside, sums });
+        return sums.moments();
+      };
+      const result = known ?? (await method(layer, weights, await observed()));
       if (!known) await kept?.put(layer, result);
       results.set(layer, result);
       if (sequential) await forward.layer(replaced(weights, layer, result.tensors), x, { into: x });
@@ -66,32 +70,6 @@ export async function walkLayers(walk: Walk): Promise<Walked> {
     }
     return { results, hidden: x };
   } finally {
-    await maker.close();
     await forward.close();
   }
-}
-
-async function observed(
-  forward: Forward,
-  maker: ReturnType<typeof createMomentsMaker>,
-  weights: LayerWeights,
-  x: Hidden,
-  into: Hidden,
-): Promise<InputMoments> {
-  const sums = new Map<Input, Summing>();
-  const cols = {
-    qkv: weights.attn?.q.cols,
-    o: weights.attn?.o.cols,
-    gateUp: weights.mlp?.gate.cols,
-    down: weights.mlp?.down.cols,
-  };
-  await forward.layer(weights, x, {
-    into,
-    async observe(input, values) {
-      const sum = sums.get(input) ?? maker.start(cols[input] ?? 0);
-      sums.set(input, sum);
-      await sum.add(values);
-    },
-  });
-  return new Map([...sums].map(([input, { moments }]) => [input, moments]));
 }

@@ -26,7 +26,7 @@ const ITERATIONS = 5;
  * @param gram `[cols, cols]`
  */
 export async function inputRoot(gram: Float32Array, cols: number): Promise<Float64Array> {
-  const matrix = Float64Array.from(gram);
+  const matrix = new Float64Array(gram);
   let trace = 0;
   for (let i = 0; i < cols; i++) trace += matrix[i * cols + i] as number;
   for (let i = 0; i < cols; i++) (matrix[i * cols + i] as number) += trace > 0 ? (DAMPING * trace) / cols : 1;
@@ -41,7 +41,7 @@ export async function inputRoot(gram: Float32Array, cols: number): Promise<Float
  */
 export async function eora(matrix: Matrix, root: Float64Array, rank: number, seed: number): Promise<LowRank> {
   const { rows, cols } = matrix;
-  const residual = { rows, cols, values: Float64Array.from(matrix.values) };
+  const residual = { rows, cols, values: new Float64Array(matrix.values) };
   const weighted = await multiply(residual, { rows: cols, cols, values: root }, { transposed: "b" });
   const width = Math.min(rank + OVERSAMPLING, rows, cols);
   let inputs: Dense = { rows: width, cols, values: seededNormals(seed, cols * width) };
@@ -68,7 +68,7 @@ export async function eora(matrix: Matrix, root: Float64Array, rank: number, see
   for (let row = 0; row < rows; row++) {
     for (let r = 0; r < rank; r++) b[row * rank + r] = outputs.values[r * rows + row] as number;
   }
-  return balanced({ rank, a: Float32Array.from(a.values), b }, rows, cols);
+  return balanced({ rank, a: new Float32Array(a.values), b }, rows, cols);
 }
 
 /** Gives both factors of each component the same norm, so that they keep their precision when they are quantized together. */

@@ -9,8 +9,10 @@ export function seededNormals(seed: number, count: number): Float64Array {
     t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
-  return Float64Array.from({ length: count }, () => {
+  const normals = new Float64Array(count);
+  for (let i = 0; i < count; i++) {
     const radius = Math.sqrt(-2 * Math.log(1 - uniform()));
-    return radius * Math.cos(2 * Math.PI * uniform());
-  });
+    normals[i] = radius * Math.cos(2 * Math.PI * uniform());
+  }
+  return normals;
 }

@@ -42,7 +42,7 @@ export async function assemble({ name, shape, tensors, tokenizer, readStored, cl
         const tensor = stored(wanted);
         const { type, rows, cols } = tensor;
         const values = dequantizeBlocks(type, await readStored(tensor));
-        const at = values.findIndex((value) => !Number.isFinite(value));
+        const at = firstNotFinite(values);
         if (at >= 0) {
           const place = `[${Math.floor(at / cols)}, ${at % cols}]`;
           throw new UserError(`${name}: tensor ${wanted} is ${values[at]} at ${place}: the file is damaged`);
@@ -56,6 +56,12 @@ export async function assemble({ name, shape, tensors, tokenizer, readStored, cl
     await close();
     throw error;
   }
+}
+
+/** Place of the first number that is infinite or none; -1: there is none. */
+function firstNotFinite(values: Float32Array): number {
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return i;
+  return -1;
 }
 
 /** Tensors of a layer and their shapes. */

@@ -1,9 +1,10 @@
 // The fp32 forward pass over whole sequences, a sublayer at a time: the hidden states of all sequences are held, and a sublayer's weights
 // are given with each call, so that pruned or quantized ones can stand in their place.
 import type { Matrix, ModelShape } from "../checkpoint.ts";
-import type { Input } from "../moments.ts";
-import { attentionGraph, mlpGraph, nllGraph } from "./graphs.ts";
+import type { Input, Moments } from "../moments.ts";
+import { attentionGraph, headInputGraph, mlpGraph, nllGraph, type Observed } from "./graphs.ts";
 import type { AttentionWeights, LayerWeights, MlpWeights } from "./layer-weights.ts";
+import { createMomentSums, type MomentSums } from "./moments.ts";
 import { rotations } from "./rope.ts";
 import { floats, int32, int64, openSession, type Session, type Tensors } from "./session.ts";
 
@@ -24,8 +25,8 @@ export interface Hidden {
 export interface SublayerOptions {
   /** Where the result goes; it may be the input itself. Default: new memory. */
   readonly into?: Hidden | undefined;
-  /** Called with the inputs of the linears, `[rows, cols]`, some sequences at a time; the array is overwritten after the promise is kept. */
-  readonly observe?: ((input: Input, x: Float32Array) => Promise<void>) | undefined;
+  /** Moments of the linears' inputs are added to these. */
+  readonly sums?: MomentSums<Input> | undefined;
   /** Called after some sequences with the share that is done. */
   readonly onProgress?: ((fraction: number) => void) | undefined;
 }
@@ -42,6 +43,8 @@ export interface Forward {
   layer(weights: LayerWeights, x: Hidden, options?: SublayerOptions): Promise<Hidden>;
   /** Negative log-likelihoods (natural log) of each sequence's tokens from the second on, `[sequences, length - 1]`. */
   nll(head: { readonly norm: Matrix; readonly head: Matrix }, x: Hidden, tokens: Tokens): Promise<Float32Array>;
+  /** Moments of what the output head reads: the hidden states after the final norm. */
+  headMoments(norm: Matrix, x: Hidden): Promise<Moments>;
   close(): Promise<void>;
 }
 
@@ -78,28 +81,22 @@ export function createForward({ shape, threads }: ForwardOptions): Forward {
     readonly weights: Tensors;
     /** Inputs that depend on how many sequences go at once. */
     readonly extra?: (sequences: number) => Tensors;
-    /** The inputs that go out, and their columns. */
-    readonly observed: Readonly<Partial<Record<Input, number>>>;
+    /** The inputs whose moments go out, if they are wanted. */
+    readonly inputs: readonly Input[];
   }
 
   /** Runs a graph x -> y over all sequences. */
-  async function run({ session, weights, extra, observed }: Part, x: Hidden, options: SublayerOptions) {
-    const { observe, onProgress, into = emptyHidden(x, hidden) } = options;
+  async function run({ session, weights, extra, inputs }: Part, x: Hidden, options: SublayerOptions) {
+    const { sums, onProgress, into = emptyHidden(x, hidden) } = options;
     const { sequences, length } = x;
     const size = length * hidden;
     const step = Math.max(1, Math.floor(CHUNK_TOKENS / length));
-    const seen = (Object.entries(observed) as [Input, number][]).map(([input, cols]) => {
-      const values = new Float32Array(Math.min(step, sequences) * length * cols);
-      return { input, of: (count: number) => floats(values.subarray(0, count * length * cols), count, length, cols) };
-    });
     for (let first = 0; first < sequences; first += step) {
       const count = Math.min(step, sequences - first);
       const part = (all: Hidden) =>
         floats(all.values.subarray(first * size, (first + count) * size), count, length, hidden);
-      const outputs = seen.map(({ input, of }) => [input, of(count)] as const);
-      const named = Object.fromEntries(outputs.map(([input, tensor]) => [`${input}In`, tensor]));
-      await session.run({ x: part(x), ...weights, ...extra?.(count) }, { y: part(into), ...named });
-      for (const [input, { data }] of outputs) await observe?.(input, data as Float32Array);
+      const outputs = await session.run({ x: part(x), ...weights, ...extra?.(count) }, { y: part(into) });
+      for (const input of inputs) sums?.add(input, count * length, outputs);
       onProgress?.((first + count) / sequences);
     }
     return into;
@@ -120,7 +117,7 @@ export function createForward({ shape, threads }: ForwardOptions): Forward {
         heads: weights.q.rows / headDim,
         kvHeads: weights.k.rows / headDim,
         bias: weights.bias !== undefined,
-        observed: options.observe !== undefined,
+        observed: observedBy(options),
       };
       const { length } = x;
       if (turns?.length !== length) turns = { length, ...rotations(shape, length) };
@@ -132,21 +129,16 @@ export function createForward({ shape, threads }: ForwardOptions): Forward {
           session: await sessionOf(attentionGraph, kind),
           weights: tensorsOf(weights),
           extra: (count) => ({ cos, sin, total, last: int32(new Int32Array(count).fill(length - 1), count) }),
-          observed: kind.observed ? { qkv: hidden, o: weights.o.cols } : {},
+          inputs: ["qkv", "o"],
         },
         x,
         options,
       );
     },
     async mlp(weights, x, options = {}) {
-      const observed = options.observe !== undefined;
-      const kind = { ffn: weights.gate.rows, bias: weights.bias !== undefined, observed };
+      const kind = { ffn: weights.gate.rows, bias: weights.bias !== undefined, observed: observedBy(options) };
       const session = await sessionOf(mlpGraph, kind);
-      return run(
-        { session, weights: tensorsOf(weights), observed: observed ? { gateUp: hidden, down: weights.down.cols } : {} },
-        x,
-        options,
-      );
+      return run({ session, weights: tensorsOf(weights), inputs: ["gateUp", "down"] }, x, options);
     },
     async layer({ attn, mlp }, x, options = {}) {
       const { into = emptyHidden(x, hidden) } = options;
@@ -177,6 +169,17 @@ export function createForward({ shape, threads }: ForwardOptions): Forward {
       }
       return out;
     },
+    async headMoments(norm, { values }) {
+      const session = await sessionOf(headInputGraph, 0);
+      const sums = createMomentSums<"head">({ gram: true });
+      const size = CHUNK_TOKENS * hidden;
+      for (let at = 0; at < values.length; at += size) {
+        const part = values.subarray(at, at + size);
+        const rows = part.length / hidden;
+        sums.add("head", rows, await session.run({ x: floats(part, rows, hidden), norm: vector(norm) }));
+      }
+      return sums.moments().get("head") as Moments;
+    },
     async close() {
       for (const session of sessions.values()) await (await session).release();
       sessions.clear();
@@ -184,6 +187,8 @@ export function createForward({ shape, threads }: ForwardOptions): Forward {
   };
   return forward;
 }
+
+const observedBy = ({ sums }: SublayerOptions): Observed => sums && (sums.gram ? "gram" : "sums");
 
 const vector = (matrix: Matrix) => floats(matrix.values, matrix.values.length);
 

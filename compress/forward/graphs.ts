@@ -2,19 +2,22 @@
 import { createGraph, type GraphBuilder } from "../../src/engine/onnx/graph.ts";
 import type { Graph } from "../../src/engine/onnx/proto.ts";
 import type { ModelShape } from "../checkpoint.ts";
+import { addMoments } from "./moments.ts";
+
+/** Moments of the linears' inputs that a graph puts out, too: as `addMoments` does, without Gram matrices or with them. */
+export type Observed = "sums" | "gram" | undefined;
 
 export interface AttentionKind {
   readonly heads: number;
   readonly kvHeads: number;
   readonly bias: boolean;
-  /** Whether the inputs of the linears are outputs, too. */
-  readonly observed: boolean;
+  readonly observed: Observed;
 }
 
 export interface MlpKind {
   readonly ffn: number;
   readonly bias: boolean;
-  readonly observed: boolean;
+  readonly observed: Observed;
 }
 
 const rmsNorm = (graph: GraphBuilder, { hidden, rmsEps }: ModelShape, x: string): string =>
@@ -32,7 +35,7 @@ const addTo = (graph: GraphBuilder, x: string, y: string, bias: boolean, hidden:
 /**
  * x + o(attention(norm(x))), causal, with RoPE (rotate-half).
  * In: x `[sequences, length, hidden]`, cos and sin `[positions, headDim / 2]`, last `[sequences]` (length - 1), total (length).
- * Out: y as x; observed: qkvIn `[sequences, length, hidden]`, oIn `[sequences, length, heads * headDim]`.
+ * Out: y as x; observed: moments of qkv (`hidden` columns) and o (heads * headDim).
  */
 export function attentionGraph(shape: ModelShape, { heads, kvHeads, bias, observed }: AttentionKind): Graph {
   const { hidden, headDim } = shape;
@@ -54,15 +57,15 @@ export function attentionGraph(shape: ModelShape, { heads, kvHeads, bias, observ
   const y = addTo(graph, x, linear(graph, mixed, "o", hidden, heads * headDim), bias, hidden);
   graph.output(y, "y", ["sequences", "length", hidden]);
   if (observed) {
-    graph.output(normed, "qkvIn", ["sequences", "length", hidden]);
-    graph.output(mixed, "oIn", ["sequences", "length", heads * headDim]);
+    addMoments(graph, "qkv", normed, hidden, observed === "gram");
+    addMoments(graph, "o", mixed, heads * headDim, observed === "gram");
   }
   return graph.build();
 }
 
 /**
  * x + down(silu(gate(norm(x))) * up(norm(x))).
- * In: x `[sequences, length, hidden]`. Out: y as x; observed: gateUpIn `[sequences, length, hidden]`, downIn `[sequences, length, ffn]`.
+ * In: x `[sequences, length, hidden]`. Out: y as x; observed: moments of gateUp (`hidden` columns) and down (ffn).
  */
 export function mlpGraph(shape: ModelShape, { ffn, bias, observed }: MlpKind): Graph {
   const { hidden } = shape;
@@ -76,9 +79,17 @@ export function mlpGraph(shape: ModelShape, { ffn, bias, observed }: MlpKind): G
   const y = addTo(graph, x, linear(graph, inner, "down", hidden, ffn), bias, hidden);
   graph.output(y, "y", ["sequences", "length", hidden]);
   if (observed) {
-    graph.output(normed, "gateUpIn", ["sequences", "length", hidden]);
-    graph.output(inner, "downIn", ["sequences", "length", ffn]);
+    addMoments(graph, "gateUp", normed, hidden, observed === "gram");
+    addMoments(graph, "down", inner, ffn, observed === "gram");
   }
+  return graph.build();
+}
+
+/** Final norm. In: x `[rows, hidden]`. Out: the moments of `head`, the output head's input, with its Gram matrix. */
+export function headInputGraph(shape: ModelShape): Graph {
+  const graph = createGraph();
+  const x = graph.input("x", ["rows", shape.hidden]);
+  addMoments(graph, "head", rmsNorm(graph, shape, x), shape.hidden, true);
   return graph.build();
 }
 

@@ -1,118 +1,105 @@
-// Sums moments of inputs as they come out of the forward pass, in chunks: within a chunk in fp32, over chunks in fp64 (Gram: fp32).
-import { createGraph } from "../../src/engine/onnx/graph.ts";
-import type { Graph } from "../../src/engine/onnx/proto.ts";
+// Sums moments of the linears' inputs where they are: as outputs of the sublayer's own graph, a chunk of tokens at a time. Whatever comes out
+// of onnxruntime is copied into new memory, which the garbage collector then has to find, so that the inputs themselves stay inside.
+// Within a chunk sums are in fp32, over chunks in fp64.
+import type { GraphBuilder } from "../../src/engine/onnx/graph.ts";
 import type { Moments } from "../moments.ts";
-import { floats, openSession } from "./session.ts";
+import type { Tensors } from "./session.ts";
 
-/** A Gram matrix is symmetric: of its rows in slabs of about so many, what is right of a slab's first column is computed. */
-const SLAB = 512;
+/** A Gram matrix is symmetric: of its columns in bands of about so many, what is below a band's first row is computed. */
+const BAND = 192;
 
-/** Rows `first` to `end` of a Gram matrix, from its column `first` on. */
-interface Slab {
+/** Columns `first` to `end` of a Gram matrix, from its row `first` on. */
+interface Band {
   readonly first: number;
   readonly end: number;
 }
 
-function slabsOf(cols: number): Slab[] {
-  const count = Math.max(1, Math.round(cols / SLAB));
+function bandsOf(cols: number): Band[] {
+  const count = Math.max(1, Math.round(cols / BAND));
   const edge = (i: number): number => Math.round((i * cols) / count);
   return Array.from({ length: count }, (_, i) => ({ first: edge(i), end: edge(i + 1) }));
 }
 
 /**
- * In: x `[rows, cols]`. Out: sum and squares `[cols]`, or, of the Gram matrix, whose diagonal is the squares, sum and `transposed`
- * `[cols, rows]`. Sums of rows are faster than those of columns, and so are products with a second matrix that is transposed.
+ * Has a graph put out the sums over all rows of x `[..., cols]`: NAMESum and NAMESquares `[cols]`, or, where the Gram matrix is wanted, whose
+ * diagonal is the squares, NAMESum and NAMEGram0, NAMEGram1, … of its bands `[cols - first, end - first]`. Sums of rows are faster than those of
+ * columns, and so are products with a second matrix that is transposed.
  */
-function sumsGraph(gram: boolean): Graph {
-  const graph = createGraph();
-  const transposed = graph.op("Transpose", [graph.input("x", ["rows", "cols"])], { perm: [1, 0] });
-  const along = [transposed, graph.shape(1)];
-  graph.output(graph.op("ReduceSum", along, { keepdims: 0 }), "sum", ["cols"]);
-  if (gram) graph.output(transposed, "transposed", ["cols", "rows"]);
-  else graph.output(graph.op("ReduceSumSquare", along, { keepdims: 0 }), "squares", ["cols"]);
-  return graph.build();
+export function addMoments(graph: GraphBuilder, name: string, x: string, cols: number, gram: boolean): void {
+  const rows = graph.op("Reshape", [x, graph.shape(-1, cols)]);
+  const turned = graph.op("Transpose", [rows], { perm: [1, 0] });
+  const along = [turned, graph.shape(1)];
+  graph.output(graph.op("ReduceSum", along, { keepdims: 0 }), `${name}Sum`, [cols]);
+  if (!gram) {
+    graph.output(graph.op("ReduceSumSquare", along, { keepdims: 0 }), `${name}Squares`, [cols]);
+    return;
+  }
+  // onnxruntime copies even a slice of everything.
+  const part = (from: number, to: number): string =>
+    to - from === cols ? turned : graph.op("Slice", [turned, graph.shape(from), graph.shape(to), graph.shape(0)]);
+  for (const [i, { first, end }] of bandsOf(cols).entries()) {
+    const product = graph.op("Gemm", [part(first, cols), part(first, end)], { transB: 1 });
+    graph.output(product, `${name}Gram${i}`, [cols - first, end - first]);
+  }
 }
 
-/** In: a `[some, rows]`, b `[others, rows]`, before `[some, others]`. Out: product = before + a b^T. */
-function slabGraph(): Graph {
-  const graph = createGraph();
-  const inputs = [graph.input("a", ["some", "rows"]), graph.input("b", ["others", "rows"])];
-  const before = graph.input("before", ["some", "others"]);
-  graph.output(graph.op("Gemm", [...inputs, before], { transB: 1 }), "product", ["some", "others"]);
-  return graph.build();
-}
-
-export interface Summing {
-  /** @param x `[rows, cols]` */
-  add(x: Float32Array): Promise<void>;
+/** Moments of several inputs, by the names that `addMoments` was given. */
+export interface MomentSums<Name extends string> {
+  /** Whether Gram matrices are wanted, which cost more than half as much as a linear of `cols` outputs. */
+  readonly gram: boolean;
+  /** Adds what a graph put out of some rows of an input. */
+  add(name: Name, rows: number, outputs: Tensors): void;
   /** What has been added so far. */
-  readonly moments: Moments;
+  moments(): ReadonlyMap<Name, Moments>;
 }
 
-export interface MomentsMaker {
-  /** Begins the sums of one input. */
-  start(cols: number): Summing;
-  close(): Promise<void>;
+interface Sums {
+  tokens: number;
+  readonly sum: Float64Array;
+  readonly squares: Float64Array;
+  readonly bands: readonly Float64Array[];
 }
 
-/** @param gram whether sums of x x^T are wanted, which cost more than half as much as a linear of `cols` outputs */
-export function createMomentsMaker({ gram, threads }: { gram: boolean; threads?: number | undefined }): MomentsMaker {
-  const sums = openSession(sumsGraph(gram), threads);
-  const product = openSession(slabGraph(), threads);
-  let scratch = new Float32Array();
+export function createMomentSums<Name extends string>({ gram }: { gram: boolean }): MomentSums<Name> {
+  const all = new Map<Name, Sums>();
   return {
-    start(cols) {
-      let tokens = 0;
-      const sum = new Float64Array(cols);
-      const squares = new Float64Array(cols);
-      const slabs = (gram ? slabsOf(cols) : []).map((slab) => {
-        const values = () => new Float32Array((slab.end - slab.first) * (cols - slab.first));
-        return { ...slab, current: values(), next: values() };
-      });
-      return {
-        async add(x) {
-          const rows = x.length / cols;
-          if (gram && scratch.length < x.length) scratch = new Float32Array(x.length);
-          const turned = scratch.subarray(0, x.length);
-          const out = await (await sums).run(
-            { x: floats(x, rows, cols) },
-            gram ? { transposed: floats(turned, cols, rows) } : undefined,
-          );
-          for (const slab of slabs) {
-            const { first, end, current, next } = slab;
-            const part = (to: number) => floats(turned.subarray(first * rows, to * rows), to - first, rows);
-            const shape = [end - first, cols - first] as const;
-            await (await product).run(
-              { a: part(end), b: part(cols), before: floats(current, ...shape) },
-              { product: floats(next, ...shape) },
-            );
-            [slab.current, slab.next] = [next, current];
-          }
-          tokens += rows;
-          addInto(sum, out.sum?.data as Float32Array);
-          if (!gram) addInto(squares, out.squares?.data as Float32Array);
-        },
-        get moments() {
-          if (!gram) return { tokens, cols, sum, squares };
-          const whole = new Float32Array(cols * cols);
-          for (const { first, end, current } of slabs) {
-            const width = cols - first;
-            for (let row = first; row < end; row++) {
-              for (let col = row; col < cols; col++) {
-                const value = current[(row - first) * width + col - first] as number;
-                whole[row * cols + col] = value;
-                whole[col * cols + row] = value;
-              }
-            }
-          }
-          return { tokens, cols, sum, squares: squares.map((_, i) => whole[i * cols + i] as number), gram: whole };
-        },
+    gram,
+    add(name, rows, outputs) {
+      const found = (what: string) => outputs[`${name}${what}`]?.data as Float32Array;
+      const cols = found("Sum").length;
+      const known = all.get(name) ?? {
+        tokens: 0,
+        sum: new Float64Array(cols),
+        squares: new Float64Array(gram ? 0 : cols),
+        bands: (gram ? bandsOf(cols) : []).map(({ first, end }) => new Float64Array((end - first) * (cols - first))),
       };
+      all.set(name, known);
+      known.tokens += rows;
+      addInto(known.sum, found("Sum"));
+      if (!gram) addInto(known.squares, found("Squares"));
+      for (const [i, band] of known.bands.entries()) addInto(band, found(`Gram${i}`));
     },
-    async close() {
-      for (const session of [sums, product]) await (await session).release();
-    },
+    moments: () => new Map([...all].map(([name, sums]) => [name, gram ? withGram(sums) : momentsOf(sums)])),
   };
+}
+
+const momentsOf = ({ tokens, sum, squares }: Sums): Moments => ({ tokens, cols: sum.length, sum, squares });
+
+function withGram(sums: Sums): Moments {
+  const cols = sums.sum.length;
+  const gram = new Float32Array(cols * cols);
+  for (const [i, { first, end }] of bandsOf(cols).entries()) {
+    const band = sums.bands[i] as Float64Array;
+    const width = end - first;
+    for (let row = first; row < cols; row++) {
+      for (let col = first; col < Math.min(end, row + 1); col++) {
+        const value = band[(row - first) * width + col - first] as number;
+        gram[row * cols + col] = value;
+        gram[col * cols + row] = value;
+      }
+    }
+  }
+  return { ...momentsOf(sums), squares: sums.sum.map((_, i) => gram[i * cols + i] as number), gram };
 }
 
 function addInto(total: Float64Array, part: Float32Array): void {

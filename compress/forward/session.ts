@@ -8,7 +8,7 @@ export type Tensors = Readonly<Record<string, Tensor>>;
 export interface Session {
   /**
    * Runs the graph; other JavaScript waits meanwhile.
-   * @param into arrays that outputs are written to in place; the others are allocated
+   * @param into arrays that outputs are written to; the others, like copies of these that nobody needs, are allocated
    */
   run(inputs: Tensors, into?: Tensors): Promise<Tensors>;
   release(): Promise<void>;

@@ -39,12 +39,9 @@ export async function multiply(a: Dense, b: Dense, options: ProductOptions = {})
   const rows = transposed === "a" ? a.cols : a.rows;
   const cols = transposed === "b" ? b.rows : b.cols;
   const tensor = ({ values, ...shape }: Dense) => doubles(values, shape.rows, shape.cols);
-  const values = new Float64Array(rows * cols);
-  await session.run(
-    { a: tensor(a), b: tensor(b), ...(plus ? { plus: doubles(plus, rows, cols) } : {}) },
-    { product: doubles(values, rows, cols) },
-  );
-  return { rows, cols, values };
+  const extra = plus ? { plus: doubles(plus, rows, cols) } : {};
+  const { product } = await session.run({ a: tensor(a), b: tensor(b), ...extra });
+  return { rows, cols, values: product?.data as Float64Array };
 }
 
 /** A copy of some rows and columns. */

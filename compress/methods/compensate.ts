@@ -35,8 +35,8 @@ export async function eoraLayer(
           `${tensorName(layer, linear)} is [${now.rows}, ${now.cols}], and was [${before.rows}, ${before.cols}]: EoRA compensates what keeps its shape, as masks and quantization do`,
         );
       }
-      const values = before.values.map((value, i) => value - (now.values[i] as number));
-      return values.some((value) => value !== 0) ? [{ linear, matrix: { ...now, values } }] : [];
+      const residual = difference(before.values, now.values);
+      return residual ? [{ linear, matrix: { ...now, values: residual } }] : [];
     });
     if (changed.length === 0 || !known?.gram) continue;
     const root = await inputRoot(known.gram, known.cols);
@@ -47,4 +47,15 @@ export async function eoraLayer(
     }
   }
   return { tensors: [], lowRank };
+}
+
+/** a - b, or nothing where they are the same. Loops, as callbacks for millions of numbers are slow. */
+function difference(a: Float32Array, b: Float32Array): Float32Array | undefined {
+  const out = new Float32Array(a.length);
+  let same = true;
+  for (let i = 0; i < a.length; i++) {
+    out[i] = (a[i] as number) - (b[i] as number);
+    if (out[i] !== 0) same = false;
+  }
+  return same ? undefined : out;
 }

@@ -3,9 +3,8 @@ import type { Slot } from "../../src/variants/recipe.ts";
 import { type Kept as KeptLayers, type LayerResult, type Walked, walkLayers } from "../apply/walk.ts";
 import type { ChangedTensor, LowRankLinear } from "../artifact.ts";
 import type { Checkpoint } from "../checkpoint.ts";
-import type { Hidden, Tokens } from "../forward/forward.ts";
+import { createForward, type Hidden, type Tokens } from "../forward/forward.ts";
 import { readLayer } from "../forward/layer-weights.ts";
-import { createMomentsMaker } from "../forward/moments.ts";
 import type { MaskPattern } from "../prune/masks.ts";
 import type { GptqOptions } from "../quantize/gptq.ts";
 import { type EoraOptions, eoraLayer } from "./compensate.ts";
@@ -84,27 +83,13 @@ export async function gptqModel(subject: Calibrated, { part, ...options }: Quant
   return { tensors: [...tensorsOf(walked), await quantizeHead(name, await checkpoint.read(name), gram, options)] };
 }
 
-/** Sum of x x^T of what the head reads: the last hidden states after the final norm. */
-async function headGram(checkpoint: Checkpoint, { values }: Hidden): Promise<Float32Array | undefined> {
-  const { hidden, rmsEps } = checkpoint.shape;
-  const norm = await checkpoint.read("output_norm.weight");
-  const maker = createMomentsMaker({ gram: true });
+/** Sum of x x^T of what the head reads. */
+async function headGram({ shape, read }: Checkpoint, hidden: Hidden): Promise<Float32Array | undefined> {
+  const forward = createForward({ shape });
   try {
-    const sum = maker.start(hidden);
-    const chunk = 1024 * hidden;
-    for (let from = 0; from < values.length; from += chunk) {
-      const part = values.slice(from, from + chunk);
-      for (let at = 0; at < part.length; at += hidden) {
-        let square = 0;
-        for (let i = 0; i < hidden; i++) square += (part[at + i] as number) ** 2;
-        const factor = 1 / Math.sqrt(square / hidden + rmsEps);
-        for (let i = 0; i < hidden; i++) part[at + i] = (part[at + i] as number) * factor * (norm.values[i] as number);
-      }
-      await sum.add(part);
-    }
-    return sum.moments.gram;
+    return (await forward.headMoments(await read("output_norm.weight"), hidden)).gram;
   } finally {
-    await maker.close();
+    await forward.close();
   }
 }
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { ModelShape } from "../../../compress/checkpoint.ts";
 import { createForward, type Tokens } from "../../../compress/forward/forward.ts";
 import { openModel } from "../../../compress/forward/model.ts";
-import { createMomentsMaker } from "../../../compress/forward/moments.ts";
+import { createMomentSums } from "../../../compress/forward/moments.ts";
 import { allSlots, tokenNll } from "../../../compress/forward/perplexity.ts";
 import { rowCosines } from "../../../compress/importance/cosine.ts";
 import { INPUTS, type Input } from "../../../compress/moments.ts";
@@ -92,14 +92,9 @@ describe.each(Object.entries(CASES))("with %s", (_, options) => {
     );
     let x = forward.embed(await model.embedding(), tokens);
     for (const slot of slots) {
-      const maker = createMomentsMaker({ gram: true });
-      const summing = new Map<Input, ReturnType<typeof maker.start>>();
+      const summing = createMomentSums<Input>({ gram: true });
       const after = await forward.layer(await model.layer(slot.layer), x, {
-        async observe(input, values) {
-          const sums = summing.get(input) ?? maker.start(values.length / (SEQUENCES * LENGTH));
-          summing.set(input, sums);
-          await sums.add(values);
-        },
+        sums: summing,
       });
       const of = (key: "before" | "after") => traces.flatMap((one) => one.slots[slot.layer]![key]);
       expect(worst(after.values, of("after").flat())).toBeLessThan(1e-4);
@@ -107,7 +102,7 @@ describe.each(Object.entries(CASES))("with %s", (_, options) => {
       expect(worst(rowCosines(x, after), cosines)).toBeLessThan(1e-5);
       for (const input of INPUTS) {
         const rows = traces.flatMap((one) => one.slots[slot.layer]!.inputs[input]);
-        const sums = summing.get(input)?.moments;
+        const sums = summing.moments().get(input);
         expect(sums !== undefined).toBe(rows.length > 0);
         if (!sums) continue;
         const expected = moments(rows);
@@ -116,7 +111,6 @@ describe.each(Object.entries(CASES))("with %s", (_, options) => {
         expect(worst(sums.squares, expected.squares)).toBeLessThan(1e-2);
         expect(worst(sums.gram!, expected.gram)).toBeLessThan(1e-2);
       }
-      await maker.close();
       x = after;
     }
     await forward.close();
