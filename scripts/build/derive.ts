@@ -2,7 +2,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { BaseModel, ModelConfig } from "../../src/variants/base.ts";
-import { parseTensorName, typeOf } from "../../src/variants/layer-tensors.ts";
+import { parseTensorName, typesOf } from "../../src/variants/layer-tensors.ts";
 import { PlanError } from "../../src/variants/plan.ts";
 import type { SlotRecipe, StoredTensor } from "../../src/variants/recipe.ts";
 import { sha256 } from "./checkpoint.ts";
@@ -52,7 +52,8 @@ async function findTensor(
   if (parsed.layer !== undefined && parsed.layer >= layers) {
     throw fail(`is of a layer that the base does not have: its layers are 0 to ${layers - 1}`);
   }
-  if (type !== typeOf(name)) throw fail(`is ${type}, it must be ${typeOf(name)}`);
+  const types = typesOf(name);
+  if (!types.includes(type)) throw fail(`is ${type}, it must be ${types.join(" or ")}`);
   const block = BLOCKS[type];
   if (cols % block.values > 0) throw fail(`has ${cols} columns; those of ${type} are in blocks of ${block.values}`);
   const file = join(artifactsDir(), "tensors", `${digest}.bin`);

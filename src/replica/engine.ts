@@ -83,6 +83,8 @@ const hasRoom = ({ imageBytes }: BaseModel, env: ReplicaEnv): boolean => {
 
 /** @throws EngineError `out_of_memory` when what is loaded is at work */
 function makeRoom(base: BaseModel, env: ReplicaEnv): void {
+  // The engine refuses these and says why: nothing has to go for that.
+  if (base.imageBytes > (bytesOf(env, "MEMORY_CEILING_MIB") ?? Number.POSITIVE_INFINITY)) return;
   for (const [id, { users, loaded }] of loading) {
     if (hasRoom(base, env)) return;
     if (users > 0 || !loaded) continue;

@@ -54,10 +54,10 @@ export function parseTensorName(name: string): TensorName | undefined {
   };
 }
 
-/** Block formats that the wasm engine computes with, by what a tensor is for. */
-export function typeOf(name: string): Tensor["type"] {
-  if (/norm\.weight$|\.bias$/.test(name)) return "f32";
-  return name.startsWith("blk.") ? "q4_1" : "q8_0";
+/** Block formats that the wasm engine computes with, by what a tensor is for, the smallest first. */
+export function typesOf(name: string): readonly [Tensor["type"], ...Tensor["type"][]] {
+  if (/norm\.weight$|\.bias$/.test(name)) return ["f32"];
+  return name.startsWith("blk.") ? ["q4_1", "q8_0"] : ["q8_0"];
 }
 
 /** Gives a layer's tensors by name, as `attn_q.weight`. */

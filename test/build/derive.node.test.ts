@@ -3,10 +3,12 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { sha256 } from "../../scripts/build/checkpoint.ts";
 import { deriveBase } from "../../scripts/build/derive.ts";
 import { buildPieces, joinPieces, type SourceTensor } from "../../scripts/build/image.ts";
+import { packQ8 } from "../../scripts/build/pack.ts";
 import type { BuiltBase } from "../../scripts/build/weights.ts";
-import { typeOf } from "../../src/variants/layer-tensors.ts";
+import { typesOf } from "../../src/variants/layer-tensors.ts";
 import type { StoredTensor } from "../../src/variants/recipe.ts";
 import { tinyBase, tinyRecipe } from "../support/base.ts";
 import { memoryOutput } from "./memory.ts";
@@ -17,7 +19,7 @@ const BLOCKS = { f32: 4, q4_1: 20 / 32, q8_0: 34 / 32 };
 async function tinyBuilt(output: ReturnType<typeof memoryOutput>): Promise<BuiltBase> {
   const base = tinyBase();
   const sources = base.tensors.map(({ name, rows, cols }, i): SourceTensor => {
-    const type = typeOf(name);
+    const [type] = typesOf(name);
     return {
       name,
       type,
@@ -43,9 +45,8 @@ afterEach(async () => {
 });
 
 /** Stores a tensor, and says how a recipe names it. */
-async function store(name: string, rows: number, cols: number, fill = 77): Promise<StoredTensor> {
-  const type = typeOf(name);
-  const bytes = new Uint8Array(rows * cols * BLOCKS[type]).fill(fill);
+async function store(name: string, rows: number, cols: number, type = typesOf(name)[0]): Promise<StoredTensor> {
+  const bytes = new Uint8Array(rows * cols * BLOCKS[type]).fill(77);
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   await writeFile(join(folder, "tensors", `${sha256}.bin`), bytes);
   return { sha256, type, rows, cols };
@@ -95,6 +96,15 @@ describe("a weight set", () => {
     expect(add).not.toHaveBeenCalled();
   });
 
+  it("may have linears of 8 bits, packed as those of the output head are", async () => {
+    const output = memoryOutput();
+    const tensors = { "blk.1.ffn_up.weight": await store("blk.1.ffn_up.weight", 64, 64, "q8_0") };
+    const base = await deriveBase({ ...tinyRecipe(), tensors }, await tinyBuilt(output), output);
+    const up = base.tensors.find(({ name }) => name === "blk.1.ffn_up.weight");
+    const packed = packQ8(new Uint8Array(64 * 64 * BLOCKS.q8_0).fill(77), 64, 64);
+    expect(up).toMatchObject({ type: "q8_0", bytes: packed.length, digest: sha256(packed) });
+  });
+
   it("may have an output head of its own", async () => {
     const output = memoryOutput();
     const built = await tinyBuilt(output);
@@ -109,7 +119,7 @@ describe("a tensor is refused, with its name and the recipe's,", () => {
   it.each<[string, string, (stored: StoredTensor) => StoredTensor, string]>([
     ["that no engine reads", "blk.0.attn_q.bias", (t) => t, "is none that the engines compute with"],
     ["of a layer that is not there", "blk.3.ffn_up.weight", (t) => t, "its layers are 0 to 2"],
-    ["of another type", up, (t) => ({ ...t, type: "q8_0" }), "is q8_0, it must be q4_1"],
+    ["of another type", up, (t) => ({ ...t, type: "f32" }), "is f32, it must be q4_1 or q8_0"],
     ["of broken blocks", up, (t) => ({ ...t, cols: 40 }), "has 40 columns; those of q4_1 are in blocks of 32"],
     ["that is missing", up, (t) => ({ ...t, sha256: "0".repeat(64) }), "is missing: there is no "],
     ["of another size", up, (t) => ({ ...t, rows: 64 }), "bytes in "],

@@ -25,6 +25,8 @@ const BASE = "smollm2-135m-instruct";
 const LAYER = "blk.5";
 const all = Array.from({ length: 30 }, (_, layer) => ({ layer, attn: true, mlp: true }));
 
+const QUANTIZED = ["a-quantized", "a-quantized-compensated", "a-quantized-at-8"];
+
 let project: string;
 let artifacts: string;
 let server: Server;
@@ -44,7 +46,7 @@ const write = (id: string, tensors: readonly ChangedTensor[], { slots = all, ada
     { folder: artifacts },
   );
 
-/** One layer at 2 bits, and that with its attention compensated. */
+/** One layer at 2 bits, that with its attention compensated, and a layer on another grid of 2 bits that is stored at 8. */
 async function writeQuantized(): Promise<void> {
   const checkpoint = await openCheckpoint("smollm2-135m");
   text = (await readCalibration(checkpoint, { sequences: 2, length: 32 })).tokens;
@@ -56,6 +58,10 @@ async function writeQuantized(): Promise<void> {
   const { lowRank = [] } = await eoraModel(quantized, checkpoint, { rank: 16, seed: 1 });
   await write("a-quantized", tensors);
   await write("a-quantized-compensated", tensors, { adapter: { linears: lowRank } });
+  const symmetric = await roundModel({ checkpoint, slots }, { ...grid, kind: "symmetric" });
+  const other = withChanges(checkpoint, symmetric.tensors);
+  const eight = { bits: 8, kind: "symmetric", block: 32, part: "linears" } as const;
+  await write("a-quantized-at-8", (await roundModel({ checkpoint: other, slots }, eight)).tensors);
 }
 
 /** As `npm start` does first; gives what it printed. */
@@ -108,12 +114,12 @@ describe("served artifacts", () => {
   it("are listed after what ships, and loaded when they are asked for", async () => {
     const states = async () =>
       ((await get("/health")) as { replicas: { base: string; state: string }[] }).replicas.map((r) => r.state);
-    expect(await states()).toEqual(["ready", "idle", "idle", "idle"]);
+    expect(await states()).toEqual(["ready", "idle", "idle", "idle", "idle"]);
     const { data } = (await get("/v1/models")) as { data: { id: string }[] };
     expect(data[0]?.id).toBe("smollm2-135m");
     expect(data.map(({ id }) => id)).toEqual(expect.arrayContaining(["a-bias", "a-cut", "a-cut-and-dropped"]));
     await ask("a-cut");
-    expect((await states()).toSorted()).toEqual(["idle", "idle", "ready", "ready"]);
+    expect((await states()).toSorted()).toEqual(["idle", "idle", "idle", "ready", "ready"]);
   });
 
   it("compute what their tensors say", async () => {
@@ -122,7 +128,7 @@ describe("served artifacts", () => {
     expect(await ask("a-cut")).not.toEqual(base);
   });
 
-  it.each(["a-quantized", "a-quantized-compensated"])("%s computes what its GGUF export holds", async (model) => {
+  it.each(QUANTIZED)("%s computes what its GGUF export holds", async (model) => {
     const prompt = [...text.ids.subarray(0, text.length)];
     const served = async (model: string): Promise<number[]> => {
       const ask = { model, prompt, temperature: 0, max_tokens: 1, echo: true, logprobs: 0 };
@@ -143,7 +149,7 @@ describe("served artifacts", () => {
       return logprobs.reduce((sum, value, i) => sum + Math.abs(value + (exported[i] as number)), 0) / logprobs.length;
     };
     // Mean over tokens. The engine's activations have 8 bits, the export's arithmetic is fp32: the base itself is 0.11 apart.
-    const others = ["smollm2-135m", "a-quantized", "a-quantized-compensated"].filter((id) => id !== model);
+    const others = ["smollm2-135m", ...QUANTIZED].filter((id) => id !== model);
     const difference = apart(await served(model));
     expect(difference).toBeLessThan(0.25);
     for (const other of others) expect(apart(await served(other))).toBeGreaterThan(3 * difference);
@@ -166,8 +172,8 @@ describe("served artifacts", () => {
 
   it("share the files of what they have in common, and are not built again", async () => {
     const files = await readdir(join(project, "dist/weights"));
-    // Embedding in two parts, output norm, 30 layers and the vocabulary; then three other fifth layers, and an adapter.
-    expect(files).toHaveLength(2 + 1 + 30 + 1 + 3 + 1);
+    // Embedding in two parts, output norm, 30 layers and the vocabulary; then four other fifth layers, and an adapter.
+    expect(files).toHaveLength(2 + 1 + 30 + 1 + 4 + 1);
     expect(build()).toBe("");
   });
 });

@@ -54,3 +54,14 @@ it("loads weights that alone are beyond the ceiling, which the engine knows bett
   await useEngine(huge, kind, empty).engine;
   expect(findEngine(huge, kind, empty, false)?.loaded).toBeDefined();
 });
+
+it("lets nothing go for weights that the engine refuses", async () => {
+  const refusing: EngineKind = { ...kind, load: async () => Promise.reject(new Error("beyond the ceiling")) };
+  const small = weights("small", 4);
+  const tight = { ISOLATE_CEILING_MIB: "10", MEMORY_CEILING_MIB: "10" } as ReplicaEnv;
+  const use = useEngine(small, kind, {} as ReplicaEnv);
+  await use.engine;
+  use.release();
+  await expect(useEngine(weights("refused", 11), refusing, tight).engine).rejects.toThrow("beyond the ceiling");
+  expect(findEngine(small, kind, tight, false)?.loaded).toBeDefined();
+});

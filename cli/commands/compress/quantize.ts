@@ -25,7 +25,8 @@ interface GptqFlags extends GridFlags {
 
 const NOTES = `
 Codes of 2 to 4 bits are served in Q4_1 blocks (linears) and in Q8_0 blocks (embedding and head): the bits that the method counts stand in
-the recipe. The engine multiplies linears at 4 bits only: linears of 8 bits can be measured and exported, not served.`;
+the recipe. Linears of 8 bits are served in Q8_0 blocks; all of a model's may be beyond a 128 MB isolate: the service says
+how much it needs, and MEMORY_CEILING_MIB=256 npm start allows more.`;
 
 const addGridOptions = (command: Command): Command =>
   command

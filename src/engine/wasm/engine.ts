@@ -223,8 +223,9 @@ function checkPlan(plan: Plan, base: BaseModel): void {
   const bad = (problem: string): EngineError => new EngineError("bad_plan", `${plan.id}: ${problem}`);
   if (plan.onnx) throw bad("the wasm engine does not run ONNX graphs");
   if (plan.base.digest !== base.digest) throw bad(`it is over base ${plan.base.digest}, loaded is ${base.digest}`);
-  const typed = (tensor: Tensor, type: Tensor["type"]): void => {
-    if (tensor.type !== type) throw bad(`the wasm engine needs ${tensor.name} as ${type}, not ${tensor.type}`);
+  const typed = (tensor: Tensor, ...types: Tensor["type"][]): void => {
+    if (types.includes(tensor.type)) return;
+    throw bad(`the wasm engine needs ${tensor.name} as ${types.join(" or ")}, not ${tensor.type}`);
   };
   typed(plan.embedding, "q8_0");
   typed(plan.head, "q8_0");
@@ -232,7 +233,8 @@ function checkPlan(plan: Plan, base: BaseModel): void {
   for (const [index, slot] of plan.slots.entries()) {
     for (const part of [slot.attn, slot.mlp]) {
       for (const tensor of part ? tensorsOf(part) : []) {
-        typed(tensor, tensor === part?.norm || tensor === part?.bias ? "f32" : "q4_1");
+        if (tensor === part?.norm || tensor === part?.bias) typed(tensor, "f32");
+        else typed(tensor, "q4_1", "q8_0");
       }
     }
     const problem = slotProblem(slot, shapesOf(base.config));

@@ -99,6 +99,8 @@ export interface Kernels {
     unpacked: number,
     outBlocks: number,
     outPanels: number,
+    gatePanels: number,
+    upPanels: number,
   ): void;
   addRows(from: number, stride: number, tokens: number, count: number, rows: number): void;
   finite(from: number, count: number): 0 | 1;

@@ -6,7 +6,7 @@ import type { PlanSlot } from "../../variants/plan.ts";
 import type { Factors } from "./adapters.ts";
 import type { Kernels } from "./kernels.ts";
 import type { Memory } from "./memory.ts";
-import { ADAPTER_TOKENS, JOB_BYTES, type Scratch } from "./scratch.ts";
+import { JOB_BYTES, type Scratch, WIDENED_TOKENS } from "./scratch.ts";
 import type { WasmSequence } from "./sequences.ts";
 import { panel16Bytes, type Shapes } from "./shapes.ts";
 
@@ -70,8 +70,28 @@ export function* linear(
   out: number,
   outStride: number,
 ): Work {
-  const { kernels, scratch, image } = machine;
-  const tokens = countRows(group);
+  const { kernels } = machine;
+  const multiply = tensor.type === "q8_0" ? multiplyQ8 : multiplyQ4;
+  yield* multiply(machine, tensor, countRows(group), input.at, out, outStride);
+  const groups = Math.ceil(tensor.rows / 8);
+  for (const { factors, first, count, panels } of lowRank(machine, name, group, input, 0)) {
+    const { b, rankBlocks, scale } = factors;
+    const to = out + first * outStride;
+    kernels.multiplyQ8(b, groups, rankBlocks, panels, count, to, outStride, scale, 1);
+    yield count * rankBlocks * 32 * (tensor.rows + tensor.cols);
+  }
+}
+
+type Multiply = (
+  machine: Machine,
+  tensor: Tensor,
+  tokens: number,
+  panels: number,
+  out: number,
+  outStride: number,
+) => Work;
+
+const multiplyQ4: Multiply = function* ({ kernels, scratch, image }, tensor, tokens, panels, out, outStride) {
   const blocks = tensor.cols / 32;
   const groups = Math.ceil(tensor.rows / 8);
   const most = groupsPerCall(tokens * tensor.cols * 8);
@@ -81,7 +101,7 @@ export function* linear(
       image + tensor.offset + first * blocks * 160,
       count,
       blocks,
-      input.at,
+      panels,
       tokens,
       out + first * 32,
       outStride,
@@ -89,22 +109,43 @@ export function* linear(
     );
     yield count * 8 * tensor.cols * tokens;
   }
-  for (const { factors, first, count, panels } of lowRank(machine, name, group, input, 0)) {
-    const { b, rankBlocks, scale } = factors;
-    const to = out + first * outStride;
-    kernels.multiplyQ8(b, groups, rankBlocks, panels, count, to, outStride, scale, 1);
-    yield count * rankBlocks * 32 * (tensor.rows + tensor.cols);
+};
+
+/** Weights of 8 bits read 16-bit panels: the same values, of as many tokens at a time as there is room for. */
+const multiplyQ8: Multiply = function* (machine, tensor, tokens, panels, out, outStride) {
+  const { kernels, scratch, image } = machine;
+  const blocks = tensor.cols / 32;
+  const groups = Math.ceil(tensor.rows / 8);
+  const weights = image + tensor.offset;
+  for (let done = 0; done < tokens; done += WIDENED_TOKENS) {
+    const some = Math.min(WIDENED_TOKENS, tokens - done);
+    widen(machine, { at: panels, cols: tensor.cols }, tokens, done, some, scratch.widened);
+    const most = groupsPerCall(some * tensor.cols * 8);
+    for (let first = 0; first < groups; first += most) {
+      const count = Math.min(most, groups - first);
+      const to = out + done * outStride + first * 32;
+      kernels.multiplyQ8(weights + first * blocks * 272, count, blocks, scratch.widened, some, to, outStride, 1, 0);
+      yield count * 8 * tensor.cols * some;
+    }
   }
+};
+
+/** Writes `count` of `tokens` 8-bit rows, from `first` on, to 16-bit panels of their own. */
+export function widen(
+  { kernels }: Machine,
+  { at, cols }: Panels,
+  tokens: number,
+  first: number,
+  count: number,
+  to: number,
+): void {
+  for (let i = 0; i < count; i++) kernels.widen(at, first + i, tokens, cols / 32, to, i, count);
 }
 
 /** Computes A x for all rows that have an adapter for this linear. */
-export function lowRank(
-  { kernels, scratch }: Machine,
-  name: Linear,
-  group: readonly Rows[],
-  { at, cols }: Panels,
-  side: 0 | 1,
-): Job[] {
+export function lowRank(machine: Machine, name: Linear, group: readonly Rows[], input: Panels, side: 0 | 1): Job[] {
+  const { kernels, scratch } = machine;
+  const blocks = input.cols / 32;
   const jobs: Job[] = [];
   const tokens = countRows(group);
   let panels = scratch.adapter.panels[side];
@@ -113,11 +154,11 @@ export function lowRank(
     if (!factors) continue;
     const { a, rankBlocks } = factors;
     const rank = rankBlocks * 32;
-    const { input, low } = scratch.adapter;
-    for (let done = 0; done < count; done += ADAPTER_TOKENS) {
-      const some = Math.min(ADAPTER_TOKENS, count - done);
-      for (let i = 0; i < some; i++) kernels.widen(at, first + done + i, tokens, cols / 32, input, i, some);
-      kernels.multiplyQ8(a, rank / 8, cols / 32, input, some, low, rank * 4, 1, 0);
+    const { low } = scratch.adapter;
+    for (let done = 0; done < count; done += WIDENED_TOKENS) {
+      const some = Math.min(WIDENED_TOKENS, count - done);
+      widen(machine, input, tokens, first + done, some, scratch.widened);
+      kernels.multiplyQ8(a, rank / 8, blocks, scratch.widened, some, low, rank * 4, 1, 0);
       kernels.quantizeRows16(low, rank * 4, some, rankBlocks, panels, done, count);
     }
     jobs.push({ factors, first, count, panels });

@@ -48,7 +48,7 @@ export function createMemory({ ceilingBytes, unitBytes, fixedBytes }: MemoryOpti
   if (initial > maximum) {
     throw new EngineError(
       "out_of_memory",
-      `weights and scratch need ${mebibytes(initial * WASM_PAGE)}, the engine may hold ${mebibytes(ceilingBytes)}`,
+      `weights and scratch need ${mebibytes(initial * WASM_PAGE)}, the engine may hold ${mebibytes(ceilingBytes)}: set MEMORY_CEILING_MIB higher, sequences need room too, or where no isolate may be larger keep more linears at 4 bits`,
     );
   }
   const memory = new WebAssembly.Memory({ initial, maximum });

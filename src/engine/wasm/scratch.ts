@@ -4,8 +4,8 @@ import { MAX_LIKELIEST } from "../types.ts";
 import type { Memory } from "./memory.ts";
 import { PAGE_TOKENS, panel8Bytes, panel16Bytes, type Shapes } from "./shapes.ts";
 
-/** Tokens that one adapter product takes at a time. */
-export const ADAPTER_TOKENS = 8;
+/** Tokens that `Scratch.widened` has room for: as many go through a product with an adapter or 8-bit weights at a time. */
+export const WIDENED_TOKENS = 8;
 /** Bytes of an entry of the job table that `feedForward` reads. */
 export const JOB_BYTES = 24;
 /** Blocks of the MLP that go together when there is one token. */
@@ -30,7 +30,7 @@ export interface Scratch {
   readonly input: number;
   /** Activations inside the MLP, 8 bits. */
   readonly inner: number;
-  /** q, k and v, or what a sublayer adds to the residual stream: fp32 rows. */
+  /** q, k and v, or what a sublayer adds to the residual stream: fp32 rows. Before, the input of an 8-bit gate and up in 16-bit panels. */
   readonly wide: number;
   /** Gate and up rows of a span of the MLP: `GATE_UP_BLOCKS` times 32 rows of one token, or fewer of more tokens. */
   readonly gateUp: number;
@@ -41,10 +41,10 @@ export interface Scratch {
   readonly attention: number;
   /** fp32 logits: all of one row, or a slice of the vocabulary of several. */
   readonly logits: number;
+  /** The input of a linear in 16-bit panels, `WIDENED_TOKENS` rows. */
+  readonly widened: number;
   readonly adapter: {
-    /** The input at 16 bits, `ADAPTER_TOKENS` rows. */
-    readonly input: number;
-    /** A x in fp32, `ADAPTER_TOKENS` rows. */
+    /** A x in fp32, `WIDENED_TOKENS` rows. */
     readonly low: number;
     /** A x at 16 bits, all rows, for two linears at a time. */
     readonly panels: readonly [number, number];
@@ -74,8 +74,8 @@ function sizes(shapes: Shapes, rows: number) {
     // `attend` in assembly/attention.ts says what it needs.
     attention: group * (2 * headDim + 4 * (contextLength + PAGE_TOKENS) + 2 * PAGE_TOKENS + 8),
     logits: Math.ceil(vocab / 8) * 32,
-    adapterInput: ADAPTER_TOKENS * panel16Bytes(Math.max(widest, ffn)),
-    adapterLow: ADAPTER_TOKENS * MAX_RANK * 4,
+    widened: WIDENED_TOKENS * panel16Bytes(Math.max(widest, ffn)),
+    adapterLow: WIDENED_TOKENS * MAX_RANK * 4,
     adapterPanels: 2 * rows * panel16Bytes(MAX_RANK),
     adapterJobs: 2 * rows * JOB_BYTES,
     top: MAX_TOP * 8,
@@ -107,8 +107,8 @@ export function layScratch(memory: Memory, shapes: Shapes, rows: number): Scratc
     pages: memory.fixed(size.pages),
     attention: memory.fixed(size.attention),
     logits: memory.fixed(size.logits),
+    widened: memory.fixed(size.widened),
     adapter: {
-      input: memory.fixed(size.adapterInput),
       low: memory.fixed(size.adapterLow),
       panels: [panels, panels + size.adapterPanels / 2],
       jobs: [jobs, jobs + size.adapterJobs / 2],

@@ -9,6 +9,7 @@ import {
   type Machine,
   type Rows,
   type Work,
+  widen,
   writeJobs,
 } from "./linear.ts";
 import { GATE_UP_BLOCKS } from "./scratch.ts";
@@ -86,6 +87,9 @@ export function* feedForward(machine: Machine, mlp: MlpPlan, group: readonly Row
   const upJobs = lowRank(machine, "up", group, input, 1);
   const gateTable = writeJobs(machine, gateJobs, 0);
   const upTable = writeJobs(machine, upJobs, 1);
+  const is8 = ({ type }: Tensor): boolean => type === "q8_0";
+  const panels16 = (weights: Tensor): number => (is8(weights) ? scratch.wide : 0);
+  if (is8(mlp.gate) || is8(mlp.up)) widen(machine, input, tokens, 0, tokens, scratch.wide);
   const blocks = width / 32;
   const span = Math.min(blocks, Math.max(1, Math.floor(GATE_UP_BLOCKS / tokens)));
   const each = tokens * cols * 64;
@@ -109,6 +113,8 @@ export function* feedForward(machine: Machine, mlp: MlpPlan, group: readonly Row
       scratch.unpacked,
       blocks,
       scratch.inner,
+      panels16(mlp.gate),
+      panels16(mlp.up),
     );
     yield count * each;
   }

@@ -15,10 +15,11 @@ import {
   safetensors,
 } from "./peft.ts";
 import { asKernels, reference, rounding } from "./reference.ts";
-import { config, makeTiny, narrowBase, openFrom } from "./tiny.ts";
+import { config, MIXED, makeTiny, narrowBase, openFrom } from "./tiny.ts";
 
 const noPace = () => undefined;
-const tiny = makeTiny();
+// Every linear has 8 bits in one of the layers and 4 in another.
+const tiny = makeTiny({ eight: MIXED });
 const tokens = Array.from({ length: 30 }, (_, i) => (i * 71 + 5) % config.vocab);
 
 const files = new Map<string, Uint8Array>();

@@ -9,11 +9,16 @@ import { instantiate } from "../../../src/engine/wasm/kernels.ts";
 import { LINEARS } from "../../../src/variants/adapter.ts";
 import type { Plan } from "../../../src/variants/plan.ts";
 import { adaptedPlan, adaptedRecipe, randomPairs } from "./peft.ts";
-import { config, makeTiny, openFrom, randomNumbers, tinyPlan } from "./tiny.ts";
+import { config, MIXED, makeTiny, narrowPlan, openFrom, randomNumbers, tinyPlan } from "./tiny.ts";
 
 /** What each engine computes. Lines are added here, never changed: raise NUMERICS in engine.ts when bits change, and add one. */
 const COMPUTED: Record<string, string> = {
   "wasm 1": "1dfc7af849f9c39082211f981a5acba427398d60275c247d87a152bc893657ce",
+};
+
+/** The same of linears of 8 bits. */
+const COMPUTED_AT_8_BITS: Record<string, string> = {
+  "wasm 1": "c6eb9df599aa33f29e2a317dadc52f0cbd2c42309cdc9f5855499a1bc4ad620f",
 };
 
 /** As the base has them: three query heads to a KV head, heads of 64, a hidden size of an odd number of blocks. */
@@ -30,7 +35,7 @@ const wide = {
 };
 
 it("has changed when the bits have: then raise NUMERICS in engine.ts and add a line to COMPUTED", async () => {
-  const hash = createHash("sha256");
+  let hash = createHash("sha256");
   const add = async (engine: WasmEngine, plan: Plan, wanted: (targets: readonly number[]) => LogitsWanted) => {
     const { vocab } = plan.base.config;
     const sequence = await engine.open(plan, 140);
@@ -61,6 +66,13 @@ it("has changed when the bits have: then raise NUMERICS in engine.ts and add a l
 
   addFunctions(hash);
   expect({ [engine.digest]: hash.digest("hex") }).toEqual({ [engine.digest]: COMPUTED[engine.digest] });
+
+  hash = createHash("sha256");
+  const mixed = makeTiny({ eight: MIXED });
+  const eight = await createWasmEngine({ base: mixed.base, open: mixed.open, modules: { relaxed, plain } });
+  await add(eight, tinyPlan(mixed.base), () => "all");
+  await add(eight, narrowPlan(mixed.base), () => "all");
+  expect({ [eight.digest]: hash.digest("hex") }).toEqual({ [eight.digest]: COMPUTED_AT_8_BITS[eight.digest] });
 });
 
 /** e^x, cosines and sines as they come: what they feed is rounded to 8 bits, where a change of the last bit seldom shows. */

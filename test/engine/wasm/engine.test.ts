@@ -6,7 +6,7 @@ import { EngineError, type Sequence } from "../../../src/engine/types.ts";
 import { createWasmEngine, type WasmEngine, type WasmEngineOptions } from "../../../src/engine/wasm/index.ts";
 import type { Plan } from "../../../src/variants/plan.ts";
 import { asKernels, reference } from "./reference.ts";
-import { config, makeTiny, narrowPlan, openFrom, randomNumbers, tinyPlan } from "./tiny.ts";
+import { config, MIXED, makeTiny, narrowPlan, openFrom, randomNumbers, tinyPlan } from "./tiny.ts";
 
 const noPace = () => undefined;
 const tiny = makeTiny();
@@ -19,6 +19,7 @@ const shuffled = tinyPlan(tiny.base, [
   { layer: 2 },
 ]);
 const narrow = narrowPlan(tiny.base);
+const mixed = makeTiny({ eight: MIXED });
 const load = (options: Partial<WasmEngineOptions> = {}): Promise<WasmEngine> =>
   createWasmEngine({ base: tiny.base, open: tiny.open, modules: { relaxed, plain }, ...options });
 
@@ -58,9 +59,18 @@ describe("the arithmetic", () => {
       { ...narrow, slots: [{ ...narrow.slots[1]!, attn: { ...narrow.slots[1]!.attn!, kv: 0 }, mlp: undefined }] },
     ],
     ["a pruned MLP with a bias", { ...narrow, slots: [{ ...narrow.slots[1]!, attn: undefined }] }],
-  ])("of %s is that of plain code", async (_, plan) => {
-    const rows = await logitsOf(await load(), plan, tokens, [64]);
-    const expected = reference(plan, tiny.image, tokens, asKernels);
+    ["attention of 8 bits", tinyPlan(mixed.base, [{ layer: 0, mlp: false }]), mixed],
+    ["attention with k and o of 8 bits", tinyPlan(mixed.base, [{ layer: 1, mlp: false }]), mixed],
+    ["an MLP of 8 bits", tinyPlan(mixed.base, [{ layer: 0, attn: false }]), mixed],
+    ["an MLP with a gate of 8 bits", tinyPlan(mixed.base, [{ layer: 1, attn: false }]), mixed],
+    [
+      "a pruned MLP with up and down of 8 bits",
+      { ...narrowPlan(mixed.base), slots: [{ ...narrowPlan(mixed.base).slots[1]!, attn: undefined }] },
+      mixed,
+    ],
+  ])("of %s is that of plain code", async (_, plan, { base, open, image } = tiny) => {
+    const rows = await logitsOf(await load({ base, open }), plan, tokens, [64]);
+    const expected = reference(plan, image, tokens, asKernels);
     expect(median(rows.map((row, i) => rms(row, expected[i]!)))).toBeLessThan(5e-4);
   });
 
@@ -69,20 +79,25 @@ describe("the arithmetic", () => {
     ["a whole plan", whole],
     ["skipped, repeated and partial slots", shuffled],
     ["a plan with a pruned slot", narrow],
-  ])("of %s is within the noise of 8-bit activations", async (_, plan) => {
-    const rows = await logitsOf(await load(), plan, tokens, [64]);
-    const exact = reference(plan, tiny.image, tokens);
-    const rounded = reference(plan, tiny.image, tokens, asKernels);
+    ["a plan of 4 and 8 bits", tinyPlan(mixed.base), mixed],
+    ["a plan of 4 and 8 bits with a pruned slot", narrowPlan(mixed.base), mixed],
+  ])("of %s is within the noise of 8-bit activations", async (_, plan, { base, open, image } = tiny) => {
+    const rows = await logitsOf(await load({ base, open }), plan, tokens, [64]);
+    const exact = reference(plan, image, tokens);
+    const rounded = reference(plan, image, tokens, asKernels);
     const noise = mean(rounded.map((row, i) => rms(row, exact[i]!)));
     const size = mean(exact.map((row) => rms(row, new Float32Array(row.length))));
     expect(noise).toBeLessThan(0.05 * size);
     expect(mean(rows.map((row, i) => rms(row, exact[i]!)))).toBeLessThan(1.2 * noise);
   });
 
-  it("gives the same bits with relaxed and with plain SIMD", async () => {
-    const engines = [await load(), await load({ modules: { plain } })];
+  it.each([
+    ["4 bits", tiny, shuffled],
+    ["4 and 8 bits", mixed, tinyPlan(mixed.base)],
+  ])("gives the same bits with relaxed and with plain SIMD, of %s", async (_, { base, open }, plan) => {
+    const engines = [await load({ base, open }), await load({ base, open, modules: { plain } })];
     expect(engines.map((engine) => engine.build)).toEqual(["relaxed", "plain"]);
-    const [a, b] = await Promise.all(engines.map((engine) => logitsOf(engine, shuffled, tokens, [64])));
+    const [a, b] = await Promise.all(engines.map((engine) => logitsOf(engine, plan, tokens, [64])));
     expect(a!.map(bits)).toEqual(b!.map(bits));
   });
 
@@ -434,11 +449,11 @@ describe("loading", () => {
 
   it("refuses tensor types that the kernels do not take, naming the tensor", async () => {
     const engine = await load();
-    const attn = { ...whole.slots[0]!.attn!, q: whole.embedding };
+    const attn = { ...whole.slots[0]!.attn!, q: { ...whole.slots[0]!.attn!.q, type: "f32" as const } };
     const plan = { ...whole, slots: [{ ...whole.slots[0]!, attn }] };
     await expect(engine.open(plan, 8)).rejects.toMatchObject({
       code: "bad_plan",
-      message: expect.stringContaining("token_embd.weight as q4_1"),
+      message: expect.stringContaining("blk.0.attn_q.weight as q4_1 or q8_0, not f32"),
     });
   });
 

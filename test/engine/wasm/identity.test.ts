@@ -4,13 +4,13 @@ import plain from "../../../dist/kernels/plain.wasm";
 import relaxed from "../../../dist/kernels/relaxed.wasm";
 import { createWasmEngine } from "../../../src/engine/wasm/index.ts";
 import { LINEARS } from "../../../src/variants/adapter.ts";
+import type { BaseModel } from "../../../src/variants/base.ts";
 import { alone, CHUNKS, digests, type Run, whole } from "./identity.ts";
 import { adaptedPlan, adaptedRecipe, randomPairs } from "./peft.ts";
-import { config, makeTiny, narrowPlan, openFrom, randomNumbers, tinyPlan } from "./tiny.ts";
+import { config, MIXED, makeTiny, narrowPlan, openFrom, randomNumbers, tinyPlan } from "./tiny.ts";
 
-const { base, open } = makeTiny();
 const files = new Map<string, Uint8Array>();
-const adapted = (rank: number, slots: object[]) =>
+const adapted = (base: BaseModel, rank: number, slots: object[]) =>
   adaptedPlan({
     base,
     pairs: randomPairs(config, [0, 1, 2], LINEARS, rank, rank),
@@ -19,25 +19,30 @@ const adapted = (rank: number, slots: object[]) =>
     files,
   });
 const slots = [{ layer: 0 }, { layer: 1, attn: false }, { layer: 2 }, { layer: 2, mlp: false }, { layer: 1 }];
-const plans = [
+const plansOf = (base: BaseModel) => [
   tinyPlan(base),
   tinyPlan(base, slots),
   narrowPlan(base),
-  adapted(8, [{ layer: 0 }, { layer: 1 }, { layer: 2 }]),
-  adapted(40, slots),
+  adapted(base, 8, [{ layer: 0 }, { layer: 1 }, { layer: 2 }]),
+  adapted(base, 40, slots),
 ];
 const random = randomNumbers(3);
 const ids = Array.from({ length: 100 }, () => Math.floor(random() * config.vocab));
 const LENGTHS = [1, 5, 31, 32, 33, 64, 65, 97];
-const runs = LENGTHS.map((length, i): Run => {
-  const chunks = [...CHUNKS.slice(i % CHUNKS.length), ...CHUNKS.slice(0, i % CHUNKS.length)];
-  return { plan: plans[i % plans.length]!, ids: ids.slice(i, i + length), chunks };
-});
 
+const fourBits = makeTiny();
+const mixed = makeTiny({ eight: MIXED });
 describe.each([
-  ["relaxed", { relaxed, plain }],
-  ["plain", { plain }],
-])("the %s kernels", async (build, modules) => {
+  ["relaxed", "4", { relaxed, plain }, fourBits],
+  ["plain", "4", { plain }, fourBits],
+  ["relaxed", "4 and 8", { relaxed, plain }, mixed],
+  ["plain", "4 and 8", { plain }, mixed],
+] as const)("the %s kernels, over linears of %s bits,", async (build, _, modules, { base, open }) => {
+  const plans = plansOf(base);
+  const runs = LENGTHS.map((length, i): Run => {
+    const chunks = [...CHUNKS.slice(i % CHUNKS.length), ...CHUNKS.slice(0, i % CHUNKS.length)];
+    return { plan: plans[i % plans.length]!, ids: ids.slice(i, i + length), chunks };
+  });
   const engine = await createWasmEngine({
     base,
     open: async (file) => (await openFrom(files)(file)) ?? open(file),

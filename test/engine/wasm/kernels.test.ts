@@ -61,6 +61,8 @@ function randomQ4(rows: number, cols: number) {
   return { packed: packQ4(data, rows, cols), values };
 }
 
+type Weights = ReturnType<typeof randomQ8>;
+
 function randomQ8(rows: number, cols: number) {
   const data = new Uint8Array((rows * cols * 34) / 32).map(() => Math.floor(random() * 256));
   const view = new DataView(data.buffer);
@@ -208,10 +210,17 @@ describe.each([
     }
   });
 
-  it("feedForward: SwiGLU of gate and up, in spans of any size", () => {
+  it.each([
+    [4, 4],
+    [8, 4],
+    [4, 8],
+    [8, 8],
+  ])("feedForward: SwiGLU of gate and up, of %i and %i bits, in spans of any size", (gateBits, upBits) => {
     const [tokens, cols, width, rows] = [9, 64, 160, 8];
-    const gate = randomQ4(width, cols);
-    const up = randomQ4(width, cols);
+    const [gate, up] = [gateBits, upBits].map((n) => (n === 4 ? randomQ4 : randomQ8)(width, cols)) as [
+      Weights,
+      Weights,
+    ];
     const down = randomQ4(rows, width);
     const x = uniform(tokens * cols);
     const outputs = [1, 2, 5].map((span) => {
@@ -222,8 +231,18 @@ describe.each([
       kernels.quantizeRows8(put(x), cols * 4, tokens, cols, panels);
       const weights = [put(gate.packed), put(up.packed)] as const;
       const temporary = room(tokens * span * 256);
-      kernels.feedForward(...weights, 0, 3, cols / 32, panels, tokens, 0, 0, 0, 0, span, temporary, unpacked, 5, inner);
-      kernels.feedForward(...weights, 3, 2, cols / 32, panels, tokens, 0, 0, 0, 0, span, temporary, unpacked, 5, inner);
+      const wide = room(tokens * panel16Bytes(cols));
+      for (let i = 0; i < tokens; i++) kernels.widen(panels, i, tokens, cols / 32, wide, i, tokens);
+      const eight = [gateBits === 8 ? wide : 0, upBits === 8 ? wide : 0] as const;
+      for (const [first, count] of [
+        [0, 3],
+        [3, 2],
+      ] as const) {
+        kernels.feedForward(
+          ...[...weights, first, count, cols / 32, panels, tokens, 0, 0, 0, 0, span, temporary, unpacked, 5, inner],
+          ...eight,
+        );
+      }
       const out = room(tokens * rows * 4);
       kernels.multiplyQ4(put(down.packed), 1, width / 32, inner, tokens, out, rows * 4, unpacked);
       return f32.slice(out / 4, out / 4 + tokens * rows);

@@ -29,7 +29,7 @@ describe("a base is refused when it is loaded", () => {
 
   it("whose weights are beyond the ceiling, with both numbers", async () => {
     await expect(load({ ceilingBytes: 2 ** 16 })).rejects.toThrow(
-      /^weights and scratch need \d\.\d MiB, the engine may hold 0\.1 MiB$/,
+      /^weights and scratch need \d\.\d MiB, the engine may hold 0\.1 MiB: set MEMORY_CEILING_MIB higher, .* keep more linears at 4 bits$/,
     );
   });
 });

@@ -48,13 +48,18 @@ export function toHalf(value: number): number {
   return sign + ((exponent + 15) << 10) + fraction;
 }
 
+const NONE = /^$/;
+/** All linears of one layer, some of another and of the narrow one: of gate and up only one. */
+export const MIXED = /^blk\.0\.|^blk\.1\.(attn_k|attn_output|ffn_gate)|^narrow\.(attn_q|attn_v|ffn_up|ffn_down)/;
+
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 /**
  * @param poisoned a token whose embedding is infinite
  * @param narrow whether it has the tensors that `narrowPlan` wants, which are half as wide
+ * @param eight names of linears that have 8 bits, not 4
  */
-export function makeTiny({ shape = config, seed = 1, poisoned = -1, narrow = true } = {}): Tiny {
+export function makeTiny({ shape = config, seed = 1, poisoned = -1, narrow = true, eight = NONE } = {}): Tiny {
   const random = randomNumbers(seed);
   const byte = (): number => Math.floor(random() * 256);
   const q4 = (rows: number, cols: number): Uint8Array => {
@@ -67,11 +72,12 @@ export function makeTiny({ shape = config, seed = 1, poisoned = -1, narrow = tru
     }
     return packQ4(data, rows, cols);
   };
-  const q8 = (rows: number, cols: number): Uint8Array => {
+  /** @param step mean scale of a block */
+  const q8 = (rows: number, cols: number, step = 1 / 128): Uint8Array => {
     const data = new Uint8Array((rows * cols * 34) / 32).map(byte);
     const view = new DataView(data.buffer);
     for (let at = 0; at < data.length; at += 34) {
-      view.setUint16(at, toHalf((0.5 + random()) / 128), true);
+      view.setUint16(at, toHalf((0.5 + random()) * step), true);
       for (let i = 0; i < 32; i++) if (view.getInt8(at + 2 + i) === -128) view.setInt8(at + 2 + i, -127);
     }
     const blocks = cols / 32;
@@ -86,13 +92,13 @@ export function makeTiny({ shape = config, seed = 1, poisoned = -1, narrow = tru
   const { hidden, heads, kvHeads, headDim, ffn, vocab } = shape;
   const chunks: Uint8Array[] = [];
   let end = 0;
-  const tensor = (name: string, type: Tensor["type"], rows: number, cols: number): Tensor => {
-    const data =
-      type === "f32"
-        ? f32(cols, name.endsWith("bias") ? -0.5 : 0.5)
-        : type === "q4_1"
-          ? q4(rows, cols)
-          : q8(rows, cols);
+  const tensor = (name: string, usual: Tensor["type"], rows: number, cols: number): Tensor => {
+    const type = usual === "q4_1" && eight.test(name) ? "q8_0" : usual;
+    const data = {
+      f32: () => f32(cols, name.endsWith("bias") ? -0.5 : 0.5),
+      q4_1: () => q4(rows, cols),
+      q8_0: () => q8(rows, cols, usual === type ? undefined : 1 / (64 * Math.sqrt(cols))),
+    }[type]();
     const offset = end;
     const padded = new Uint8Array(Math.ceil(data.length / 64) * 64);
     padded.set(data);

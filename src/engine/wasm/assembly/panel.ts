@@ -121,7 +121,7 @@ export function quantize16(from: usize, blocks: i32, panels: usize, token: i32, 
   }
 }
 
-/** Writes one token's 16-bit panel with the same values as its 8-bit one, for an adapter that reads the same activations. */
+/** Writes one token's 16-bit panel with the same values as its 8-bit one, for weights of 8 bits, which read such panels. */
 export function widen(
   panels8: usize, token8: i32, tokens8: i32, blocks: i32, panels16: usize, token16: i32, tokens16: i32,
 ): void {

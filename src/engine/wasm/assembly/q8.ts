@@ -1,4 +1,4 @@
-// Matrix products with eight-bit weights (the output head, adapters) and the rows of the embedding.
+// Matrix products with eight-bit weights (the output head, adapters, linears that a recipe stores so) and the rows of the embedding.
 //
 // Eight rows are interleaved: for each block of 32 columns there are eight fp16 scales and sixteen 16-byte vectors, of which vector i holds
 // columns 2i and 2i+1: rows 0 … 3 in the first half (two bytes a row), rows 4 … 7 in the second. Activations are 16 bits wide here: it
