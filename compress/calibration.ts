@@ -31,7 +31,7 @@ export interface Calibration {
 const CHARACTERS_A_TOKEN = 16;
 
 /**
- * Sequences from all over the text, without special tokens.
+ * Sequences from all over the text, each with the bos token first where the model's texts begin with it, else without special tokens.
  * @throws UserError when the file can't be read or has too little text, naming how many tokens there are and how many are needed
  */
 export async function readCalibration(checkpoint: Checkpoint, options: CalibrationOptions): Promise<Calibration> {
@@ -82,11 +82,13 @@ async function readText(file: string | undefined): Promise<{ name: string; text:
 
 /** Of a long text, pieces at equal distances are encoded; of a short one all, and then windows at equal distances are taken. */
 async function cut(
-  { encode }: TextEncoding,
+  { encode, startIds }: TextEncoding,
   text: string,
-  { sequences, length }: CalibrationOptions,
+  options: CalibrationOptions,
   name: string,
 ): Promise<number[][]> {
+  const { sequences } = options;
+  const length = options.length - startIds.length;
   const piece = length * CHARACTERS_A_TOKEN;
   if (text.length > 2 * sequences * piece) {
     const rows: number[][] = [];
@@ -101,7 +103,7 @@ async function cut(
           `${name}: ${piece} characters from ${from} on are only ${ids.length} tokens; is it a text?`,
         );
       }
-      rows.push(ids.slice(0, length));
+      rows.push([...startIds, ...ids.slice(0, length)]);
     }
     return rows;
   }
@@ -115,6 +117,6 @@ async function cut(
   }
   return Array.from({ length: sequences }, (_, i) => {
     const from = Math.floor((i * windows) / sequences) * length;
-    return ids.slice(from, from + length);
+    return [...startIds, ...ids.slice(from, from + length)];
   });
 }

@@ -1,56 +1,65 @@
 // A checkpoint's own tokenizer, for the texts that methods are calibrated on.
 import { Tokenizer } from "@huggingface/tokenizers";
 import { buildTokenizer } from "../scripts/build/tokenizer.ts";
-import { RunTooLongError } from "../src/tokenizer/index.ts";
-import { segments } from "../src/tokenizer/segments.ts";
+import { createTokenizer, RunTooLongError, type TokenizerJson } from "../src/tokenizer/index.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { UserError } from "./error.ts";
+import { ggufTokenizer } from "./formats/tokenizer.ts";
 
 export interface TextEncoding {
+  /** What the model was trained to have before every text: its bos token or nothing. */
+  readonly startIds: readonly number[];
   /**
-   * Token ids; no special tokens are added.
+   * Token ids of a text, without `startIds`.
    * @throws UserError for a text that has no white space in thousands of characters
    */
   encode(text: string): Promise<number[]>;
 }
 
 /** @throws UserError when the checkpoint has no tokenizer, or one of a kind that is not read */
-export function openTokenizer({ name, tokenizer }: Checkpoint): TextEncoding {
-  const encoder = tokenizer.kind === "gguf" ? fromGguf(name, tokenizer.metadata) : fromFiles(name, tokenizer.files);
-  return {
-    async encode(text) {
-      const ids: number[] = [];
-      try {
-        for (const segment of segments(text)) {
-          for (const id of encoder.encode(segment, { add_special_tokens: false }).ids) ids.push(id);
-        }
-      } catch (error) {
-        if (error instanceof RunTooLongError) throw new UserError(`the text can't be encoded: ${error.message}`);
-        throw error;
-      }
-      return ids;
-    },
-  };
-}
-
-function fromGguf(name: string, metadata: Readonly<Record<string, unknown>>): Tokenizer {
+export function openTokenizer(checkpoint: Checkpoint): TextEncoding {
   try {
-    const built = buildTokenizer({ manifest: { file: name }, metadata });
-    return new Tokenizer(built.tokenizer, built.config);
+    return known(checkpoint);
   } catch (error) {
+    const other =
+      checkpoint.tokenizer.kind === "files" ? published(checkpoint.name, checkpoint.tokenizer.files) : undefined;
+    if (other) return other;
     throw new UserError((error as Error).message);
   }
 }
 
-function fromFiles(name: string, files: ReadonlyMap<string, Uint8Array>): Tokenizer {
-  const json = (file: string): object => {
+/** A tokenizer of a kind that is served. */
+function known({ name, tokenizer, shape }: Checkpoint): TextEncoding {
+  const metadata = Object.fromEntries(
+    ggufTokenizer(tokenizer, shape.vocab, name).map(([key, , value]) => [key, value]),
+  );
+  const { encode, startIds } = createTokenizer(buildTokenizer({ manifest: { file: name }, metadata }) as TokenizerJson);
+  return {
+    startIds,
+    async encode(text) {
+      try {
+        return (await encode(text, { addStart: false })).ids;
+      } catch (error) {
+        if (error instanceof RunTooLongError) throw new UserError(`the text can't be encoded: ${error.message}`);
+        throw error;
+      }
+    },
+  };
+}
+
+/** Of any other kind, a tokenizer.json as it is; undefined where there is none. */
+function published(name: string, files: ReadonlyMap<string, Uint8Array>): TextEncoding | undefined {
+  const json = (file: string): object | undefined => {
     const bytes = files.get(file);
-    if (!bytes) throw new UserError(`${name} has no ${file}, which its texts are encoded with`);
+    if (!bytes) return undefined;
     try {
       return JSON.parse(new TextDecoder().decode(bytes));
     } catch (error) {
       throw new UserError(`${name}: ${file} is not JSON (${(error as Error).message})`);
     }
   };
-  return new Tokenizer(json("tokenizer.json"), files.has("tokenizer_config.json") ? json("tokenizer_config.json") : {});
+  const tokenizer = json("tokenizer.json");
+  if (!tokenizer) return undefined;
+  const encoder = new Tokenizer(tokenizer, json("tokenizer_config.json") ?? {});
+  return { startIds: [], encode: async (text) => encoder.encode(text, { add_special_tokens: false }).ids };
 }

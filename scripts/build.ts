@@ -37,7 +37,7 @@ const STEPS: readonly Step[] = [
         ...["recipes", "adapters", "models"].map((name) => join(artifactsDir(), name)),
         "src/variants",
         "src/engine/grammar/vocabulary.ts",
-        "src/tokenizer/alphabet.ts",
+        ...["src/tokenizer/alphabet.ts", "src/tokenizer/pieces.ts"],
       ],
       ...["scripts/build", "package-lock.json"],
     ],

@@ -1,35 +1,36 @@
 // A Hugging Face folder's tokenizer as GGUF's metadata. (llama.cpp, convert_hf_to_gguf.py, `get_vocab_base`)
-import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
-import { PRE_TOKENIZERS } from "../../scripts/build/tokenizer.ts";
+import { TOKEN_TYPES } from "../../scripts/build/tokenizer-fields.ts";
 import { UserError } from "../error.ts";
 import type { MetadataEntry } from "./gguf-writer.ts";
+import { readSentencePieceModel } from "./sentencepiece-model.ts";
 import type { SpecialTokens } from "./tokenizer.ts";
+import { type TokenizerJson, tokenizerSchema, vocabularyOf } from "./tokenizer-json.ts";
 
 type FilesByName = ReadonlyMap<string, Uint8Array>;
 
-/** GGUF's token types. */
-const [NORMAL, CONTROL, USER_DEFINED, UNUSED] = [1, 3, 4, 5];
+/** A vocabulary as GGUF has it, before it is as long as the embedding. */
+export interface Vocabulary {
+  readonly model: "gpt2" | "llama";
+  /** By id; an id that is left out is unused. */
+  readonly tokens: ReadonlyMap<number, { readonly text: string; readonly type: number }>;
+  /** Whether the files say that texts begin with this token. */
+  startsWith(bos: string | undefined): boolean;
+  /** Metadata of this kind alone. */
+  readonly entries: (size: number) => readonly MetadataEntry[];
+}
 
-const tokenizerSchema = z.object({
-  added_tokens: z.array(z.object({ id: z.int(), content: z.string(), special: z.boolean() })).default([]),
-  pre_tokenizer: z.unknown(),
-  model: z.object({
-    type: z.literal("BPE"),
-    byte_fallback: z.boolean().nullish(),
-    vocab: z.record(z.string(), z.int()),
-    merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
-  }),
-});
 const token = z.union([z.string(), z.object({ content: z.string() })]).nullish();
 const configSchema = z.object({
   bos_token: token,
   eos_token: token,
   unk_token: token,
   pad_token: token,
-  chat_template: z.string().nullish(),
+  chat_template: z.union([z.string(), z.array(z.object({ name: z.string(), template: z.string() }))]).nullish(),
   add_bos_token: z.boolean().nullish(),
+  tokenizer_class: z.string().nullish(),
 });
+type Config = z.infer<typeof configSchema>;
 const idsSchema = z.object({
   bos_token_id: z.int().nullish(),
   eos_token_id: z.union([z.int(), z.array(z.int())]).nullish(),
@@ -57,70 +58,76 @@ function parse<T>(files: FilesByName, name: string, schema: z.ZodType<T>, where:
 
 /** What generation_config.json says, else config.json. */
 export function specialsOfFiles(files: FilesByName): SpecialTokens {
-  const ids =
-    parse(files, "generation_config.json", idsSchema, "the checkpoint") ??
-    parse(files, "config.json", idsSchema, "the checkpoint");
-  const eos = ids?.eos_token_id ?? [];
+  const ids = {
+    ...parse(files, "config.json", idsSchema, "the checkpoint"),
+    ...parse(files, "generation_config.json", idsSchema, "the checkpoint"),
+  };
+  const eos = ids.eos_token_id ?? [];
   return {
-    bos: ids?.bos_token_id ?? undefined,
+    bos: ids.bos_token_id ?? undefined,
     eos: typeof eos === "number" ? [eos] : eos,
-    pad: ids?.pad_token_id ?? undefined,
+    pad: ids.pad_token_id ?? undefined,
   };
 }
 
-/** @throws UserError naming what of tokenizer.json GGUF has no word for */
-export function metadataOfFiles(files: FilesByName, vocab: number, name: string): MetadataEntry[] {
-  const tokenizer = parse(files, "tokenizer.json", tokenizerSchema, name);
-  if (!tokenizer) throw new UserError(`${name}/tokenizer.json is missing`);
-  const pre = preOf(tokenizer.pre_tokenizer);
-  if (!pre || tokenizer.model.byte_fallback) {
-    throw new UserError(
-      `${name}/tokenizer.json splits text in a way that is not supported (only byte-level BPE as of ${Object.keys(PRE_TOKENIZERS)})`,
-    );
-  }
-  const tokens = Array.from({ length: vocab }, (_, id) => `[PAD${id}]`);
-  const types = new Array<number>(vocab).fill(UNUSED as number);
-  const put = (content: string, id: number, type: number): void => {
-    if (id >= vocab) throw new UserError(`${name}/tokenizer.json: token ${id} is beyond the embedding's ${vocab} rows`);
-    tokens[id] = content;
+/**
+ * From tokenizer.json, or where there is none from SentencePiece's tokenizer.model.
+ * @throws UserError naming the file and what of it GGUF has no word for
+ */
+export function metadataOfFiles(files: FilesByName, size: number, name: string): MetadataEntry[] {
+  const json = parse<TokenizerJson>(files, "tokenizer.json", tokenizerSchema, name);
+  const model = files.get("tokenizer.model");
+  if (!json && !model) throw new UserError(`${name} has neither tokenizer.json nor tokenizer.model`);
+  const vocabulary = json ? vocabularyOf(json, name) : readSentencePieceModel(model as Uint8Array, name);
+  const tokens = Array.from({ length: size }, (_, id) => `[PAD${id}]`);
+  const types = new Array<number>(size).fill(TOKEN_TYPES.unused);
+  for (const [id, { text, type }] of vocabulary.tokens) {
+    if (id >= size) throw new UserError(`${name}: token ${id} of its tokenizer is beyond the embedding's ${size} rows`);
+    tokens[id] = text;
     types[id] = type;
-  };
-  for (const [content, id] of Object.entries(tokenizer.model.vocab)) put(content, id, NORMAL as number);
-  for (const { content, id, special } of tokenizer.added_tokens) {
-    put(content, id, (special ? CONTROL : USER_DEFINED) as number);
   }
-  const config = parse(files, "tokenizer_config.json", configSchema, name) ?? {};
+  const config: Config = parse(files, "tokenizer_config.json", configSchema, name) ?? {};
+  const contentOf = (value: z.infer<typeof token>): string | undefined =>
+    typeof value === "string" ? value : value?.content;
   const idOf = (value: z.infer<typeof token>): number | undefined => {
-    const content = typeof value === "string" ? value : value?.content;
+    const content = contentOf(value);
     const id = content === undefined ? -1 : tokens.indexOf(content);
     return id < 0 ? undefined : id;
   };
   const specials = specialsOfFiles(files);
+  const eos = idOf(config.eos_token) ?? specials.eos[0];
+  const ends = [...new Set([eos, ...specials.eos])].filter((id) => id !== undefined) as number[];
+  const bos = idOf(config.bos_token) ?? specials.bos;
   const ids: [string, number | undefined][] = [
-    ["bos", idOf(config.bos_token) ?? specials.bos],
-    ["eos", idOf(config.eos_token) ?? specials.eos[0]],
+    ["bos", bos],
+    ["eos", eos],
     ["unknown", idOf(config.unk_token)],
     ["padding", idOf(config.pad_token) ?? specials.pad],
   ];
-  const template = config.chat_template ?? text(files, "chat_template.jinja");
-  const merges = tokenizer.model.merges.map((merge) => (typeof merge === "string" ? merge : merge.join(" ")));
+  const template = text(files, "chat_template.jinja") ?? templateOf(config);
   return [
-    ["tokenizer.ggml.model", "string", "gpt2"],
-    ["tokenizer.ggml.pre", "string", pre],
+    ["tokenizer.ggml.model", "string", vocabulary.model],
     ["tokenizer.ggml.tokens", "string[]", tokens],
     ["tokenizer.ggml.token_type", "i32[]", types],
-    ["tokenizer.ggml.merges", "string[]", merges],
+    ...vocabulary.entries(size),
     ...ids.flatMap(([kind, id]): MetadataEntry[] =>
       id === undefined ? [] : [[`tokenizer.ggml.${kind}_token_id`, "u32", id]],
     ),
+    ...(ends.length > 1 ? ([["tokenizer.ggml.eos_token_ids", "u32[]", ends]] satisfies MetadataEntry[]) : []),
     ...(template ? ([["tokenizer.chat_template", "string", template]] satisfies MetadataEntry[]) : []),
-    ["tokenizer.ggml.add_bos_token", "bool", config.add_bos_token ?? false],
+    ["tokenizer.ggml.add_bos_token", "bool", addsBos(config, vocabulary, tokens[bos ?? -1])],
   ];
 }
 
-/** GGUF's name for a way to split text. */
-function preOf(preTokenizer: unknown): string | undefined {
-  return Object.keys(PRE_TOKENIZERS).find((name) =>
-    isDeepStrictEqual(preTokenizer, { type: "Sequence", pretokenizers: PRE_TOKENIZERS[name] }),
-  );
+/** Of several templates the one that transformers takes where nobody chooses. */
+function templateOf({ chat_template }: Config): string | undefined {
+  if (typeof chat_template !== "object") return chat_template;
+  return chat_template?.find(({ name }) => name === "default")?.template;
 }
+
+/** Where the configuration does not say, tokenizer.json does; transformers' class for Llama 2 does it without being told. */
+const addsBos = (config: Config, vocabulary: Vocabulary, bos: string | undefined): boolean =>
+  bos !== undefined &&
+  (config.add_bos_token ??
+    (vocabulary.startsWith(bos) ||
+      (vocabulary.model === "llama" && /^LlamaTokenizer/.test(config.tokenizer_class ?? ""))));

@@ -1,5 +1,6 @@
 // Tokenizers as GGUF's metadata and as Hugging Face's files.
 import { buildTokenizer } from "../../scripts/build/tokenizer.ts";
+import { tokenizerFields } from "../../scripts/build/tokenizer-fields.ts";
 import type { TokenizerSource } from "../checkpoint.ts";
 import { UserError } from "../error.ts";
 import type { MetadataEntry } from "./gguf-writer.ts";
@@ -15,11 +16,8 @@ export interface SpecialTokens {
 
 export function specialTokens(source: TokenizerSource): SpecialTokens {
   if (source.kind === "files") return specialsOfFiles(source.files);
-  const { metadata } = source;
-  const id = (name: string): number | undefined => metadata[`tokenizer.ggml.${name}_token_id`] as number | undefined;
-  const endOfText = ((metadata["tokenizer.ggml.tokens"] ?? []) as string[]).indexOf("<|endoftext|>");
-  const eos = [id("eos"), endOfText >= 0 ? endOfText : undefined].filter((token) => token !== undefined);
-  return { bos: id("bos"), eos: [...new Set(eos)], pad: id("padding") };
+  const { idOf, endIds } = tokenizerFields("", source.metadata);
+  return { bos: idOf("bos"), eos: endIds, pad: idOf("padding") };
 }
 
 /** The files that transformers loads a tokenizer from; none where the checkpoint has no tokenizer. */
@@ -62,6 +60,7 @@ const TYPES: readonly (readonly [key: RegExp, type: MetadataEntry[1]])[] = [
   [/\.token_type$/, "i32[]"],
   [/\.scores$/, "f32[]"],
   [/_token_id$/, "u32"],
+  [/\.eos_token_ids$/, "u32[]"],
 ];
 
 /**
@@ -70,7 +69,8 @@ const TYPES: readonly (readonly [key: RegExp, type: MetadataEntry[1]])[] = [
  */
 export function ggufTokenizer(source: TokenizerSource, vocab: number, name: string): MetadataEntry[] {
   if (source.kind === "files") {
-    if (source.files.has("tokenizer.json")) return metadataOfFiles(source.files, vocab, name);
+    const { files } = source;
+    if (files.has("tokenizer.json") || files.has("tokenizer.model")) return metadataOfFiles(files, vocab, name);
   } else if ("tokenizer.ggml.model" in source.metadata) {
     return Object.entries(source.metadata).map(([key, value]) => typed(key, value));
   }

@@ -6,6 +6,7 @@ import type { Checkpoint } from "./checkpoint.ts";
 import { buildPieces, joinPieces, type Output, type Piece, type SourceTensor, weightsDigest } from "./image.ts";
 import { huggingFaceRows, isRotated } from "./rows.ts";
 import { buildTokenizer, type TokenizerFile, tokenBytes } from "./tokenizer.ts";
+import { tokenizerFields } from "./tokenizer-fields.ts";
 
 export interface BuiltBase {
   readonly base: BaseModel;
@@ -67,8 +68,9 @@ function modelConfig({ manifest, metadata }: Checkpoint): ModelConfig {
   };
   const heads = number("llama.attention.head_count");
   const hidden = number("llama.embedding_length");
-  const tokens = fields["tokenizer.ggml.tokens"] as string[];
-  const endOfText = tokens.indexOf("<|endoftext|>");
+  const { tokens, idOf, endIds, fail } = tokenizerFields(manifest.file, metadata);
+  const [end] = endIds;
+  if (end === undefined) throw fail("metadata tokenizer.ggml.eos_token_id is missing");
   return {
     layers: number("llama.block_count"),
     hidden,
@@ -80,7 +82,7 @@ function modelConfig({ manifest, metadata }: Checkpoint): ModelConfig {
     contextLength: number("llama.context_length"),
     ropeTheta: number("llama.rope.freq_base"),
     rmsEps: Math.fround(number("llama.attention.layer_norm_rms_epsilon")),
-    bosTokenId: number("tokenizer.ggml.bos_token_id"),
-    eosTokenIds: [...new Set([number("tokenizer.ggml.eos_token_id"), ...(endOfText >= 0 ? [endOfText] : [])])],
+    bosTokenId: idOf("bos") ?? end,
+    eosTokenIds: [...endIds],
   };
 }

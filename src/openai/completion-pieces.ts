@@ -48,7 +48,7 @@ export interface PieceWriter {
 
 export function createPieceWriter({ tokenizer, promptIds, echo, logprobs }: PiecesOptions): PieceWriter {
   const told = logprobs !== undefined;
-  const echoed = echo && told ? createSpelling(tokenizer) : undefined;
+  const echoed = echo && told ? tokenizer.createEcho() : undefined;
   const decoding = tokenizer.createDecoding();
   let offset = 0;
   /** The prompt's last bytes, if they are no whole character. */
@@ -76,7 +76,9 @@ export function createPieceWriter({ tokenizer, promptIds, echo, logprobs }: Piec
   return {
     begin() {
       if (echoed) return echoTokens([{ id: promptIds[0] as number }]);
-      return echo ? { text: tokenizer.decode(promptIds), logprobs: null } : undefined;
+      if (!echo) return undefined;
+      const whole = tokenizer.createEcho();
+      return { text: promptIds.map(whole.push).join("") + whole.end(), logprobs: null };
     },
     write(event) {
       if (event.type === "idle") return undefined;
@@ -128,15 +130,6 @@ function byText(
     likeliest.set(text, Math.max(logprob, likeliest.get(text) ?? Number.NEGATIVE_INFINITY));
   }
   return Object.fromEntries(likeliest);
-}
-
-/** The text of tokens as they come, special tokens spelled out. */
-function createSpelling(tokenizer: Tokenizer) {
-  const utf8 = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
-  return {
-    push: (id: number): string => utf8.decode(tokenizer.bytesOf(id), { stream: true }),
-    end: (): string => utf8.decode(),
-  };
 }
 
 function codePoints(text: string): number {

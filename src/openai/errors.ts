@@ -125,7 +125,7 @@ export function toApiError(error: unknown): ApiError {
       "What this gateway keeps in its database is not reachable at the moment. Try again.",
     );
   }
-  if (error instanceof ChatTemplateError) return new ApiError("invalid_value", error.message, { param: "messages" });
+  if (error instanceof ChatTemplateError) return new ApiError("invalid_value", error.message, { param: error.param });
   return new ApiError("internal_error", "The server had an error while processing your request.");
 }
 

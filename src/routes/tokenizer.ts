@@ -22,7 +22,8 @@ const tokenizeRequestSchema = z
     model,
     prompt: z.string().max(MAX_CHARACTERS, `expected at most ${MAX_CHARACTERS} characters`),
     add_special_tokens: z.boolean().nullish().openapi({
-      description: "Has no effect: the tokenizers here add no token to a text.",
+      description:
+        "Whether the text begins with the bos token where the model's texts do (`add_bos_token` of `GET /tokenizer_info`). Default: true.",
     }),
   })
   .openapi("TokenizeRequest", {
@@ -57,7 +58,8 @@ const tokenizerInfoSchema = z
     eos_token: z.string().optional(),
     pad_token: z.string().optional(),
     unk_token: z.string().optional(),
-    chat_template: z.string(),
+    chat_template: z.string().optional(),
+    add_bos_token: z.boolean().optional().openapi({ description: "Prompts begin with the bos token. Default: false." }),
     model_max_length: z.int(),
   })
   .openapi("TokenizerInfo", { description: "What Hugging Face's tokenizer_config.json has of it." });
@@ -136,7 +138,7 @@ export const addTokenizerRoutes: AddRoutes = (app, deps) => {
     checkKey(c.req.header("authorization"));
     const request = validate(tokenizeRequestSchema, await readJson(c.req.raw));
     const { base, tokenizer } = find(request.model);
-    const tokens = await encode(tokenizer, request.prompt.toWellFormed());
+    const tokens = await encode(tokenizer, request.prompt.toWellFormed(), request.add_special_tokens ?? true);
     return c.json({ count: tokens.length, max_model_len: base.config.contextLength, tokens });
   });
 
@@ -166,9 +168,9 @@ export const addTokenizerRoutes: AddRoutes = (app, deps) => {
   });
 };
 
-async function encode(tokenizer: Tokenizer, prompt: string): Promise<number[]> {
+async function encode(tokenizer: Tokenizer, prompt: string, addStart: boolean): Promise<number[]> {
   try {
-    return (await tokenizer.encode(prompt)).ids;
+    return (await tokenizer.encode(prompt, { addStart })).ids;
   } catch (error) {
     if (!(error instanceof RunTooLongError)) throw error;
     throw new ApiError("invalid_value", `The text cannot be read: ${error.message}.`, { param: "prompt" });

@@ -5,17 +5,21 @@ import type { TaskTools } from "./task.ts";
 
 /**
  * A context with several continuations (`_encode_pair`): white space at the end of the context goes to the continuation, both are encoded
- * together, and what is beyond the context's own tokens is the continuation.
+ * together, and what is beyond the context's own tokens is the continuation. The context begins as texts do for this tokenizer.
  */
 export async function encodeContinuations(
-  { encode }: TaskTools,
+  { encode, startIds }: TaskTools,
   context: string,
   continuations: readonly string[],
 ): Promise<LikelihoodRequest> {
   const end = endOfText(context);
   const alone = await encode(context.slice(0, end));
   const whole = await Promise.all(continuations.map((continuation) => encode(context + continuation)));
-  return { type: "likelihood", context: alone, continuations: whole.map((ids) => ids.slice(alone.length)) };
+  return {
+    type: "likelihood",
+    context: [...startIds, ...alone],
+    continuations: whole.map((ids) => ids.slice(alone.length)),
+  };
 }
 
 /**

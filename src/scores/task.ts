@@ -5,11 +5,13 @@ import type { AnswerTo, ScoreAnswer, ScoreRequest } from "./scorer.ts";
 import type { SourceId } from "./sources.ts";
 
 export interface TaskTools {
-  /** Encodes text; no special tokens are added, one that the text spells becomes that token. */
+  /** Encodes text; no special tokens are added, one that the text spells becomes that token. A context begins with `startIds`. */
   encode(text: string): Promise<readonly number[]>;
   /** The text of these tokens; special tokens have none. */
   decode(ids: readonly number[]): string;
-  /** Stands where a text begins: the checkpoint's bos token. */
+  /** What the model was trained to have before every text: the bos token or nothing. */
+  readonly startIds: readonly number[];
+  /** Stands where a text begins that has nothing before it: the checkpoint's bos token, or eos where it has none. */
   readonly prefixId: number;
   /** Tokens that end the model's turn. */
   readonly endIds: readonly number[];

@@ -6,11 +6,12 @@ import type { TaskTools } from "./task.ts";
 export function createTaskTools(tokenizer: Tokenizer, config: ModelConfig): TaskTools {
   const found = new Map<string, readonly number[]>();
   return {
-    encode: async (text) => (await tokenizer.encode(text)).ids,
+    encode: async (text) => (await tokenizer.encode(text, { addStart: false })).ids,
     decode(ids) {
       const decoding = tokenizer.createDecoding();
       return ids.map((id) => decoding.push(id)).join("") + decoding.end();
     },
+    startIds: tokenizer.startIds,
     prefixId: config.bosTokenId,
     endIds: config.eosTokenIds,
     idsWith(strings) {

@@ -9,11 +9,14 @@ export interface ChatMessage {
 
 /** tokenizer_config.json, with what the template needs of it. */
 export interface ChatConfig {
-  readonly chat_template: string;
-  readonly bos_token?: string;
-  readonly eos_token?: string;
-  readonly pad_token?: string;
-  readonly unk_token?: string;
+  /** Base models have none. */
+  readonly chat_template?: string | undefined;
+  readonly bos_token?: string | undefined;
+  readonly eos_token?: string | undefined;
+  readonly pad_token?: string | undefined;
+  readonly unk_token?: string | undefined;
+  /** Texts begin with the bos token. Default: false. */
+  readonly add_bos_token?: boolean;
 }
 
 export interface RenderOptions {
@@ -21,20 +24,38 @@ export interface RenderOptions {
   readonly addGenerationPrompt?: boolean;
 }
 
-/** The template refused the messages; the message says why. */
+/** The template refused the messages, or the model has none; the message says why. */
 export class ChatTemplateError extends Error {
   override readonly name = "ChatTemplateError";
+  /** What of the request is at fault. */
+  readonly param: "messages" | "model";
+  constructor(message: string, param: ChatTemplateError["param"]) {
+    super(message);
+    this.param = param;
+  }
 }
 
 export type RenderChat = (messages: readonly ChatMessage[], options?: RenderOptions) => string;
 
 export function createRenderChat({ chat_template, bos_token, eos_token }: ChatConfig): RenderChat {
-  const template = new Template(chat_template);
+  if (chat_template === undefined) {
+    return () => {
+      throw new ChatTemplateError(
+        "the model has no chat template, as base models that were not trained on conversations: send it a prompt with POST /v1/completions",
+        "model",
+      );
+    };
+  }
+  let template: Template | undefined;
   return (messages, { addGenerationPrompt = true } = {}) => {
     try {
+      template ??= new Template(chat_template);
       return template.render({ messages, add_generation_prompt: addGenerationPrompt, bos_token, eos_token });
     } catch (error) {
-      throw new ChatTemplateError(`the model's chat template refuses these messages: ${(error as Error).message}`);
+      throw new ChatTemplateError(
+        `the model's chat template refuses these messages: ${(error as Error).message}`,
+        "messages",
+      );
     }
   };
 }

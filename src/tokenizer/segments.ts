@@ -8,23 +8,69 @@ const SEGMENT = 2048;
  */
 export const MAX_RUN = 8192;
 
+/** The first place from `from` on that no token crosses, whatever stands around it; the text's length where there is none. */
+export type FindBorder = (text: string, from: number) => number;
+
+function borderAt(pattern: RegExp): FindBorder {
+  return (text, from) => {
+    pattern.lastIndex = from;
+    return pattern.exec(text)?.index ?? text.length;
+  };
+}
+
 /**
- * Places that no token crosses, whatever stands around them: before a run of white space, and between a sign and a letter. (No word of
- * GPT-2's pattern goes over them, and it looks ahead only for white space; the apostrophe is left out because of 's and the like.)
+ * Of GPT-2's pattern: before a run of white space, and between a sign and a letter. (No word goes over them, and it looks ahead only for
+ * white space; the apostrophe is left out because of 's and the like.)
  */
-const BORDER = /(?<=\S)(?=\s)|(?<=[^\s\p{L}\p{N}'])(?=\p{L})/gu;
+export const wordBorder = borderAt(/(?<=\S)(?=\s)|(?<=[^\s\p{L}\p{N}'])(?=\p{L})/gu);
+
+/**
+ * Of Llama 3's pattern and its like: before white space other than a line break, which goes with the signs before it, and after a letter
+ * or a digit that neither such nor a mark follows. (Letters and digits come last in every word of theirs.)
+ */
+export const patternBorder = borderAt(
+  /(?<=\P{White_Space})(?=[^\P{White_Space}\r\n])|(?<=[\p{L}\p{N}])(?=[^\p{L}\p{N}\p{M}])/gu,
+);
+
+/**
+ * Of merges without words: between two characters that no merge joins. A token over such a place would be made by a merge whose left side
+ * ends with the one and whose right side begins with the other.
+ */
+export function joinBorder(merges: readonly (string | readonly string[])[]): FindBorder {
+  const joined = new Map<string, Set<string>>();
+  for (const merge of merges) {
+    const [left = "", right = ""] = typeof merge === "string" ? merge.split(" ", 2) : merge;
+    const last = /.$/su.exec(left)?.[0] ?? "";
+    const after = joined.get(last) ?? new Set();
+    joined.set(last, after.add(firstOf(right)));
+  }
+  return (text, from) => {
+    // From the beginning of the character before.
+    let at = from - (isLow(text, from - 1) ? 2 : 1);
+    let character = at < 0 ? "" : firstOf(text, at);
+    for (at = Math.max(0, at) + character.length; at < text.length; ) {
+      const next = firstOf(text, at);
+      if (at >= from && !joined.get(character)?.has(next)) return at;
+      character = next;
+      at += next.length;
+    }
+    return text.length;
+  };
+}
+
+const firstOf = (text: string, at = 0): string => String.fromCodePoint(text.codePointAt(at) ?? 0);
+const isLow = (text: string, at: number): boolean => (text.charCodeAt(at) & 0xfc00) === 0xdc00;
 
 export class RunTooLongError extends Error {
   override readonly name = "RunTooLongError";
 }
 
 /** @throws RunTooLongError when more than `MAX_RUN` characters have no border between them */
-export function* segments(text: string): Generator<string> {
+export function* segments(text: string, findBorder: FindBorder = wordBorder): Generator<string> {
   let start = 0;
   let searched = 0;
   while (text.length - start > SEGMENT) {
-    BORDER.lastIndex = Math.max(searched, start + SEGMENT);
-    const border = BORDER.exec(text)?.index ?? text.length;
+    const border = findBorder(text, Math.max(searched, start + SEGMENT));
     searched = border;
     if (border - start > SEGMENT + MAX_RUN) {
       throw new RunTooLongError(

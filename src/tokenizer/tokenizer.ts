@@ -9,12 +9,13 @@ import {
   type RenderOptions,
   renderPieces,
 } from "./chat.ts";
+import { createReading, type TokenizerModel } from "./reading.ts";
 import { segments } from "./segments.ts";
 import { createVocabulary } from "./vocabulary.ts";
 
 /** What the build writes: Hugging Face's tokenizer.json and tokenizer_config.json, with what this reads of them. */
 export interface TokenizerJson {
-  readonly tokenizer: {
+  readonly tokenizer: TokenizerModel & {
     readonly added_tokens: readonly { readonly id: number; readonly content: string; readonly special: boolean }[];
     readonly model: { readonly vocab: Readonly<Record<string, number>> };
   };
@@ -24,6 +25,8 @@ export interface TokenizerJson {
 export interface EncodeOptions {
   /** Stops soon after this many tokens. Default: no limit. */
   readonly limit?: number;
+  /** Begins with `startIds`, unless the text spells that token first. Default: true. */
+  readonly addStart?: boolean;
 }
 
 export interface Encoded {
@@ -44,8 +47,10 @@ export interface Tokenizer {
   readonly config: ChatConfig;
   /** Ids are below this. */
   readonly size: number;
-  /** The token that texts begin with. @throws Error when the configuration names none */
+  /** The token that stands for the beginning of a text: bos, else eos. @throws Error when the configuration names neither */
   readonly bosId: number;
+  /** What the model was trained to have before every text: `bosId` or nothing. */
+  readonly startIds: readonly number[];
   /**
    * Encodes text; a special token that it spells becomes that token, as in transformers.
    * @throws RunTooLongError as `segments` does
@@ -57,9 +62,15 @@ export interface Tokenizer {
    */
   encodeChat(messages: readonly ChatMessage[], options?: EncodeOptions & RenderOptions): Promise<Encoded>;
   renderChat(messages: readonly ChatMessage[], options?: RenderOptions): string;
-  /** All text of these tokens, special tokens spelled out. Bytes that are not UTF-8 become U+FFFD. */
+  /**
+   * All text of these tokens, special tokens spelled out, without the space that the tokenizer puts before a text. Bytes that are not UTF-8
+   * become U+FFFD.
+   */
   decode(ids: readonly number[]): string;
+  /** Decodes what comes after a prompt. */
   createDecoding(): TextDecoding;
+  /** Decodes a prompt into the text that it was: special tokens spelled out, but without what the tokenizer adds. */
+  createEcho(): TextDecoding;
   /** The bytes of one token, a special token's spelling; none for an id that is not in the vocabulary. */
   bytesOf(id: number): Uint8Array;
 }
@@ -70,15 +81,39 @@ const PIECE_COST = 32;
 
 export function createTokenizer({ tokenizer, config }: TokenizerJson): Tokenizer {
   const specialIds = new Map(tokenizer.added_tokens.map(({ content, id }) => [content, id]));
+  const addedIds = new Set(specialIds.values());
   const silentIds = new Set(tokenizer.added_tokens.filter(({ special }) => special).map(({ id }) => id));
-  const vocabulary = createVocabulary(new Map([...Object.entries(tokenizer.model.vocab), ...specialIds]), specialIds);
+  const { vocab } = tokenizer.model;
+  const reading = createReading(tokenizer);
+  const { bytesOf, size } = createVocabulary(
+    new Map([...Object.entries(vocab), ...specialIds]),
+    specialIds,
+    reading.bytesOf,
+  );
   // Without added tokens: which pieces of a text are special tokens is decided here, not by what the text spells.
-  const plain = new BpeTokenizer({ ...tokenizer, added_tokens: [] }, config);
+  const plain = new BpeTokenizer(
+    {
+      ...{ ...tokenizer, ...reading.steps, added_tokens: [], post_processor: null },
+      model: {
+        ...tokenizer.model,
+        vocab: Object.fromEntries(Object.entries(vocab).filter(([token]) => !specialIds.has(token))),
+      },
+    },
+    config,
+  );
   const renderChat = createRenderChat(config);
   const specials = anyOf([...specialIds.keys()]);
+  const prefix = config.bos_token ?? config.eos_token ?? "";
+  const prefixId = specialIds.get(prefix) ?? vocab[prefix];
+  const startIds = config.add_bos_token && prefixId !== undefined ? [prefixId] : [];
 
-  async function encodePieces(pieces: readonly ChatPiece[], limit: number): Promise<Encoded> {
-    const ids: number[] = [];
+  async function encodePieces(
+    pieces: readonly ChatPiece[],
+    { limit = Number.POSITIVE_INFINITY, addStart = true }: EncodeOptions,
+  ): Promise<Encoded> {
+    const [first] = pieces;
+    const spelled = first && "special" in first && specialIds.get(first.special) === prefixId;
+    const ids: number[] = addStart && !spelled ? [...startIds] : [];
     let sinceTurn = 0;
     for (const piece of pieces) {
       if (ids.length > limit) break;
@@ -86,7 +121,7 @@ export function createTokenizer({ tokenizer, config }: TokenizerJson): Tokenizer
         ids.push(specialIds.get(piece.special) as number);
         continue;
       }
-      for (const segment of segments(piece.text)) {
+      for (const segment of segments(reading.prepare(piece.text, piece === first), reading.findBorder)) {
         sinceTurn += segment.length + PIECE_COST;
         if (sinceTurn > CHARACTERS_PER_TURN) {
           sinceTurn = 0;
@@ -100,26 +135,44 @@ export function createTokenizer({ tokenizer, config }: TokenizerJson): Tokenizer
   }
 
   return {
-    config,
-    size: vocabulary.size,
+    ...{ config, size, startIds, renderChat, bytesOf },
     get bosId() {
-      const id = specialIds.get(config.bos_token ?? "");
-      if (id === undefined) throw new Error(`the tokenizer has no token that texts begin with: ${config.bos_token}`);
-      return id;
+      if (prefixId === undefined)
+        throw new Error("the tokenizer has no token that texts begin with, and none that ends them");
+      return prefixId;
     },
-    encode: (text, { limit = Number.POSITIVE_INFINITY } = {}) => encodePieces(cutAtSpecials(text, specials), limit),
-    encodeChat: (messages, { limit = Number.POSITIVE_INFINITY, ...options } = {}) =>
-      encodePieces(renderPieces(renderChat, messages, specials, options), limit),
-    renderChat,
-    bytesOf: vocabulary.bytesOf,
+    encode: (text, options = {}) => encodePieces(cutAtSpecials(text, specials), options),
+    encodeChat: (messages, options = {}) =>
+      encodePieces(renderPieces(renderChat, messages, specials, options), options),
     decode(ids) {
       const decoder = utf8();
-      return ids.map((id) => decoder.decode(vocabulary.bytesOf(id), { stream: true })).join("") + decoder.decode();
+      const text = ids.map((id) => decoder.decode(bytesOf(id), { stream: true })).join("") + decoder.decode();
+      return reading.hasPrefix(true) && text.startsWith(" ") ? text.slice(1) : text;
     },
     createDecoding() {
       const decoder = utf8();
       return {
-        push: (id) => (silentIds.has(id) ? "" : decoder.decode(vocabulary.bytesOf(id), { stream: true })),
+        push: (id) => (silentIds.has(id) ? "" : decoder.decode(bytesOf(id), { stream: true })),
+        end: () => decoder.decode(),
+      };
+    },
+    createEcho() {
+      const decoder = utf8();
+      let isFirst = true;
+      let isPrefixed = reading.hasPrefix(true);
+      return {
+        push(id) {
+          if (isFirst && startIds.includes(id)) {
+            isFirst = false;
+            return "";
+          }
+          isFirst = false;
+          const bytes = bytesOf(id);
+          const isSpecial = addedIds.has(id);
+          const skip = isPrefixed && !isSpecial && bytes[0] === 0x20 ? 1 : 0;
+          isPrefixed = isSpecial && reading.hasPrefix(false);
+          return decoder.decode(bytes.subarray(skip), { stream: true });
+        },
         end: () => decoder.decode(),
       };
     },

@@ -3,18 +3,10 @@ import { describe, expect, test } from "vitest";
 import { createTokenizer, RunTooLongError, type Tokenizer } from "../../src/tokenizer/index.ts";
 import chatVectors from "../fixtures/reference/chat-template-vectors.json";
 import vectors from "../fixtures/reference/tokenizer-vectors.json";
+import { numbers } from "../support/numbers.ts";
 import { tokenizerJson } from "./load.ts";
 
 const tokenizer = createTokenizer(tokenizerJson);
-
-/** A small generator of repeatable numbers in 0 … below. */
-function numbers(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
 
 describe("agrees with transformers", () => {
   test("on the ids of every text", async () => {

@@ -27,7 +27,7 @@ export const triviaqa = defineTask<TriviaqaDocument>({
       requests: [
         {
           type: "greedy",
-          context: await tools.encode(`Question: ${question}?\nAnswer:`),
+          context: [...tools.startIds, ...(await tools.encode(`Question: ${question}?\nAnswer:`))],
           maxTokens: MAX_TOKENS,
           stopIds: [...tools.endIds, ...tools.idsWith(STOPS)],
         },

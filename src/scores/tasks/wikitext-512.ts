@@ -12,8 +12,8 @@ export const wikitext512 = defineTask<readonly number[]>({
   metrics: [
     { name: "token_perplexity", kind: "perplexity", of: "logLikelihood", over: "tokens", higherIsBetter: false },
   ],
-  async documents(text, { encode }) {
-    const ids = await encode(text);
+  async documents(text, { encode, startIds }) {
+    const ids = [...startIds, ...(await encode(text))];
     const windows = Math.floor(ids.length / WINDOW);
     return Array.from({ length: windows }, (_, i) => ids.slice(i * WINDOW, (i + 1) * WINDOW));
   },

@@ -6,6 +6,7 @@ import { catalogueFile, tokenizersFile, weightsDir } from "../../../scripts/buil
 import { readTree } from "../../../src/engine/grammar/index.ts";
 import { SUBTREE } from "../../../src/engine/grammar/vocabulary.ts";
 import type { TokenizerJson } from "../../../src/tokenizer/index.ts";
+import { createReading } from "../../../src/tokenizer/reading.ts";
 import { createVocabulary } from "../../../src/tokenizer/vocabulary.ts";
 import { catalogueFileSchema } from "../../../src/variants/catalogue-file.ts";
 
@@ -29,7 +30,11 @@ it("has every token that is text, with its bytes, and no control token", async (
     }
     const { tokenizer } = tokenizers[baseId] as TokenizerJson;
     const specials = new Map(tokenizer.added_tokens.map(({ content, id }) => [content, id]));
-    const expected = createVocabulary(new Map(Object.entries(tokenizer.model.vocab)), specials);
+    const expected = createVocabulary(
+      new Map(Object.entries(tokenizer.model.vocab)),
+      specials,
+      createReading(tokenizer).bytesOf,
+    );
     const control = new Set(tokenizer.added_tokens.filter(({ special }) => special).map(({ id }) => id));
     for (let id = 0; id < size; id++) {
       expect(bytesById.get(id), `token ${id}`).toEqual(control.has(id) ? undefined : [...expected.bytesOf(id)]);
