@@ -116,8 +116,8 @@ async function replayOn(
 }
 
 /**
- * The other services answer as many requests as the one that was measured, so that none begins the replay cold: a few at a time, since
- * what they learn of latencies has to be of a machine as free as the replay leaves it.
+ * No service is measured, or begins the replay, before it has compiled what it runs often: a few at a time, since what they learn of
+ * latencies has to be of a machine as free as the replay leaves it.
  */
 async function warmUp(services: readonly Service[], measure: (service: Service) => Promise<unknown>): Promise<void> {
   const waiting = [...services];
@@ -162,8 +162,8 @@ async function main(): Promise<void> {
   try {
     const quickest = fastest({ variants, base, idle: simulated, qualities }, loads[0]!.requests[0]!);
     const measure = (service: Service) => measureIdle(service, catalogue, [base, quickest]);
+    await warmUp(services, measure);
     const idle = services[0] ? await measure(services[0]) : simulated;
-    await warmUp(services.slice(1), measure);
     const scene: Scene = { variants, base, idle, qualities };
     const utilisation = number("utilisation", 0.01, 1);
     const replay: Replay = async (load, choose) => {

@@ -24,12 +24,12 @@ export function report(scene: Scene, load: Load, verdicts: ReadonlyMap<string, V
       [...verdicts].map(([name, verdict]) => [name, ...figures(verdict)]),
     ),
   );
-  // No variant can do better than it would if no request ever waited for another: most are beaten without a replay.
+  // What a variant would do if no request ever waited for another: most are beaten so far that it needs no replay.
   const bounds = scene.variants
     .filter((variant) => !verdicts.has(variant))
     .map((variant) => [variant, alone(scene, load.requests, variant)] as const);
   if (bounds.length > 0) {
-    console.log(`\nif every request had been alone, not replayed\n`);
+    console.log(`\nnot replayed: if every request had been alone, as fast as on the idle replica\n`);
     console.log(
       table(
         HEAD,

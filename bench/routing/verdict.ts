@@ -103,7 +103,10 @@ export function judge(scene: Scene, requests: readonly LoadRequest[], outcomes: 
   return { eligible, met: met / eligible, quality: met ? quality / met : 0, worth: quality / eligible };
 }
 
-/** What a variant would come to if every request had the replica to itself: no replay of it can do better but by chance. */
+/**
+ * What a variant would come to if every request had the replica to itself, by idle times as measured. A replay of it does better only by
+ * as much as its replica is faster than the idle one was: caches stay warm between requests that come close together.
+ */
 export const alone = (scene: Scene, requests: readonly LoadRequest[], variant: string): Verdict =>
   judge(
     scene,
