@@ -1,0 +1,138 @@
+// Tokenizers of Llama's kinds from a Hugging Face folder and from GGUF, through what is imported, to the tokens that are served.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { readCalibration } from "../../../compress/calibration.ts";
+import { ggufOutput } from "../../../compress/formats/export/gguf.ts";
+import { huggingFaceOutput } from "../../../compress/formats/export/hf.ts";
+import { importCheckpoint } from "../../../compress/formats/import/checkpoint.ts";
+import { importSource } from "../../../compress/formats/import/index.ts";
+import { openCheckpoint } from "../../../compress/formats/index.ts";
+import { putOutput } from "../../../compress/formats/output.ts";
+import { stackOf } from "../../../compress/formats/stack.ts";
+import { readCheckpoint } from "../../../scripts/build/checkpoint.ts";
+import { openOutput } from "../../../scripts/build/output.ts";
+import { tokenBytes } from "../../../scripts/build/tokenizer.ts";
+import { buildBase } from "../../../scripts/build/weights.ts";
+import { createTokenizer, type TokenizerJson } from "../../../src/tokenizer/index.ts";
+import { LLAMAS, llamaCheckpoint } from "../llamas.ts";
+import { recipeOf } from "./recipe.ts";
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "franken-tokenizers-"));
+  vi.stubEnv("FRANKEN_ARTIFACTS", join(folder, "artifacts"));
+});
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function served(id: string) {
+  const output = await openOutput(join(folder, `weights-${id}`), "x");
+  const checkpoint = await readCheckpoint(id);
+  const { base, tokenizer } = await buildBase(checkpoint, output);
+  await output.close();
+  return { base, checkpoint, tokenizer: createTokenizer(JSON.parse(JSON.stringify(tokenizer)) as TokenizerJson) };
+}
+
+describe.each(Object.entries(LLAMAS))("%s", (name, { vectors, vocab }) => {
+  it("is served with the tokens of the reference, from a Hugging Face folder, GGUF, or either of what these export", async () => {
+    const stack = await stackOf(recipeOf([{}, {}]), llamaCheckpoint(name));
+    const hf = join(folder, "made-hf");
+    const gguf = join(folder, "made.gguf");
+    await putOutput(hf, huggingFaceOutput(stack, "f32"));
+    await putOutput(gguf, ggufOutput(stack, "f32"));
+    const again = await openCheckpoint(gguf);
+    await putOutput(join(folder, "again-hf"), huggingFaceOutput(await stackOf(recipeOf([{}, {}]), again), "f32"));
+    await again.close();
+    for (const [id, source] of Object.entries({ hf, gguf, again: join(folder, "again-hf") })) {
+      await importSource(source, { id });
+      const { base, tokenizer } = await served(id);
+      for (const { text, ids } of vectors) {
+        const doubled = ids[0] === ids[1] && ids[0] === tokenizer.bosId;
+        expect((await tokenizer.encode(text)).ids, `${id} ${JSON.stringify(text)}`).toEqual(
+          doubled ? ids.slice(1) : ids,
+        );
+      }
+      expect(base.config.vocab).toBe(vocab);
+      expect(base.config.bosTokenId).toBe(tokenizer.bosId);
+      expect(base.config.eosTokenIds).toEqual(name === "llama-3" ? [901, 904, 905] : [2]);
+      expect(tokenizer.config.chat_template === undefined).toBe(!/^(tinyllama|llama-3)$/.test(name));
+    }
+  });
+});
+
+describe("a grammar's tokens", () => {
+  it("are text: no byte that a token spells, no placeholder, no special token", async () => {
+    await importCheckpoint(llamaCheckpoint("tinyllama-model"), { id: "x" });
+    const { checkpoint, tokenizer } = await served("x");
+    const bytes = tokenBytes(checkpoint);
+    expect(bytes.slice(0, 3)).toEqual([undefined, undefined, undefined]);
+    expect(bytes.slice(900)).toEqual(new Array(12).fill(undefined));
+    const seen = new Map<string, number>();
+    for (const [id, own] of bytes.entries()) {
+      if (!own) continue;
+      expect(Buffer.from(own)).toEqual(Buffer.from(tokenizer.bytesOf(id)));
+      expect(seen.get(String(own)), `${id}`).toBeUndefined();
+      seen.set(String(own), id);
+    }
+    // Any byte can be said.
+    for (let byte = 0; byte < 256; byte++) expect(seen.has(String([byte])), `${byte}`).toBe(true);
+  });
+});
+
+it("calibration sequences begin as texts do", async () => {
+  const sequences = async (name: string) => {
+    const { tokens } = await readCalibration(llamaCheckpoint(name), { sequences: 3, length: 40 });
+    return Array.from({ length: 3 }, (_, i) => [...tokens.ids.subarray(i * 40, i * 40 + 40)]);
+  };
+  for (const row of await sequences("llama-3")) expect([row[0], row.indexOf(900, 1)]).toEqual([900, -1]);
+  for (const row of await sequences("tinyllama")) expect([row[0], row.indexOf(1, 1)]).toEqual([1, -1]);
+});
+
+describe("what is not supported is named, with what is", () => {
+  const tokenizerJson = LLAMAS["llama-3"]!.files["tokenizer.json"] as { added_tokens: object[]; model: object };
+  const wordLevel = { ...tokenizerJson, pre_tokenizer: { type: "Whitespace" } };
+  const rewriting = { ...tokenizerJson, normalizer: { type: "NFKC" } };
+  const [first] = tokenizerJson.added_tokens;
+  const greedy = { ...tokenizerJson, added_tokens: [{ ...first, rstrip: true }] };
+  it.each([
+    [wordLevel, "only byte-level BPE as of smollm, llama-bpe"],
+    [rewriting, "splits or rewrites text"],
+    [greedy, "token <|begin_of_text|> takes in what is around it"],
+    [{ ...tokenizerJson, model: { type: "WordPiece", vocab: {} } }, "is not as expected"],
+  ])("tokenizer.json: %#", async (file, problem) => {
+    const checkpoint = llamaCheckpoint("llama-3", { "tokenizer.json": file });
+    await expect(importCheckpoint(checkpoint, { id: "odd" })).rejects.toThrow(problem);
+  });
+
+  it.each([
+    [Buffer.from("not a protocol buffer"), "is damaged"],
+    [Buffer.of(10, 200, 1), "is damaged"],
+    [Buffer.of(), "is damaged"],
+  ])("tokenizer.model: %#", async (file, problem) => {
+    const checkpoint = llamaCheckpoint("tinyllama-model", { "tokenizer.model": file });
+    await expect(importCheckpoint(checkpoint, { id: "odd" })).rejects.toThrow(problem);
+  });
+
+  it("GGUF's kinds", async () => {
+    const checkpoint = llamaCheckpoint("tinyllama");
+    const of = (metadata: object) => ({
+      ...checkpoint,
+      tokenizer: { kind: "gguf" as const, metadata: { ...metadata } },
+    });
+    for (const [metadata, problem] of [
+      [{ "tokenizer.ggml.model": "t5" }, "tokenizer t5 is not supported: gpt2 (byte-level BPE) and llama"],
+      [
+        { "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "x" },
+        "gpt2/x is not supported: of byte-level BPE, smollm,",
+      ],
+      [{ "tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": ["a"], "tokenizer.ggml.token_type": [1] }, "<0x00>"],
+      [{}, "it has no tokenizer"],
+    ] as const) {
+      await expect(importCheckpoint(of(metadata), { id: "odd" })).rejects.toThrow(problem);
+    }
+  });
+});
