@@ -1,4 +1,5 @@
 // What the parts of the toolkit hand each other: a LLaMA checkpoint of any size, whose tensors are read when they are wanted.
+import type { RopeScaling } from "../src/variants/base.ts";
 
 /** fp32, row-major `[rows, cols]`: rows are output features, columns input features; a norm or a bias has one row. */
 export interface Matrix {
@@ -13,17 +14,6 @@ export interface LayerShape {
   readonly kvHeads: number;
   readonly ffn: number;
 }
-
-/** How rotation frequencies are stretched, in the terms of Hugging Face's `rope_scaling`. */
-export type RopeScaling =
-  | { readonly type: "linear"; readonly factor: number }
-  | {
-      readonly type: "llama3";
-      readonly factor: number;
-      readonly lowFreqFactor: number;
-      readonly highFreqFactor: number;
-      readonly originalContextLength: number;
-    };
 
 export interface ModelShape {
   readonly hidden: number;

@@ -1,17 +1,16 @@
 // A GGUF file as a checkpoint.
 import { BLOCKS, type BlockType, type ByteSource, type GgufTensor, readGguf } from "../../scripts/build/gguf.ts";
+import { ROPE_FACTORS, readScaling } from "../../scripts/build/rope.ts";
 import { huggingFaceRows, isRotated } from "../../scripts/build/rows.ts";
-import type { Checkpoint, LayerShape, ModelShape, RopeScaling } from "../checkpoint.ts";
+import type { RopeScaling } from "../../src/variants/base.ts";
+import type { Checkpoint, LayerShape, ModelShape } from "../checkpoint.ts";
 import { UserError } from "../error.ts";
 import { assemble } from "./assemble.ts";
 import { dequantizeBlocks } from "./dequantize.ts";
 import type { OpenFile } from "./file.ts";
-import { scalingOfFactors } from "./rope.ts";
 
 type Tensor = GgufTensor<BlockType>;
 const TYPES = Object.keys(BLOCKS) as BlockType[];
-/** Llama 3's RoPE scaling, which GGUF keeps as a tensor. */
-const ROPE_FACTORS = "rope_freqs.weight";
 /** `deci` is `llama` with numbers of heads and channels for each layer. */
 const ARCHITECTURES = ["llama", "deci"];
 
@@ -89,13 +88,21 @@ async function readShape(
   const embedding = tensors.find((tensor) => tensor.name === "token_embd.weight");
   if (!embedding) throw new UserError(`${source.name}: tensor token_embd.weight is missing`);
   const ropeTheta = number("rope.freq_base", 10_000);
+  const stored = tensors.find((tensor) => tensor.name === ROPE_FACTORS);
+  const factors = stored && dequantizeBlocks(stored.type, await source.read(stored.start, stored.bytes));
+  let ropeScaling: RopeScaling | undefined;
+  try {
+    ropeScaling = readScaling({ name: source.name, field: find, factors, headDim, ropeTheta });
+  } catch (error) {
+    throw new UserError((error as Error).message);
+  }
   return {
     hidden,
     headDim,
     vocab: embedding.rows,
     contextLength: number("context_length"),
     ropeTheta,
-    ropeScaling: await readScaling(source, find, tensors, { headDim, ropeTheta }),
+    ropeScaling,
     rmsEps: Math.fround(number("attention.layer_norm_rms_epsilon")),
     layers: heads.map(
       (count, i): LayerShape => ({
@@ -105,25 +112,4 @@ async function readShape(
       }),
     ),
   };
-}
-
-async function readScaling(
-  source: ByteSource,
-  find: (key: string) => unknown,
-  tensors: readonly Tensor[],
-  { headDim, ropeTheta }: { headDim: number; ropeTheta: number },
-): Promise<RopeScaling | undefined> {
-  const factors = tensors.find((tensor) => tensor.name === ROPE_FACTORS);
-  if (factors) {
-    const values = dequantizeBlocks(factors.type, await source.read(factors.start, factors.bytes));
-    const scaling = values.length === headDim / 2 ? scalingOfFactors(values, headDim, ropeTheta) : undefined;
-    if (!scaling) throw new UserError(`${source.name}: tensor ${ROPE_FACTORS} is not a scaling that Llama 3 has`);
-    return scaling;
-  }
-  const type = find("rope.scaling.type");
-  const factor = Number(find("rope.scaling.factor") ?? find("rope.scale_linear") ?? 1);
-  if (type !== undefined && type !== "none" && type !== "linear") {
-    throw new UserError(`${source.name}: RoPE scaling ${type} is not read (none, linear, llama3 are)`);
-  }
-  return type !== "none" && factor !== 1 ? { type: "linear", factor } : undefined;
 }

@@ -2,24 +2,15 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import type { Checkpoint, ModelShape, RopeScaling, StoredTensor, StoredType } from "../checkpoint.ts";
+import type { Checkpoint, ModelShape, StoredTensor, StoredType } from "../checkpoint.ts";
 import { UserError } from "../error.ts";
 import { assemble } from "./assemble.ts";
 import { dequantizeBlocks } from "./dequantize.ts";
 import { LAYER_NAMES, MODEL_NAMES } from "./names.ts";
+import { scalingOfConfig } from "./rope.ts";
 import { type FilePlace, openSafetensors, type SafetensorsFiles } from "./safetensors.ts";
 import { SIDE_FILES } from "./tokenizer.ts";
 
-const ropeSchema = z.union([
-  z.object({ type: z.literal("linear"), factor: z.number().positive() }),
-  z.object({
-    type: z.literal("llama3"),
-    factor: z.number().positive(),
-    low_freq_factor: z.number().positive(),
-    high_freq_factor: z.number().positive(),
-    original_max_position_embeddings: z.int().positive(),
-  }),
-]);
 const configSchema = z.object({
   model_type: z.string(),
   hidden_size: z.int().positive(),
@@ -36,7 +27,7 @@ const configSchema = z.object({
   rope_theta: z.number().positive().nullish(),
   rope_scaling: z.record(z.string(), z.unknown()).nullish(),
   /** What newer releases of transformers write in place of the two. */
-  rope_parameters: z.record(z.string(), z.unknown()).nullish(),
+  rope_parameters: z.looseObject({ rope_theta: z.number().positive().nullish() }).nullish(),
 });
 type Config = z.infer<typeof configSchema>;
 
@@ -103,36 +94,17 @@ function shapeOf(config: Config, name: string): ModelShape {
     throw new UserError(`${name}/config.json: ${heads} heads, ${kvHeads} KV heads and a head of ${headDim} do not fit`);
   }
   const layer = { heads, kvHeads, ffn: config.intermediate_size };
-  const { rope_theta, rope_parameters } = config;
+  const { rope_theta, rope_scaling, rope_parameters } = config;
+  const field = rope_scaling ? "rope_scaling" : "rope_parameters";
   return {
     hidden: config.hidden_size,
     headDim,
     vocab: config.vocab_size,
     contextLength: config.max_position_embeddings,
-    ropeTheta: rope_theta ?? (rope_parameters?.rope_theta as number | undefined) ?? 10_000,
-    ropeScaling: scalingOf(config, name),
+    ropeTheta: rope_theta ?? rope_parameters?.rope_theta ?? 10_000,
+    ropeScaling: scalingOfConfig(config[field] ?? {}, `${name}/config.json: ${field}`),
     rmsEps: Math.fround(config.rms_norm_eps),
     layers: new Array(config.num_hidden_layers).fill(layer),
-  };
-}
-
-function scalingOf({ rope_scaling, rope_parameters }: Config, name: string): RopeScaling | undefined {
-  const given = rope_scaling ?? rope_parameters;
-  const type = given?.rope_type ?? given?.type ?? "default";
-  if (!given || type === "default") return undefined;
-  const parsed = ropeSchema.safeParse({ ...given, type });
-  if (!parsed.success) {
-    throw new UserError(
-      `${name}/config.json: rope_scaling of the type ${type} is not read, or lacks a field (linear and llama3 are read)`,
-    );
-  }
-  if (parsed.data.type === "linear") return { type: "linear", factor: parsed.data.factor };
-  return {
-    type: "llama3",
-    factor: parsed.data.factor,
-    lowFreqFactor: parsed.data.low_freq_factor,
-    highFreqFactor: parsed.data.high_freq_factor,
-    originalContextLength: parsed.data.original_max_position_embeddings,
   };
 }
 

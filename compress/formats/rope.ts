@@ -1,53 +1,57 @@
-// RoPE scaling as frequency factors, which is how GGUF stores Llama 3's, and back.
-import type { RopeScaling } from "../checkpoint.ts";
+// RoPE scaling in config.json's terms, read and written. (transformers, modeling_rope_utils.py)
+import { z } from "zod";
+import { unreadScaling } from "../../scripts/build/rope.ts";
+import type { RopeScaling } from "../../src/variants/base.ts";
+import { UserError } from "../error.ts";
 
-type Llama3 = Extract<RopeScaling, { type: "llama3" }>;
+const factor = z.number().positive();
+const SCHEMAS = {
+  linear: z.object({ factor }).transform(({ factor }): RopeScaling => ({ type: "linear", factor })),
+  llama3: z
+    .object({
+      factor,
+      low_freq_factor: z.number().positive(),
+      high_freq_factor: z.number().positive(),
+      original_max_position_embeddings: z.int().positive(),
+    })
+    .refine(({ low_freq_factor: low, high_freq_factor: high }) => high > low, "high_freq_factor is not the higher one")
+    .transform(
+      (llama3): RopeScaling => ({
+        type: "llama3",
+        factor: llama3.factor,
+        lowFreqFactor: llama3.low_freq_factor,
+        highFreqFactor: llama3.high_freq_factor,
+        originalContextLength: llama3.original_max_position_embeddings,
+      }),
+    ),
+} satisfies Record<RopeScaling["type"], z.ZodType<RopeScaling>>;
 
 /**
- * What each of a head's `headDim / 2` frequencies is divided by. (transformers, modeling_rope_utils.py,
- * `_compute_llama3_parameters`)
+ * @param given `rope_scaling`, or `rope_parameters` of newer releases
+ * @param where for messages
+ * @throws UserError naming the type that is not read, or the field that is missing or wrong
  */
-export function ropeFactors(scaling: RopeScaling, headDim: number, theta: number): Float32Array {
-  return Float32Array.from({ length: headDim / 2 }, (_, i) => {
-    if (scaling.type === "linear") return scaling.factor;
-    const { factor, lowFreqFactor: low, highFreqFactor: high, originalContextLength } = scaling;
-    // Turns that this frequency makes within the original context.
-    const turns = originalContextLength / (2 * Math.PI * theta ** ((2 * i) / headDim));
-    if (turns < low) return factor;
-    if (turns > high) return 1;
-    const smooth = (turns - low) / (high - low);
-    return 1 / ((1 - smooth) / factor + smooth);
-  });
+export function scalingOfConfig(given: Readonly<Record<string, unknown>>, where: string): RopeScaling | undefined {
+  if ((given.partial_rotary_factor ?? 1) !== 1) {
+    throw new UserError(
+      `${where} has a partial_rotary_factor of ${given.partial_rotary_factor}; all of a head must turn`,
+    );
+  }
+  const type = given.rope_type ?? given.type ?? "default";
+  if (type === "default") return undefined;
+  if (!Object.hasOwn(SCHEMAS, String(type))) throw new UserError(`${where}: ${unreadScaling(type)}`);
+  const parsed = SCHEMAS[type as RopeScaling["type"]].safeParse(given);
+  if (!parsed.success) throw new UserError(`${where} of the type ${type}:\n${z.prettifyError(parsed.error)}`);
+  return parsed.data;
 }
 
-/**
- * The scaling that gives these factors: Llama 3's own settings where they do, else any that does (only ratios of the last three
- * settings matter, so a low factor of 1 is as good as another).
- */
-export function scalingOfFactors(factors: Float32Array, headDim: number, theta: number): Llama3 | undefined {
-  const factor = factors.reduce((most, value) => Math.max(most, value), 1);
-  const common = { type: "llama3", factor, lowFreqFactor: 1, highFreqFactor: 4, originalContextLength: 8192 } as const;
-  const gives = (scaling: Llama3): boolean =>
-    ropeFactors(scaling, headDim, theta).every((value, i) => Math.abs(value / (factors[i] as number) - 1) < 1e-4);
-  if (gives(common)) return common;
-  // Between the two thresholds, smoothness is a line over the frequency: two points tell it.
-  const points = [...factors].flatMap((value, i) =>
-    value > 1 && value < factor
-      ? [
-          {
-            frequency: 1 / (2 * Math.PI * theta ** ((2 * i) / headDim)),
-            smooth: (1 / value - 1 / factor) / (1 - 1 / factor),
-          },
-        ]
-      : [],
-  );
-  const [first, last] = [points[0], points.at(-1)];
-  if (!first || !last || first === last) return undefined;
-  const slope = (first.smooth - last.smooth) / (first.frequency - last.frequency);
-  const low = slope * first.frequency - first.smooth;
-  const fitted: Llama3 = {
-    ...{ type: "llama3", factor, lowFreqFactor: 1, highFreqFactor: 1 + 1 / low },
-    originalContextLength: Math.round(slope / low),
+export function configOfScaling(scaling: RopeScaling): object {
+  if (scaling.type === "linear") return { rope_type: "linear", factor: scaling.factor };
+  return {
+    rope_type: "llama3",
+    factor: scaling.factor,
+    low_freq_factor: scaling.lowFreqFactor,
+    high_freq_factor: scaling.highFreqFactor,
+    original_max_position_embeddings: scaling.originalContextLength,
   };
-  return gives(fitted) ? fitted : undefined;
 }

@@ -1,11 +1,12 @@
 // The fp32 forward pass over whole sequences, a sublayer at a time: the hidden states of all sequences are held, and a sublayer's weights
 // are given with each call, so that pruned or quantized ones can stand in their place.
+
+import { rotations } from "../../src/engine/rope.ts";
 import type { Matrix, ModelShape } from "../checkpoint.ts";
 import type { Input, Moments } from "../moments.ts";
 import { attentionGraph, headInputGraph, mlpGraph, nllGraph, type Observed } from "./graphs.ts";
 import type { AttentionWeights, LayerWeights, MlpWeights } from "./layer-weights.ts";
 import { createMomentSums, type MomentSums } from "./moments.ts";
-import { rotations } from "./rope.ts";
 import { floats, int32, int64, openSession, type Session, type Tensors } from "./session.ts";
 
 /** Token ids of sequences of equal length, `[sequences, length]`. */
@@ -120,7 +121,7 @@ export function createForward({ shape, threads }: ForwardOptions): Forward {
         observed: observedBy(options),
       };
       const { length } = x;
-      if (turns?.length !== length) turns = { length, ...rotations(shape, length) };
+      if (turns?.length !== length) turns = { length, ...rotations(shape, 0, length) };
       const cos = floats(turns.cos, length, headDim / 2);
       const sin = floats(turns.sin, length, headDim / 2);
       const total = int32(Int32Array.of(length));

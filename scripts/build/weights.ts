@@ -4,6 +4,7 @@ import type { BaseModel, ModelConfig } from "../../src/variants/base.ts";
 import { parseTensorName } from "../../src/variants/layer-tensors.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { buildPieces, joinPieces, type Output, type Piece, type SourceTensor, weightsDigest } from "./image.ts";
+import { ROPE_FACTORS, readScaling } from "./rope.ts";
 import { huggingFaceRows, isRotated } from "./rows.ts";
 import { buildTokenizer, type TokenizerFile, tokenBytes } from "./tokenizer.ts";
 import { tokenizerFields } from "./tokenizer-fields.ts";
@@ -23,10 +24,11 @@ export interface BuiltBase {
  */
 export async function buildBase(checkpoint: Checkpoint, output: Output): Promise<BuiltBase> {
   const { manifest } = checkpoint;
-  const unknown = checkpoint.tensors.find(({ name }) => !parseTensorName(name));
+  const tensors = checkpoint.tensors.filter(({ name }) => name !== ROPE_FACTORS);
+  const unknown = tensors.find(({ name }) => !parseTensorName(name));
   if (unknown) throw new Error(`${manifest.file}: tensor ${unknown.name} is none that the engines compute with`);
   const config = modelConfig(checkpoint);
-  const sources = checkpoint.tensors.map(({ name, type, rows, cols, data }): SourceTensor => {
+  const sources = tensors.map(({ name, type, rows, cols, data }): SourceTensor => {
     const identity = `${manifest.sha256} ${name}`;
     return {
       name,
@@ -56,7 +58,7 @@ export async function buildBase(checkpoint: Checkpoint, output: Output): Promise
   };
 }
 
-function modelConfig({ manifest, metadata }: Checkpoint): ModelConfig {
+function modelConfig({ manifest, metadata, tensors }: Checkpoint): ModelConfig {
   const fields = metadata as Record<string, unknown>;
   if (fields["general.architecture"] !== "llama") {
     throw new Error(`${manifest.file} is of architecture ${fields["general.architecture"]}; only llama is supported`);
@@ -71,16 +73,26 @@ function modelConfig({ manifest, metadata }: Checkpoint): ModelConfig {
   const { tokens, idOf, endIds, fail } = tokenizerFields(manifest.file, metadata);
   const [end] = endIds;
   if (end === undefined) throw fail("metadata tokenizer.ggml.eos_token_id is missing");
+  const headDim = number("llama.rope.dimension_count");
+  const ropeTheta = number("llama.rope.freq_base");
+  const stored = tensors.find(({ name }) => name === ROPE_FACTORS);
+  const ropeScaling = readScaling({
+    name: manifest.file,
+    field: (key) => fields[`llama.${key}`],
+    factors: stored && new Float32Array(Uint8Array.from(stored.data).buffer),
+    ...{ headDim, ropeTheta },
+  });
   return {
     layers: number("llama.block_count"),
     hidden,
     heads,
     kvHeads: number("llama.attention.head_count_kv"),
-    headDim: number("llama.rope.dimension_count"),
+    headDim,
     ffn: number("llama.feed_forward_length"),
     vocab: tokens.length,
     contextLength: number("llama.context_length"),
-    ropeTheta: number("llama.rope.freq_base"),
+    ropeTheta,
+    ...(ropeScaling ? { ropeScaling } : {}),
     rmsEps: Math.fround(number("llama.attention.layer_norm_rms_epsilon")),
     bosTokenId: idOf("bos") ?? end,
     eosTokenIds: [...endIds],

@@ -1,6 +1,19 @@
 // What the build knows of a base checkpoint: its shapes, and where each tensor lies in the weight image.
 import { z } from "zod";
 
+/** How rotation frequencies are stretched, in the terms of Hugging Face's `rope_scaling`. */
+export const ropeScalingSchema = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("linear"), factor: z.number().positive() }),
+  z.strictObject({
+    type: z.literal("llama3"),
+    factor: z.number().positive(),
+    lowFreqFactor: z.number().positive(),
+    highFreqFactor: z.number().positive(),
+    originalContextLength: z.int().positive(),
+  }),
+]);
+export type RopeScaling = Readonly<z.infer<typeof ropeScalingSchema>>;
+
 /** Shapes of a LLaMA decoder, in the checkpoint's own terms. */
 export const modelConfigSchema = z.strictObject({
   layers: z.int().positive(),
@@ -12,6 +25,8 @@ export const modelConfigSchema = z.strictObject({
   vocab: z.int().positive(),
   contextLength: z.int().positive(),
   ropeTheta: z.number().positive(),
+  /** Absent: not stretched. */
+  ropeScaling: ropeScalingSchema.optional(),
   rmsEps: z.number().positive(),
   bosTokenId: z.int().nonnegative(),
   eosTokenIds: z.array(z.int().nonnegative()).min(1),

@@ -1,6 +1,6 @@
 // LLaMA checkpoints small enough for a test: random weights of any shape, and the same decoder in plain code, in double precision.
 import type { Checkpoint, LayerShape, Matrix, ModelShape, StoredTensor } from "../../compress/checkpoint.ts";
-import { frequencies } from "../../compress/forward/rope.ts";
+import { asPyTorch, frequencies } from "../../src/engine/rope.ts";
 import type { Slot } from "../../src/variants/recipe.ts";
 import { random } from "../engine/onnx/tiny.ts";
 
@@ -22,6 +22,8 @@ export interface TinyOptions {
   readonly bias?: boolean;
   /** An output head of its own. */
   readonly untied?: boolean;
+  /** Values of its matrices and norms, in place of random ones. */
+  readonly fill?: (name: string, count: number) => Float32Array;
 }
 
 export function tinyCheckpoint({
@@ -29,6 +31,7 @@ export function tinyCheckpoint({
   seed = 1,
   bias = false,
   untied = false,
+  fill,
 }: TinyOptions = {}): Checkpoint {
   const { hidden, headDim, vocab } = shape;
   const next = random(seed);
@@ -37,7 +40,7 @@ export function tinyCheckpoint({
     matrices.set(name, {
       rows,
       cols,
-      values: Float32Array.from({ length: rows * cols }, () => around + size * next()),
+      values: fill?.(name, rows * cols) ?? Float32Array.from({ length: rows * cols }, () => around + size * next()),
     });
   const linear = (layer: number, name: string, rows: number, cols: number) =>
     add(`blk.${layer}.${name}.weight`, rows, cols);
@@ -101,7 +104,7 @@ export interface Trace {
 export async function trace(checkpoint: Checkpoint, slots: readonly Slot[], ids: readonly number[]): Promise<Trace> {
   const { shape } = checkpoint;
   const { hidden, headDim, rmsEps } = shape;
-  const turns = frequencies(shape);
+  const turns = frequencies(shape, asPyTorch);
   const matrix = (name: string) => checkpoint.read(name);
   const of = (layer: number, name: string) => matrix(`blk.${layer}.${name}.weight`);
   const biasOf = async (layer: number, name: string) =>
@@ -160,7 +163,7 @@ const normed = (x: Rows, gain: Matrix, eps: number): Rows =>
 const plus = (x: Rows, y: Rows, bias: ArrayLike<number>): Rows =>
   x.map((row, i) => row.map((value, j) => value + y[i]![j]! + (bias[j] ?? 0)));
 
-const rotate = (x: Rows, headDim: number, turns: readonly number[]): Rows =>
+const rotate = (x: Rows, headDim: number, turns: ArrayLike<number>): Rows =>
   x.map((row, position) =>
     row.map((value, i) => {
       const inHead = i % headDim;

@@ -1,13 +1,13 @@
 // A variant as a GGUF file that llama.cpp loads: architecture `llama` where all slots are alike, else `deci`, which has numbers of heads
 // and channels for each layer. (llama.cpp, src/models/deci.cpp)
 import type { BlockType } from "../../../scripts/build/gguf.ts";
+import { ROPE_FACTORS, ropeFactors } from "../../../scripts/build/rope.ts";
 import { ggufRows, isRotated } from "../../../scripts/build/rows.ts";
 import type { LayerShape } from "../../checkpoint.ts";
 import type { EncodedType } from "../encode.ts";
 import { encodeBlocks } from "../encode.ts";
 import { type GgufOut, ggufChunks, type MetadataEntry } from "../gguf-writer.ts";
 import type { Output } from "../output.ts";
-import { ropeFactors } from "../rope.ts";
 import type { Stack, StackSlot, StackTensor } from "../stack.ts";
 import { ggufTokenizer } from "../tokenizer.ts";
 import { convert } from "./convert.ts";
@@ -116,7 +116,7 @@ function ropeTensor({ base }: Stack): GgufOut[] {
   if (ropeScaling?.type !== "llama3") return [];
   const factors = ropeFactors(ropeScaling, headDim, ropeTheta);
   const bytes = async () => encodeBlocks("f32", factors, factors.length);
-  return [{ name: "rope_freqs.weight", type: "f32", rows: 1, cols: factors.length, bytes }];
+  return [{ name: ROPE_FACTORS, type: "f32", rows: 1, cols: factors.length, bytes }];
 }
 
 function describe({ base, recipe }: Stack, arch: "llama" | "deci", shapes: readonly LayerShape[]): MetadataEntry[] {

@@ -1,9 +1,10 @@
 // A variant as a Hugging Face folder that transformers' LlamaForCausalLM loads.
-import type { LayerShape, RopeScaling } from "../../checkpoint.ts";
+import type { LayerShape } from "../../checkpoint.ts";
 import { UserError } from "../../error.ts";
 import { safetensorsHeader } from "../../safetensors.ts";
 import { LAYER_NAMES, MODEL_NAMES } from "../names.ts";
 import type { Chunks, Output } from "../output.ts";
+import { configOfScaling } from "../rope.ts";
 import type { Stack, StackTensor } from "../stack.ts";
 import { specialTokens, tokenizerFiles } from "../tokenizer.ts";
 import { convert } from "./convert.ts";
@@ -50,7 +51,7 @@ export function huggingFaceOutput(stack: Stack, type: HfType): Output {
     max_position_embeddings: base.shape.contextLength,
     rms_norm_eps: shortest(base.shape.rmsEps),
     rope_theta: base.shape.ropeTheta,
-    rope_scaling: base.shape.ropeScaling ? ropeConfig(base.shape.ropeScaling) : null,
+    rope_scaling: base.shape.ropeScaling ? configOfScaling(base.shape.ropeScaling) : null,
     tie_word_embeddings: stack.head === undefined,
     attention_bias: bias.attention,
     mlp_bias: bias.mlp,
@@ -138,17 +139,6 @@ async function* safetensors(tensors: readonly Named[], type: HfType): AsyncGener
   for (const named of tensors) {
     yield named.tensor ? await convert(named.tensor, type) : new Uint8Array(bytesOf(named));
   }
-}
-
-function ropeConfig(scaling: RopeScaling): object {
-  if (scaling.type === "linear") return { rope_type: "linear", factor: scaling.factor };
-  return {
-    rope_type: "llama3",
-    factor: scaling.factor,
-    low_freq_factor: scaling.lowFreqFactor,
-    high_freq_factor: scaling.highFreqFactor,
-    original_max_position_embeddings: scaling.originalContextLength,
-  };
 }
 
 /** The shortest decimal that is the same fp32 number: 1e-5, not 0.000009999999747378752. */

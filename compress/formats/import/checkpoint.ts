@@ -65,11 +65,6 @@ export async function importCheckpoint(
 
 function checkServable({ name, shape, tokenizer }: Checkpoint): void {
   const [first] = shape.layers;
-  if (shape.ropeScaling) {
-    throw new UserError(
-      `${name} has RoPE scaling (${shape.ropeScaling.type}), which the engines do not compute: it cannot be served`,
-    );
-  }
   const odd = shape.layers.findIndex((layer) => JSON.stringify(layer) !== JSON.stringify(first));
   if (odd >= 0)
     throw new UserError(`${name}: layer ${odd} is of another shape than layer 0; a base's layers are alike`);

@@ -1,10 +1,10 @@
 // Runs a plan's slots over one sequence's tokens. The KV cache lies in JavaScript: a step writes the new rows, then hands the graphs
 // one view of all rows, so no step copies the cache to make it longer.
 import type { Plan } from "../../variants/plan.ts";
+import { rotations } from "../rope.ts";
 import { EngineError, type LogitsWanted, type Pace } from "../types.ts";
 import { createKvCache, type KvCache } from "./kv.ts";
 import type { Model } from "./model.ts";
-import { ropeRows } from "./rope.ts";
 import type { Ort, Tensor } from "./runtime.ts";
 
 /** What the engine asks of a sequence, whichever way its plan runs. */
@@ -41,7 +41,7 @@ export function createPlanDecoder({ ort, model, plan, capacity }: PlanDecoderOpt
     const held = caches;
     const rows = tokens.length;
     const length = position + rows;
-    const { cos, sin } = ropeRows(config, position, rows);
+    const { cos, sin } = rotations(config, position, rows);
     const rope = { cos: tensor(cos, rows, headDim / 2), sin: tensor(sin, rows, headDim / 2) };
     const masks = new Map<number, Tensor>();
     let x = tensor(model.embedding.lookUp(tokens), rows, hidden);

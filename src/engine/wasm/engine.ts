@@ -3,7 +3,7 @@ import type { Adapter } from "../../variants/adapter.ts";
 import type { BaseModel, Tensor } from "../../variants/base.ts";
 import { type Plan, sharedKv, tensorsOf } from "../../variants/plan.ts";
 import { checkLikelihoods } from "../likelihoods.ts";
-import { exp, log } from "../sampling/exp.ts";
+import { asEverywhere, frequencies } from "../rope.ts";
 import type { TokenLogprob } from "../sampling/index.ts";
 import { type Engine, EngineError, type Pace, type Sequence, type StepInput } from "../types.ts";
 import { type OpenFile, readParts } from "../weights.ts";
@@ -61,8 +61,7 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
   const image = memory.fixed(base.imageBytes);
   const scratch = layScratch(memory, shapes, ROWS);
   const machine: Machine = { kernels, memory, scratch, shapes, image };
-  const half = shapes.headDim / 2;
-  for (let i = 0; i < half; i++) memory.f32[scratch.frequencies / 4 + i] = exp((-i / half) * log(shapes.ropeTheta));
+  memory.f32.set(frequencies(base.config, asEverywhere), scratch.frequencies / 4);
   await readParts(base.parts, memory.bytes.subarray(image, image + base.imageBytes), {
     open,
     onProgress: (bytes) => onProgress?.(bytes / base.imageBytes),

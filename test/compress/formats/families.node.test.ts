@@ -12,10 +12,10 @@ import { type Output, putOutput } from "../../../compress/formats/output.ts";
 import { stackOf } from "../../../compress/formats/stack.ts";
 import type { Tokens } from "../../../compress/forward/forward.ts";
 import { allSlots } from "../../../compress/forward/perplexity.ts";
-import { frequencies } from "../../../compress/forward/rope.ts";
 import { measureImportance, wantedOf } from "../../../compress/importance/measure.ts";
 import { gptqModel } from "../../../compress/methods/models.ts";
 import { readArtifactRecipe, writeArtifact } from "../../../compress/store.ts";
+import { asPyTorch, frequencies } from "../../../src/engine/rope.ts";
 import { randomNumbers } from "../random.ts";
 import { tinyCheckpoint, trace } from "../tiny.ts";
 import { recipeOf } from "./recipe.ts";
@@ -137,7 +137,7 @@ describe.each(Object.entries(FAMILIES))("a checkpoint of %s shape", (_, { shape,
 });
 
 it("Llama 3.2 turns as transformers computes it", () => {
-  const turns = frequencies({ ...FAMILIES["Llama 3.2's"]!.shape, headDim: 64 });
+  const turns = frequencies({ ...FAMILIES["Llama 3.2's"]!.shape, headDim: 64 }, asPyTorch);
   // Of transformers 5.24.0, ROPE_INIT_FUNCTIONS["llama3"]: whole, smoothed and divided.
   const expected = { 0: 1, 1: 0.663601279258728, 14: 0.0032114461064338684, 15: 0.0012905480107292533 };
   const later = {

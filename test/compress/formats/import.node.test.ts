@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { LowRankLinear } from "../../../compress/artifact.ts";
-import type { ModelShape } from "../../../compress/checkpoint.ts";
 import { ggufOutput } from "../../../compress/formats/export/gguf.ts";
 import { huggingFaceOutput } from "../../../compress/formats/export/hf.ts";
 import { exportVariant } from "../../../compress/formats/export/index.ts";
@@ -172,14 +171,9 @@ describe("a checkpoint", () => {
   });
 
   it("refuses what the engines would compute wrongly", async () => {
-    const shapes = [
-      { ...tinyShape, ropeScaling: { type: "linear", factor: 2 } as const },
-      { ...tinyShape, layers: [...tinyShape.layers.slice(1), { heads: 2, kvHeads: 2, ffn: 80 }] },
-    ];
-    for (const [i, problem] of ["has RoPE scaling (linear)", "layer 3 is of another shape"].entries()) {
-      const checkpoint = tinyCheckpoint({ shape: shapes[i] as ModelShape });
-      await expect(importCheckpoint(checkpoint, { id: "odd" })).rejects.toThrow(problem);
-    }
+    const shape = { ...tinyShape, layers: [...tinyShape.layers.slice(1), { heads: 2, kvHeads: 2, ffn: 80 }] };
+    const odd = importCheckpoint(tinyCheckpoint({ shape }), { id: "odd" });
+    await expect(odd).rejects.toThrow("layer 3 is of another shape");
   });
 
   it("names an id that is none", async () => {

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { createGraph, type GraphBuilder } from "../../../src/engine/onnx/graph.ts";
 import { createOnnxEngine } from "../../../src/engine/onnx/index.ts";
 import { encodeModel, type Graph } from "../../../src/engine/onnx/proto.ts";
-import { ropeRows } from "../../../src/engine/onnx/rope.ts";
+import { rotations } from "../../../src/engine/rope.ts";
 import type { Engine } from "../../../src/engine/types.ts";
 import { dequantize } from "../../../src/engine/weights.ts";
 import type { Tensor } from "../../../src/variants/base.ts";
@@ -35,7 +35,7 @@ function exported(plan: Plan): Graph {
       axis: -1,
       epsilon: { float: rmsEps },
     });
-  const { cos, sin } = ropeRows(config, 0, contextLength);
+  const { cos, sin } = rotations(config, 0, contextLength);
   const caches = [cos, sin].map((table) => graph.constant(table, [contextLength, headDim / 2], "float32"));
   const turned = (x: string, count: number) =>
     graph.contrib("RotaryEmbedding", [x, positions, ...caches], { num_heads: count, rotary_embedding_dim: headDim });

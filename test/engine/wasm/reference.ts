@@ -1,4 +1,5 @@
 // The forward pass as plain as it gets, in double precision, over a plan's dequantized weights: what the kernels are held against.
+import { asPyTorch, frequencies } from "../../../src/engine/rope.ts";
 import { dequantize } from "../../../src/engine/weights.ts";
 import type { Linear } from "../../../src/variants/adapter.ts";
 import type { Tensor } from "../../../src/variants/base.ts";
@@ -81,11 +82,12 @@ export function reference(plan: Plan, image: Uint8Array, tokens: readonly number
     const factor = 1 / Math.sqrt(x.reduce((sum, value) => sum + value * value, 0) / x.length + config.rmsEps);
     return x.map((value, i) => value * factor * (w[i] as number));
   };
+  const turns = frequencies(config, asPyTorch);
   const rotate = (x: Vector, position: number): void => {
     const half = headDim / 2;
     for (let head = 0; head < x.length; head += headDim) {
       for (let i = 0; i < half; i++) {
-        const angle = Math.fround(Math.fround(config.ropeTheta ** (-i / half)) * position);
+        const angle = Math.fround((turns[i] as number) * position);
         const a = x[head + i] as number;
         const b = x[head + half + i] as number;
         x[head + i] = a * Math.cos(angle) - b * Math.sin(angle);

@@ -9,11 +9,13 @@ import { config, makeTiny, tinyPlan } from "./tiny.ts";
 
 /** Past the border of a page, and no multiple of any tile. */
 const TOKENS = 39;
+const LLAMA3 = { type: "llama3", factor: 32, lowFreqFactor: 1, highFreqFactor: 4, originalContextLength: 16 } as const;
 const SHAPES: Partial<ModelConfig>[] = [
   { hidden: 32, heads: 1, kvHeads: 1, headDim: 32, ffn: 32, vocab: 9 },
   { hidden: 64, heads: 2, kvHeads: 2, headDim: 64, ffn: 96, vocab: 77, ropeTheta: 100_000 },
   { hidden: 96, heads: 4, kvHeads: 2, headDim: 32, ffn: 352, vocab: 301 },
   { hidden: 160, heads: 4, kvHeads: 1, headDim: 64, ffn: 64, vocab: 130, ropeTheta: 500_000 },
+  { hidden: 128, heads: 8, kvHeads: 2, headDim: 64, ffn: 512, vocab: 99, ropeTheta: 500_000, ropeScaling: LLAMA3 },
   { hidden: 192, heads: 5, kvHeads: 1, headDim: 32, ffn: 416, vocab: 515 },
   { hidden: 64, heads: 10, kvHeads: 2, headDim: 64, ffn: 224, vocab: 43, layers: 2 },
   { hidden: 128, heads: 9, kvHeads: 3, headDim: 64, ffn: 288, vocab: 1001, layers: 1 },
@@ -25,8 +27,8 @@ const rms = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
   Math.sqrt(Array.from(a, (value, i) => (value - (b[i] as number)) ** 2).reduce((x, y) => x + y) / a.length);
 const mean = (values: number[]): number => values.reduce((a, b) => a + b) / values.length;
 
-const title = ({ hidden, heads, kvHeads, headDim, ffn, vocab }: Partial<ModelConfig>): string =>
-  `hidden ${hidden}, ${heads} heads of ${headDim} over ${kvHeads}, FFN ${ffn}, vocabulary ${vocab}`;
+const title = ({ hidden, heads, kvHeads, headDim, ffn, vocab, ropeScaling }: Partial<ModelConfig>): string =>
+  `hidden ${hidden}, ${heads} heads of ${headDim} over ${kvHeads}, FFN ${ffn}, vocabulary ${vocab}${ropeScaling ? ", RoPE as Llama 3's" : ""}`;
 
 describe.each(SHAPES.map((shape) => [title(shape), shape] as const))("a model of %s", (_, change) => {
   const shape = { ...config, ...change };
