@@ -20,7 +20,7 @@ import {
   monitorSettings,
   type RecordedFile,
 } from "./scores/monitor/index.ts";
-import { createTokenizer, type Tokenizer } from "./tokenizer/index.ts";
+import { createTokenizer, type Tokenizer, type TokenizerJson } from "./tokenizer/index.ts";
 import { type BaseModel, checkpointOf } from "./variants/base.ts";
 import { compileCatalogue } from "./variants/catalogue.ts";
 import { catalogueFileSchema } from "./variants/catalogue-file.ts";
@@ -32,8 +32,13 @@ const tokenizers = new Map<string, Tokenizer>();
 /** Made when it is first asked for, which takes some 100 ms. */
 function tokenizerOf(base: BaseModel): Tokenizer {
   const id = checkpointOf(base);
-  const tokenizer = tokenizers.get(id) ?? createTokenizer(tokenizersJson[id as keyof typeof tokenizersJson]);
+  const made = tokenizers.get(id);
+  if (made) return made;
+  const files: Record<string, TokenizerJson> = tokenizersJson;
+  const tokenizer = createTokenizer(files[id] as TokenizerJson);
   tokenizers.set(id, tokenizer);
+  // The file takes as much memory as what was made of it, and is not needed again.
+  delete files[id];
   return tokenizer;
 }
 

@@ -90,17 +90,7 @@ export function createTokenizer({ tokenizer, config }: TokenizerJson): Tokenizer
     specialIds,
     reading.bytesOf,
   );
-  // Without added tokens: which pieces of a text are special tokens is decided here, not by what the text spells.
-  const plain = new BpeTokenizer(
-    {
-      ...{ ...tokenizer, ...reading.steps, added_tokens: [], post_processor: null },
-      model: {
-        ...tokenizer.model,
-        vocab: Object.fromEntries(Object.entries(vocab).filter(([token]) => !specialIds.has(token))),
-      },
-    },
-    config,
-  );
+  const plain = createEncoder({ ...tokenizer, ...reading.steps }, config, specialIds);
   const renderChat = createRenderChat(config);
   const specials = anyOf([...specialIds.keys()]);
   const prefix = config.bos_token ?? config.eos_token ?? "";
@@ -177,6 +167,25 @@ export function createTokenizer({ tokenizer, config }: TokenizerJson): Tokenizer
       };
     },
   };
+}
+
+/**
+ * The library's tokenizer without added tokens: which pieces of a text are special tokens is decided here, not by what the text spells. It
+ * keeps what it was made of, which takes more memory than what it encodes with: that is let go.
+ */
+function createEncoder(
+  { model, ...steps }: TokenizerJson["tokenizer"],
+  config: ChatConfig,
+  specials: ReadonlyMap<string, number>,
+): BpeTokenizer {
+  const vocab = Object.fromEntries(Object.entries(model.vocab).filter(([token]) => !specials.has(token)));
+  const encoder = new BpeTokenizer(
+    { ...steps, model: { ...model, vocab }, added_tokens: [], post_processor: null },
+    config,
+  );
+  Object.assign(encoder, { tokenizer: undefined });
+  Object.assign(encoder.model ?? {}, { merges: undefined, config: undefined });
+  return encoder;
 }
 
 const utf8 = (): TextDecoder => new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
