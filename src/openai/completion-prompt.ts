@@ -24,7 +24,7 @@ export const promptSchema = z
       { type: "array", minItems: 1, maxItems: MAX_PROMPTS, items: ids },
       { type: "null" },
     ],
-    description: `A text, an array of up to ${MAX_PROMPTS} texts, an array of token ids, or an array of such arrays. A special token that a text spells, such as \`<|im_end|>\`, becomes that token. An empty text, or null, stands for the token that texts begin with (\`bos_token\` of \`GET /tokenizer_info\`).`,
+    description: `A text, an array of up to ${MAX_PROMPTS} texts, an array of token ids, or an array of such arrays. A special token that a text spells, such as \`<|im_end|>\`, becomes that token. Before a text comes the token that texts begin with, where the model was trained so (\`add_bos_token\` of \`GET /tokenizer_info\`) and the text does not spell it; ids are taken as they are. An empty text, or null, stands for the token that texts begin with (\`bos_token\`, else \`eos_token\`).`,
     example: "The capital of Italy is",
   });
 

@@ -24,7 +24,7 @@ export type Logprobs = z.infer<typeof logprobsSchema>;
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The text by which a token is told: no two tokens of a vocabulary have the same one. */
+/** The text by which a token is told. Two tokens have the same one only where a vocabulary has single bytes besides what they spell. */
 export function tokenText(bytes: Uint8Array): string {
   try {
     return utf8.decode(bytes);

@@ -1,7 +1,7 @@
 // How each kind of tokenizer reads text: what it makes of it before its merges, where it may be cut, and what its entries spell.
 import { bytesOfToken } from "./alphabet.ts";
 import { bytesOfPiece, SPACE } from "./pieces.ts";
-import { type FindBorder, joinBorder, patternBorder, wordBorder } from "./segments.ts";
+import { type FindBorder, joinBorder, patternBorder, SEGMENT, wordBorder } from "./segments.ts";
 
 /** Of tokenizer.json, what decides it. */
 export interface TokenizerModel {
@@ -20,6 +20,8 @@ export interface Reading {
   prepare(text: string, isFirst: boolean): string;
   /** Where a prepared text may be cut: tokens are the same. */
   readonly findBorder: FindBorder;
+  /** Characters between two cuts, at least. */
+  readonly segment: number;
   /** Whether a text in this place gets a space that it does not have. */
   hasPrefix(isFirst: boolean): boolean;
   /** What the library is to do with prepared text, in tokenizer.json's words. */
@@ -39,6 +41,7 @@ function byteLevel({ normalizer, pre_tokenizer }: TokenizerModel): Reading {
     },
     prepare: (text) => text,
     findBorder: typesOf(pre_tokenizer).includes("Split") ? patternBorder : wordBorder,
+    segment: SEGMENT,
     hasPrefix: () => false,
     steps: { normalizer, pre_tokenizer },
   };
@@ -58,6 +61,8 @@ function sentencePiece({ normalizer, pre_tokenizer, model }: TokenizerModel): Re
       return hasPrefix(isFirst) && (prepends || !spaced.startsWith(SPACE)) ? SPACE + spaced : spaced;
     },
     findBorder: joinBorder(model.merges),
+    // Words, then, which the library remembers: half the time.
+    segment: 1,
     hasPrefix,
     steps: { normalizer: null, pre_tokenizer: null },
   };

@@ -1,7 +1,7 @@
 // Cuts a text into segments that can be encoded one by one, so that a long prompt does not hold up the other requests of the isolate.
 
-/** Segments end at the first border after this many characters. */
-const SEGMENT = 2048;
+/** Of a tokenizer that finds words itself, segments end at the first border after this many characters. */
+export const SEGMENT = 2048;
 /**
  * Most characters without a border. Byte-level BPE takes up to 16 us a character in such a run (measured on runs of spaces), so this
  * bounds the time without a turn of the event loop to some 130 ms.
@@ -65,16 +65,19 @@ export class RunTooLongError extends Error {
   override readonly name = "RunTooLongError";
 }
 
-/** @throws RunTooLongError when more than `MAX_RUN` characters have no border between them */
-export function* segments(text: string, findBorder: FindBorder = wordBorder): Generator<string> {
+/**
+ * @param least segments end at the first border after this many characters
+ * @throws RunTooLongError when more than `MAX_RUN` characters have no border between them
+ */
+export function* segments(text: string, findBorder: FindBorder, least: number): Generator<string> {
   let start = 0;
   let searched = 0;
-  while (text.length - start > SEGMENT) {
-    const border = findBorder(text, Math.max(searched, start + SEGMENT));
+  while (text.length - start > least) {
+    const border = findBorder(text, Math.max(searched, start + least));
     searched = border;
-    if (border - start > SEGMENT + MAX_RUN) {
+    if (border - start > least + MAX_RUN) {
       throw new RunTooLongError(
-        `a run of ${border - start - SEGMENT} characters and more has no white space in it; at most ${MAX_RUN} can be read`,
+        `a run of ${border - start - least} characters and more has no white space in it; at most ${MAX_RUN} can be read`,
       );
     }
     yield text.slice(start, border);

@@ -1,5 +1,4 @@
 // Text to token ids and back, for one base model. Encoding lets the event loop in, because all requests of an isolate share a thread.
-import { Tokenizer as BpeTokenizer } from "@huggingface/tokenizers";
 import {
   type ChatConfig,
   type ChatMessage,
@@ -9,6 +8,7 @@ import {
   type RenderOptions,
   renderPieces,
 } from "./chat.ts";
+import { createEncoder } from "./encoder.ts";
 import { createReading, type TokenizerModel } from "./reading.ts";
 import { segments } from "./segments.ts";
 import { createVocabulary } from "./vocabulary.ts";
@@ -75,9 +75,10 @@ export interface Tokenizer {
   bytesOf(id: number): Uint8Array;
 }
 
-/** Characters encoded between two turns of the event loop, some 5 ms of them; a piece has a cost of its own, in characters too. */
+/** Characters encoded between two turns of the event loop, some 5 ms of them; pieces and segments have costs of their own, in characters too. */
 const CHARACTERS_PER_TURN = 4096;
 const PIECE_COST = 32;
+const SEGMENT_COST = 4;
 
 export function createTokenizer({ tokenizer, config }: TokenizerJson): Tokenizer {
   const specialIds = new Map(tokenizer.added_tokens.map(({ content, id }) => [content, id]));
@@ -111,8 +112,13 @@ export function createTokenizer({ tokenizer, config }: TokenizerJson): Tokenizer
         ids.push(specialIds.get(piece.special) as number);
         continue;
       }
-      for (const segment of segments(reading.prepare(piece.text, piece === first), reading.findBorder)) {
-        sinceTurn += segment.length + PIECE_COST;
+      sinceTurn += PIECE_COST;
+      for (const segment of segments(
+        reading.prepare(piece.text, piece === first),
+        reading.findBorder,
+        reading.segment,
+      )) {
+        sinceTurn += segment.length + SEGMENT_COST;
         if (sinceTurn > CHARACTERS_PER_TURN) {
           sinceTurn = 0;
           await turn();
@@ -167,25 +173,6 @@ export function createTokenizer({ tokenizer, config }: TokenizerJson): Tokenizer
       };
     },
   };
-}
-
-/**
- * The library's tokenizer without added tokens: which pieces of a text are special tokens is decided here, not by what the text spells. It
- * keeps what it was made of, which takes more memory than what it encodes with: that is let go.
- */
-function createEncoder(
-  { model, ...steps }: TokenizerJson["tokenizer"],
-  config: ChatConfig,
-  specials: ReadonlyMap<string, number>,
-): BpeTokenizer {
-  const vocab = Object.fromEntries(Object.entries(model.vocab).filter(([token]) => !specials.has(token)));
-  const encoder = new BpeTokenizer(
-    { ...steps, model: { ...model, vocab }, added_tokens: [], post_processor: null },
-    config,
-  );
-  Object.assign(encoder, { tokenizer: undefined });
-  Object.assign(encoder.model ?? {}, { merges: undefined, config: undefined });
-  return encoder;
 }
 
 const utf8 = (): TextDecoder => new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });

@@ -37,5 +37,5 @@ tokens = []
 if request["texts"]:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokens = [tokenizer(text)["input_ids"] for text in request["texts"]]
-    assert tokenizer.decode(tokens[0]) == request["texts"][0]
+    assert tokenizer.decode(tokens[0], skip_special_tokens=True) == request["texts"][0]
 print(json.dumps({"version": transformers.__version__, "tokens": tokens, "answers": answers}))

@@ -84,3 +84,14 @@ export async function askLlama(entry: string, file: string, question: Question):
   const { stdout } = await run(process.execPath, [here("llama.mjs"), file, request], LIMITS);
   return JSON.parse(stdout.trim().split("\n").at(-1) as string);
 }
+
+/** The ids of texts; a special token that one spells becomes that token. */
+export async function askLlamaTokens(
+  entry: string,
+  file: string,
+  texts: readonly string[],
+): Promise<readonly (readonly number[])[]> {
+  const request = JSON.stringify({ package: entry, texts });
+  const { stdout } = await run(process.execPath, [here("llama-tokens.mjs"), file, request], LIMITS);
+  return JSON.parse(stdout.trim().split("\n").at(-1) as string);
+}
