@@ -7,9 +7,13 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { withChanges } from "../../compress/apply/overlay.ts";
 import type { ChangedTensor, LowRankAdapter } from "../../compress/artifact.ts";
 import { readCalibration } from "../../compress/calibration.ts";
+import { ggufOutput } from "../../compress/formats/export/gguf.ts";
+import { huggingFaceOutput } from "../../compress/formats/export/hf.ts";
 import { exportVariant } from "../../compress/formats/export/index.ts";
+import { importSource } from "../../compress/formats/import/index.ts";
 import { openCheckpoint } from "../../compress/formats/index.ts";
 import { putOutput } from "../../compress/formats/output.ts";
+import { stackOf } from "../../compress/formats/stack.ts";
 import { createForward, type Tokens } from "../../compress/forward/forward.ts";
 import { openModel } from "../../compress/forward/model.ts";
 import { allSlots, tokenNll } from "../../compress/forward/perplexity.ts";
@@ -17,6 +21,8 @@ import { eoraModel, roundModel } from "../../compress/methods/models.ts";
 import { writeArtifact } from "../../compress/store.ts";
 import { type CheckpointTensor, readCheckpoint } from "../../scripts/build/checkpoint.ts";
 import type { SlotRecipe } from "../../src/variants/recipe.ts";
+import { recipeOf } from "../compress/formats/recipe.ts";
+import { llamaCheckpoint } from "../compress/llamas.ts";
 import { firstCols, firstRows, zeroBias } from "../support/slices.ts";
 import { copyProject } from "./copy.ts";
 import { freePort, type Server, startCommand, startServer } from "./server.ts";
@@ -64,6 +70,19 @@ async function writeQuantized(): Promise<void> {
   await write("a-quantized-at-8", (await roundModel({ checkpoint: other, slots }, eight)).tensors);
 }
 
+/** Checkpoints of other families as other programs leave them, taken in. */
+async function importLlamas(): Promise<void> {
+  vi.stubEnv("FRANKEN_ARTIFACTS", artifacts);
+  const whole = recipeOf([{}, {}]);
+  const folder = join(artifacts, "a-tinyllama-hf");
+  const file = join(artifacts, "a-llama-3.gguf");
+  await putOutput(folder, huggingFaceOutput(await stackOf(whole, llamaCheckpoint("tinyllama")), "f32"));
+  await putOutput(file, ggufOutput(await stackOf(whole, llamaCheckpoint("llama-3")), "f32"));
+  await importSource(folder, { id: "a-tinyllama" });
+  await importSource(file, { id: "a-llama-3" });
+  vi.unstubAllEnvs();
+}
+
 /** As `npm start` does first; gives what it printed. */
 function build(): string {
   const { stderr, status } = spawnSync(process.execPath, ["scripts/setup.mjs"], {
@@ -88,6 +107,7 @@ beforeAll(async () => {
   await write("a-cut-and-dropped", cut, { slots: all.slice(0, 25) });
   await write("a-bias", [zeroBias(`${LAYER}.ffn_down.bias`, 576)]);
   await writeQuantized();
+  await importLlamas();
   build();
   server = await startServer(await startCommand(), await freePort(), { FRANKEN_ARTIFACTS: artifacts }, project);
 });
@@ -114,12 +134,12 @@ describe("served artifacts", () => {
   it("are listed after what ships, and loaded when they are asked for", async () => {
     const states = async () =>
       ((await get("/health")) as { replicas: { base: string; state: string }[] }).replicas.map((r) => r.state);
-    expect(await states()).toEqual(["ready", "idle", "idle", "idle", "idle"]);
+    expect(await states()).toEqual(["ready", ...new Array(6).fill("idle")]);
     const { data } = (await get("/v1/models")) as { data: { id: string }[] };
     expect(data[0]?.id).toBe("smollm2-135m");
     expect(data.map(({ id }) => id)).toEqual(expect.arrayContaining(["a-bias", "a-cut", "a-cut-and-dropped"]));
     await ask("a-cut");
-    expect((await states()).toSorted()).toEqual(["idle", "idle", "idle", "ready", "ready"]);
+    expect((await states()).toSorted()).toEqual([...new Array(5).fill("idle"), "ready", "ready"]);
   });
 
   it("compute what their tensors say", async () => {
@@ -172,8 +192,61 @@ describe("served artifacts", () => {
 
   it("share the files of what they have in common, and are not built again", async () => {
     const files = await readdir(join(project, "dist/weights"));
-    // Embedding in two parts, output norm, 30 layers and the vocabulary; then four other fifth layers, and an adapter.
-    expect(files).toHaveLength(2 + 1 + 30 + 1 + 4 + 1);
+    // Embedding in two parts, output norm, 30 layers and the vocabulary; then four other fifth layers, and an adapter. Of each imported
+    // one embedding, output norm, head, the layer that both of its slots are, and the vocabulary.
+    expect(files).toHaveLength(2 + 1 + 30 + 1 + 4 + 1 + 2 * 5);
     expect(build()).toBe("");
+  });
+});
+
+describe.each([
+  ["a-tinyllama", 1, "<s>"],
+  ["a-llama-3", 900, "<|begin_of_text|>"],
+])("%s, an imported checkpoint with a tokenizer of its own,", (model, bos, spelled) => {
+  const USER = [{ role: "user" as const, content: "Hi 👍" }];
+
+  it("completes prompts, which begin with its bos token", async () => {
+    const prompt = "The capital of Italy";
+    const ask = { model, prompt, max_tokens: 8, temperature: 0, logprobs: 1, echo: true };
+    const { choices, usage } = await server.openai.completions.create(ask);
+    const [choice] = choices;
+    expect(choice?.text.startsWith(prompt)).toBe(true);
+    expect(choice?.logprobs?.tokens?.[0]).toBe(spelled);
+    const { tokens } = (await (
+      await fetch(`${server.url}/tokenize`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ model, prompt }),
+      })
+    ).json()) as { tokens: number[] };
+    expect([tokens[0], tokens.length]).toEqual([bos, usage?.prompt_tokens]);
+  });
+
+  it("talks, streamed as whole", async () => {
+    const ask = { model, messages: USER, max_tokens: 16, temperature: 0, logprobs: true };
+    const whole = (await server.openai.chat.completions.create(ask)).choices[0];
+    let streamed = "";
+    const bytes: number[] = [];
+    for await (const { choices } of await server.openai.chat.completions.create({ ...ask, stream: true })) {
+      streamed += choices[0]?.delta.content ?? "";
+      for (const token of choices[0]?.logprobs?.content ?? []) bytes.push(...(token.bytes ?? []));
+    }
+    expect(streamed).toBe(whole?.message.content);
+    expect(bytes).toEqual(whole?.logprobs?.content?.flatMap((token) => token.bytes ?? []));
+  });
+
+  it("keeps to a schema", async () => {
+    const schema = {
+      type: "object",
+      properties: { a: { enum: ["è 日", "b"] } },
+      required: ["a"],
+      additionalProperties: false,
+    };
+    const { choices } = await server.openai.chat.completions.create({
+      ...{ model, messages: USER, max_tokens: 100, seed: 1 },
+      response_format: { type: "json_schema", json_schema: { name: "x", strict: true, schema } },
+    });
+    expect(choices[0]?.finish_reason).toBe("stop");
+    expect(["è 日", "b"]).toContain(JSON.parse(choices[0]?.message.content ?? "").a);
   });
 });
