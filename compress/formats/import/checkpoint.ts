@@ -1,5 +1,5 @@
 // A checkpoint as a base of this project: GGUF in parts, linears Q4_1, embedding and head Q8_0, norms fp32, each rounded to nearest.
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { sha256 } from "../../../scripts/build/checkpoint.ts";
 import { PART_BYTES } from "../../../scripts/build/files.ts";
 import { buildTokenizer } from "../../../scripts/build/tokenizer.ts";
@@ -8,6 +8,7 @@ import type { Checkpoint } from "../../checkpoint.ts";
 import { UserError } from "../../error.ts";
 import { artifactsFolder } from "../../store.ts";
 import { ggufOutput } from "../export/gguf.ts";
+import { HUB_ID } from "../hub.ts";
 import { type Chunks, putOutput } from "../output.ts";
 import { stackOf } from "../stack.ts";
 import { ggufTokenizer } from "../tokenizer.ts";
@@ -26,11 +27,13 @@ export async function importCheckpoint(
   { id, force, onBytes }: { id: string; force?: boolean | undefined; onBytes?: ((bytes: number) => void) | undefined },
 ): Promise<ImportedCheckpoint> {
   checkServable(checkpoint);
+  // Served to clients, who need not know where on a disk it lay.
+  const source = HUB_ID.test(checkpoint.name) ? checkpoint.name : basename(checkpoint.name);
   const recipe: SlotRecipe = {
     id,
     base: id,
-    title: `Imported from ${checkpoint.name}`,
-    origin: { source: checkpoint.name, section: "the whole checkpoint" },
+    title: `Imported from ${source}`,
+    origin: { source, section: "the whole checkpoint" },
     status: "experimental",
     slots: checkpoint.shape.layers.map((_, layer) => ({ layer, attn: true, mlp: true })),
   };
@@ -50,13 +53,13 @@ export async function importCheckpoint(
   const manifest = {
     ...{ id, file: `${id}.gguf`, bytes: file.length, sha256: sha256(file) },
     // Of a checkpoint's release and terms a file does not tell; the same command gives the same bytes.
-    ...{ created: 0, origin: checkpoint.name, license: "see its origin", licenseFile: "LICENSE" },
+    ...{ created: 0, origin: source, license: "see its origin", licenseFile: "LICENSE" },
     parts: parts.map(({ file, bytes }) => ({ file, bytes: bytes.length, sha256: sha256(bytes) })),
   };
   const folder = join(artifactsFolder(), "models", id);
   const files = new Map<string, Chunks>([
     ["manifest.json", [Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`)]],
-    ["LICENSE", [Buffer.from(`The terms of the checkpoint that this was made from: ${checkpoint.name}\n`)]],
+    ["LICENSE", [Buffer.from(`The terms of the checkpoint that this was made from: ${source}\n`)]],
     ...parts.map(({ file, bytes }): [string, Chunks] => [file, [bytes]]),
   ]);
   await putOutput(folder, { kind: "folder", files }, { force });
