@@ -7,6 +7,9 @@ import { type LatencyState, learnLatency, predict, profileOf, ratiosOf, type Wor
 import { lengthsOf } from "../../src/routing/length.ts";
 import { loadOf, type UnderWay } from "../../src/routing/load.ts";
 import { calibrationOf, learnFrom, newState } from "../../src/routing/state.ts";
+import type { Tensor } from "../../src/variants/base.ts";
+import { compilePlan } from "../../src/variants/plan.ts";
+import type { SlotRecipe } from "../../src/variants/recipe.ts";
 import { catalogue } from "../routes/gateway.ts";
 
 const costs = (variant: string) => costsOf(catalogue.get(variant)!.plan);
@@ -37,6 +40,19 @@ describe("the seed", () => {
     expect(1000 / stepTime(costs(BASE), 64)).toBeCloseTo(79, -1);
     expect(1000 / stepTime(costs(BASE), 1040)).toBeCloseTo(65, -1);
     expect((512 * 1000) / prefillTime(costs(BASE), 512)).toBeCloseTo(162, -1);
+  });
+
+  test("has linears of 8 bits take longer, in decode by less than their bytes", () => {
+    const { plan } = catalogue.get(BASE)!;
+    const wider = (tensor: Tensor): Tensor =>
+      tensor.type === "q4_1" ? { ...tensor, type: "q8_0", bytes: (tensor.bytes * 34) / 20 } : tensor;
+    const base = { ...plan.base, tensors: plan.base.tensors.map(wider) };
+    const slots = plan.slots.map(({ layer, attn, mlp }) => ({ layer, attn: !!attn, mlp: !!mlp }));
+    const eight = compilePlan({ ...(catalogue.get(BASE)!.recipe as SlotRecipe), slots }, base);
+    const [four, more] = [costsOf(plan), costsOf(eight)];
+    expect(more.prefillMs / four.prefillMs).toBeCloseTo(1.3, 2);
+    expect(more.decodeMs / four.decodeMs).toBeGreaterThan(1.15);
+    expect(more.decodeMs / four.decodeMs).toBeLessThan(1.25);
   });
 
   test("grows with prompt, context, reply, batch and queue", () => {
