@@ -92,8 +92,14 @@ export interface Engine {
 
 export type EngineName = "onnx" | "wasm";
 
-/** `not_finite`: NaN or infinity in the logits of one sequence. */
-export type EngineErrorCode = "out_of_memory" | "bad_plan" | "context_overflow" | "damaged_weights" | "not_finite";
+/** `too_large`: the weights alone are beyond the memory that there may ever be; `not_finite`: NaN or infinity in the logits of one sequence. */
+export type EngineErrorCode =
+  | "out_of_memory"
+  | "too_large"
+  | "bad_plan"
+  | "context_overflow"
+  | "damaged_weights"
+  | "not_finite";
 
 export class EngineError extends Error {
   constructor(

@@ -59,6 +59,9 @@ export const ERROR_EXAMPLES: Readonly<Record<ErrorCode, readonly [message: strin
   numerical_error: ["smollm2-135m computed NaN or infinity at position 41: ask another variant"],
   misconfigured: ["This gateway has no API keys yet: set its secret API_KEYS."],
   overloaded: ["64 requests are waiting already"],
+  model_too_large: [
+    "weights and scratch need 138.0 MiB, the engine may hold 118.0 MiB: set MEMORY_CEILING_MIB higher, sequences need room too, or where no isolate may be larger keep more linears at 4 bits",
+  ],
   out_of_memory: ["a KV cache of 2048 tokens takes 23592960 bytes, and 1048576 of 25165824 are free"],
   replica_unavailable: ["The model's replica is not reachable at the moment. Try again."],
   storage_unavailable: ["What this gateway keeps in its database is not reachable at the moment. Try again."],

@@ -26,6 +26,8 @@ const ERRORS = {
   invalid_function_parameters: { status: 400, type: "invalid_request_error" },
   unsupported_parameter: { status: 400, type: "invalid_request_error" },
   context_length_exceeded: { status: 400, type: "invalid_request_error" },
+  // Some clients retry every 5xx, whatever the headers say: only a smaller variant or another configuration helps here.
+  model_too_large: { status: 400, type: "invalid_request_error" },
   grammar_failed: { status: 400, type: "invalid_request_error" },
   invalid_api_key: { status: 401, type: "invalid_request_error" },
   insufficient_permissions: { status: 403, type: "invalid_request_error" },
@@ -68,6 +70,7 @@ const REPLICA_ERRORS: Record<ReplicaErrorCode, ErrorCode> = {
   deadline_exceeded: "deadline_exceeded",
   overloaded: "overloaded",
   out_of_memory: "out_of_memory",
+  too_large: "model_too_large",
   context_overflow: "context_length_exceeded",
   damaged_weights: "model_damaged",
   not_finite: "numerical_error",

@@ -68,6 +68,7 @@ export const frameSchema = z.discriminatedUnion("type", [
       "deadline_exceeded",
       "overloaded",
       "out_of_memory",
+      "too_large",
       "context_overflow",
       "damaged_weights",
       "not_finite",

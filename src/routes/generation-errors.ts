@@ -10,6 +10,7 @@ export const GENERATION_ERRORS = [
   "invalid_function_parameters",
   "unsupported_parameter",
   "context_length_exceeded",
+  "model_too_large",
   "grammar_failed",
   "invalid_api_key",
   "model_not_found",

@@ -343,6 +343,7 @@ describe("an error of the replica", () => {
     ["deadline_exceeded", 504, "deadline_exceeded", "false"],
     ["overloaded", 503, "overloaded", "true"],
     ["out_of_memory", 503, "out_of_memory", "true"],
+    ["too_large", 400, "model_too_large", "false"],
     ["context_overflow", 400, "context_length_exceeded", "false"],
     ["damaged_weights", 503, "model_damaged", "false"],
     ["not_finite", 500, "numerical_error", "false"],

@@ -46,7 +46,7 @@ const MAX_CHUNK = 64;
 const ROWS = MAX_CHUNK + 16;
 
 /**
- * @throws EngineError `damaged_weights`; `out_of_memory` when the weights alone are beyond the ceiling; `bad_plan` for shapes or tensor
+ * @throws EngineError `damaged_weights`; `too_large` when the weights alone are beyond the ceiling; `bad_plan` for shapes or tensor
  * types that the kernels do not take
  */
 export async function createWasmEngine(options: WasmEngineOptions): Promise<WasmEngine> {

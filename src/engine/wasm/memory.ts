@@ -41,13 +41,13 @@ export interface MemoryOptions {
 
 export const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
-/** @throws EngineError `out_of_memory` when the fixed part alone is beyond the ceiling */
+/** @throws EngineError `too_large` when the fixed part alone is beyond the ceiling */
 export function createMemory({ ceilingBytes, unitBytes, fixedBytes }: MemoryOptions): Memory {
   const maximum = Math.floor(ceilingBytes / WASM_PAGE);
   const initial = Math.ceil((START + fixedBytes) / WASM_PAGE);
   if (initial > maximum) {
     throw new EngineError(
-      "out_of_memory",
+      "too_large",
       `weights and scratch need ${mebibytes(initial * WASM_PAGE)}, the engine may hold ${mebibytes(ceilingBytes)}: set MEMORY_CEILING_MIB higher, sequences need room too, or where no isolate may be larger keep more linears at 4 bits`,
     );
   }

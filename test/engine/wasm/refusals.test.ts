@@ -28,7 +28,9 @@ describe("a base is refused when it is loaded", () => {
   });
 
   it("whose weights are beyond the ceiling, with both numbers", async () => {
-    await expect(load({ ceilingBytes: 2 ** 16 })).rejects.toThrow(
+    const loading = load({ ceilingBytes: 2 ** 16 });
+    await expect(loading).rejects.toMatchObject({ code: "too_large" });
+    await expect(loading).rejects.toThrow(
       /^weights and scratch need \d\.\d MiB, the engine may hold 0\.1 MiB: set MEMORY_CEILING_MIB higher, .* keep more linears at 4 bits$/,
     );
   });
