@@ -4,10 +4,13 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { ggufOutput } from "../../compress/formats/export/gguf.ts";
+import { huggingFaceOutput } from "../../compress/formats/export/hf.ts";
 import { exportVariant } from "../../compress/formats/export/index.ts";
 import { openCheckpoint } from "../../compress/formats/index.ts";
 import { putOutput } from "../../compress/formats/output.ts";
-import { findRecipe } from "../../compress/formats/stack.ts";
+import { findRecipe, type Stack, stackOf } from "../../compress/formats/stack.ts";
+import type { RopeScaling } from "../../src/variants/base.ts";
 import type { Slot } from "../../src/variants/recipe.ts";
 import file from "../fixtures/reference/logit-vectors.json";
 import { type Changes, makeAdapted, makeNarrow } from "./exports/made.ts";
@@ -61,14 +64,16 @@ afterAll(async () => {
 });
 
 const answers = new Map<string, Promise<readonly Answer[]>>();
-const ours = async (id: string): Promise<readonly Answer[]> => {
-  const known = answers.get(id) ?? askOurs((await findRecipe(id)).slots, changes.get(id) ?? new Map(), question);
-  answers.set(id, known);
+const ours = async (id: string, scaling?: RopeScaling): Promise<readonly Answer[]> => {
+  const key = JSON.stringify([id, scaling]);
+  const known =
+    answers.get(key) ?? askOurs((await findRecipe(id)).slots, changes.get(id) ?? new Map(), question, scaling);
+  answers.set(key, known);
   return known;
 };
 
-async function agree(id: string, theirs: readonly Answer[]): Promise<void> {
-  const expected = await ours(id);
+async function agree(id: string, theirs: readonly Answer[], scaling?: RopeScaling): Promise<void> {
+  const expected = await ours(id, scaling);
   expect(theirs).toHaveLength(expected.length);
   for (const [i, { nll, greedy }] of theirs.entries()) {
     const difference = nll.map((value, token) => Math.abs(value - (expected[i]?.nll[token] as number)));
@@ -82,6 +87,17 @@ const WHOLE = ["smollm2-135m-block-drop-4", "smollm2-135m-franken-mid-expansion-
 const SLICES = WHOLE.slice(0, 2);
 const DECI = ["smollm2-135m-attn-drop-10", "smollm2-135m-mlp-drop-2", "uneven"];
 
+/** A variant of the base as if its RoPE were stretched. */
+async function scaledStack(id: string, ropeScaling: RopeScaling): Promise<Stack> {
+  const base = await openCheckpoint("smollm2-135m");
+  return stackOf(await findRecipe(id), { ...base, shape: { ...base.shape, ropeScaling } });
+}
+/** The original context of the first ends within the prompts. */
+const SCALINGS: RopeScaling[] = [
+  { type: "llama3", factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalContextLength: 24 },
+  { type: "linear", factor: 4 },
+];
+
 describe.skipIf(!has("transformers"))("transformers", () => {
   it.each(WHOLE)("computes %s as our engine does", async (id) => {
     const out = join(folder, `${id}-hf`);
@@ -92,6 +108,15 @@ describe.skipIf(!has("transformers"))("transformers", () => {
     await agree(id, answers);
     // "Hello", ",", … and <|im_start|> as one token.
     expect(tokens[0]).toContain(1);
+  });
+});
+
+describe.skipIf(!has("transformers"))("transformers, where RoPE is stretched", () => {
+  it.each(SCALINGS)("computes the base as our engine does: %j", async (scaling) => {
+    const out = join(folder, "scaled-hf");
+    await putOutput(out, huggingFaceOutput(await scaledStack("smollm2-135m", scaling), "f32"), { force: true });
+    await agree("smollm2-135m", (await askTransformers(python, out, question)).answers, scaling);
+    await rm(out, { recursive: true });
   });
 });
 
@@ -128,6 +153,15 @@ describe.skipIf(!llama)("llama.cpp", () => {
     const theirs = await askLlama(llama as string, out, question);
     await rm(out);
     await agree(id, theirs);
+  });
+
+  it.each(
+    SCALINGS.flatMap((scaling) => ["smollm2-135m", "smollm2-135m-attn-drop-10"].map((id) => [id, scaling] as const)),
+  )("computes %s as our engine does where RoPE is stretched: %j", async (id, scaling) => {
+    const out = join(folder, "scaled.gguf");
+    await putOutput(out, ggufOutput(await scaledStack(id, scaling), "f32"), { force: true });
+    await agree(id, await askLlama(llama as string, out, question), scaling);
+    await rm(out);
   });
 
   it("loads quantized tensors as they are stored, and stays near", async () => {

@@ -16,6 +16,8 @@ request = json.loads(request)
 torch.set_num_threads(2)
 model, report = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
 assert not any(report.values()), report
+# The end is a token as any other: greedy text goes on after it, as ours does.
+model.generation_config.eos_token_id = None
 if "adapter" in request:
     from peft import PeftModel, get_peft_model_state_dict
     from safetensors.torch import load_file
@@ -31,7 +33,7 @@ with torch.no_grad():
         ids = torch.tensor([prompt])
         logprobs = model(ids).logits.double().log_softmax(-1)[0]
         nll = [-logprobs[i, token].item() for i, token in enumerate(prompt[1:])]
-        out = model.generate(input_ids=ids, max_new_tokens=request["count"], min_new_tokens=request["count"], do_sample=False)
+        out = model.generate(input_ids=ids, max_new_tokens=request["count"], do_sample=False)
         answers.append({"nll": nll, "greedy": out[0, len(prompt) :].tolist()})
 tokens = []
 if request["texts"]:

@@ -6,7 +6,7 @@ import type { Matrix } from "../../../compress/checkpoint.ts";
 import { weightsDir } from "../../../scripts/build/paths.ts";
 import { createOnnxEngine } from "../../../src/engine/onnx/index.ts";
 import type { LogitsWanted, Sequence } from "../../../src/engine/types.ts";
-import type { BaseModel, Tensor } from "../../../src/variants/base.ts";
+import type { BaseModel, RopeScaling, Tensor } from "../../../src/variants/base.ts";
 import { compilePlan } from "../../../src/variants/plan.ts";
 import type { Slot } from "../../../src/variants/recipe.ts";
 import { recipeOf } from "../../compress/formats/recipe.ts";
@@ -37,8 +37,10 @@ export async function askOurs(
   slots: readonly Slot[],
   changes: ReadonlyMap<string, Matrix>,
   { prompts, count }: Question,
+  ropeScaling?: RopeScaling,
 ): Promise<readonly Answer[]> {
-  const { base, image } = await changedBase(changes);
+  const { base: unscaled, image } = await changedBase(changes);
+  const base = { ...unscaled, config: { ...unscaled.config, ropeScaling } };
   const open = async () => new Response(image as BodyInit).body as ReadableStream<Uint8Array>;
   const engine = await createOnnxEngine({ base, open, mode: "fp32", module: await compileRuntime() });
   const plan = compilePlan(recipeOf(slots, { base: base.id }), base);
