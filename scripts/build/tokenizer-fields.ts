@@ -51,7 +51,8 @@ export function tokenizerFields(file: string, metadata: object): TokenizerFields
       const parts = ["eos", "eot", "eom"].map(idOf);
       const ids = [parts[0], ...(find<number[]>("tokenizer.ggml.eos_token_ids") ?? []), ...parts.slice(1)];
       const named = ENDS.map((token) => tokens.indexOf(token));
-      return [...new Set([...ids, ...named])].filter((id) => id !== undefined && id >= 0) as number[];
+      const isToken = (id: number | undefined): id is number => id !== undefined && id >= 0 && id < tokens.length;
+      return [...new Set([...ids, ...named])].filter(isToken);
     },
   };
 }

@@ -91,6 +91,11 @@ describe("replies", () => {
     }
   });
 
+  test("echo half a surrogate pair as U+FFFD", async () => {
+    const { choices } = await complete(gatewayOf(), { prompt: "a\ud800 b", echo: true });
+    expect(choices[0]?.text).toBe("a\ufffd b");
+  });
+
   test("tell the bytes of single-byte tokens", async () => {
     const frames = (await saying("é\n")).map((frame) => ({ ...frame, logprob: -1, top: [] })) as Script;
     const reply = await gatewayOf([...frames, end]).chat({ logprobs: true });
