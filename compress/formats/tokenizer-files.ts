@@ -29,6 +29,9 @@ const configSchema = z.object({
   chat_template: z.union([z.string(), z.array(z.object({ name: z.string(), template: z.string() }))]).nullish(),
   add_bos_token: z.boolean().nullish(),
   tokenizer_class: z.string().nullish(),
+  added_tokens_decoder: z
+    .record(z.string(), z.object({ content: z.string(), special: z.boolean().nullish() }))
+    .nullish(),
 });
 type Config = z.infer<typeof configSchema>;
 const idsSchema = z.object({
@@ -78,7 +81,10 @@ export function metadataOfFiles(files: FilesByName, size: number, name: string):
   const json = parse<TokenizerJson>(files, "tokenizer.json", tokenizerSchema, name);
   const model = files.get("tokenizer.model");
   if (!json && !model) throw new UserError(`${name} has neither tokenizer.json nor tokenizer.model`);
-  const vocabulary = json ? vocabularyOf(json, name) : readSentencePieceModel(model as Uint8Array, name);
+  const config: Config = parse(files, "tokenizer_config.json", configSchema, name) ?? {};
+  const vocabulary = json
+    ? vocabularyOf(json, name)
+    : withAdded(readSentencePieceModel(model as Uint8Array, name), config);
   const tokens = Array.from({ length: size }, (_, id) => `[PAD${id}]`);
   const types = new Array<number>(size).fill(TOKEN_TYPES.unused);
   for (const [id, { text, type }] of vocabulary.tokens) {
@@ -86,7 +92,6 @@ export function metadataOfFiles(files: FilesByName, size: number, name: string):
     tokens[id] = text;
     types[id] = type;
   }
-  const config: Config = parse(files, "tokenizer_config.json", configSchema, name) ?? {};
   const contentOf = (value: z.infer<typeof token>): string | undefined =>
     typeof value === "string" ? value : value?.content;
   const idOf = (value: z.infer<typeof token>): number | undefined => {
@@ -117,6 +122,16 @@ export function metadataOfFiles(files: FilesByName, size: number, name: string):
     ...(template ? ([["tokenizer.chat_template", "string", template]] satisfies MetadataEntry[]) : []),
     ["tokenizer.ggml.add_bos_token", "bool", addsBos(config, vocabulary, tokens[bos ?? -1])],
   ];
+}
+
+/** The tokens that were added to a tokenizer.model later are in the configuration alone. */
+function withAdded(vocabulary: Vocabulary, { added_tokens_decoder }: Config): Vocabulary {
+  const tokens = new Map(vocabulary.tokens);
+  for (const [id, { content, special }] of Object.entries(added_tokens_decoder ?? {})) {
+    if (tokens.has(Number(id))) continue;
+    tokens.set(Number(id), { text: content, type: special ? TOKEN_TYPES.control : TOKEN_TYPES.userDefined });
+  }
+  return { ...vocabulary, tokens };
 }
 
 /** Of several templates the one that transformers takes where nobody chooses. */

@@ -83,6 +83,15 @@ describe("a grammar's tokens", () => {
   });
 });
 
+it("tokens that were added to a tokenizer.model are in its configuration", async () => {
+  const added = { 2: { content: "</s>", special: true }, 900: { content: "<|im_end|>", special: true } };
+  const config = { ...LLAMAS["tinyllama-model"]!.files["tokenizer_config.json"], added_tokens_decoder: added };
+  await importCheckpoint(llamaCheckpoint("tinyllama-model", { "tokenizer_config.json": config }), { id: "x" });
+  const { base, tokenizer } = await served("x");
+  expect((await tokenizer.encode("<|im_end|>")).ids).toEqual([1, 900]);
+  expect(base.config.eosTokenIds).toEqual([2, 900]);
+});
+
 it("calibration sequences begin as texts do", async () => {
   const sequences = async (name: string) => {
     const { tokens } = await readCalibration(llamaCheckpoint(name), { sequences: 3, length: 40 });
