@@ -33,11 +33,12 @@ with torch.no_grad():
         ids = torch.tensor([prompt])
         logprobs = model(ids).logits.double().log_softmax(-1)[0]
         nll = [-logprobs[i, token].item() for i, token in enumerate(prompt[1:])]
-        out = model.generate(input_ids=ids, max_new_tokens=request["count"], do_sample=False)
+        out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=request["count"], do_sample=False)
         answers.append({"nll": nll, "greedy": out[0, len(prompt) :].tolist()})
 tokens = []
 if request["texts"]:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokens = [tokenizer(text)["input_ids"] for text in request["texts"]]
-    assert tokenizer.decode(tokens[0], skip_special_tokens=True) == request["texts"][0]
+    bos = int(tokens[0][0] == tokenizer.bos_token_id)
+    assert tokenizer.decode(tokens[0][bos:]) == request["texts"][0]
 print(json.dumps({"version": transformers.__version__, "tokens": tokens, "answers": answers}))
