@@ -3,6 +3,7 @@ import { basename, join } from "node:path";
 import { sha256 } from "../../../scripts/build/checkpoint.ts";
 import { PART_BYTES } from "../../../scripts/build/files.ts";
 import { buildTokenizer } from "../../../scripts/build/tokenizer.ts";
+import { shapesNeeded } from "../../../src/engine/wasm/shapes.ts";
 import type { SlotRecipe } from "../../../src/variants/recipe.ts";
 import type { Checkpoint } from "../../checkpoint.ts";
 import { UserError } from "../../error.ts";
@@ -71,6 +72,8 @@ function checkServable({ name, shape, tokenizer }: Checkpoint): void {
   const odd = shape.layers.findIndex((layer) => JSON.stringify(layer) !== JSON.stringify(first));
   if (odd >= 0)
     throw new UserError(`${name}: layer ${odd} is of another shape than layer 0; a base's layers are alike`);
+  const needed = first && shapesNeeded({ ...shape, ...first });
+  if (needed) throw new UserError(`${name} cannot be served: the engine needs ${needed}`);
   const metadata = Object.fromEntries(
     ggufTokenizer(tokenizer, shape.vocab, name).map(([key, , value]) => [key, value]),
   );

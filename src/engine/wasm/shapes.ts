@@ -17,17 +17,29 @@ export interface Shapes extends ModelConfig {
   readonly pageBytes: number;
 }
 
+/** What a base's shapes would have to be, and are not, in words; undefined when the kernels can take them. */
+export function shapesNeeded({
+  hidden,
+  heads,
+  kvHeads,
+  headDim,
+  ffn,
+}: Pick<ModelConfig, "hidden" | "heads" | "kvHeads" | "headDim" | "ffn">): string | undefined {
+  const needs: [holds: boolean, what: string][] = [
+    [hidden % 32 === 0 && ffn % 32 === 0, `hidden size and FFN width in multiples of 32, not ${hidden} and ${ffn}`],
+    [headDim % 8 === 0 && headDim <= 256, `a head dimension that is a multiple of 8 up to 256, not ${headDim}`],
+    [heads % kvHeads === 0, `query heads in equal groups, not ${heads} over ${kvHeads} KV heads`],
+    [(heads * headDim) % 32 === 0, `query heads that fill blocks of 32, not ${heads} of ${headDim}`],
+    [(kvHeads * headDim) % 8 === 0, `KV heads that fill rows of 8, not ${kvHeads} of ${headDim}`],
+  ];
+  return needs.find(([holds]) => !holds)?.[1];
+}
+
 /** @throws EngineError `bad_plan` when the kernels cannot take the shapes */
 export function shapesOf(config: ModelConfig): Shapes {
-  const { hidden, heads, kvHeads, headDim, ffn } = config;
-  const need = (holds: boolean, what: string): void => {
-    if (!holds) throw new EngineError("bad_plan", `the wasm engine needs ${what}`);
-  };
-  need(hidden % 32 === 0 && ffn % 32 === 0, `hidden size and FFN width in multiples of 32, not ${hidden} and ${ffn}`);
-  need(headDim % 8 === 0 && headDim <= 256, `a head dimension that is a multiple of 8 up to 256, not ${headDim}`);
-  need(heads % kvHeads === 0, `query heads in equal groups, not ${heads} over ${kvHeads} KV heads`);
-  need((heads * headDim) % 32 === 0, `query heads that fill blocks of 32, not ${heads} of ${headDim}`);
-  need((kvHeads * headDim) % 8 === 0, `KV heads that fill rows of 8, not ${kvHeads} of ${headDim}`);
+  const { heads, kvHeads, headDim } = config;
+  const needed = shapesNeeded(config);
+  if (needed) throw new EngineError("bad_plan", `the wasm engine needs ${needed}`);
   return {
     ...config,
     eps: config.rmsEps,

@@ -174,6 +174,10 @@ describe("a checkpoint", () => {
     const shape = { ...tinyShape, layers: [...tinyShape.layers.slice(1), { heads: 2, kvHeads: 2, ffn: 80 }] };
     const odd = importCheckpoint(tinyCheckpoint({ shape }), { id: "odd" });
     await expect(odd).rejects.toThrow("layer 3 is of another shape");
+    const narrow = importCheckpoint(tinyCheckpoint(), { id: "narrow" });
+    await expect(narrow).rejects.toThrow(
+      "tiny cannot be served: the engine needs hidden size and FFN width in multiples",
+    );
   });
 
   it("names an id that is none", async () => {
