@@ -29,6 +29,46 @@ const rmsNorm = (graph: GraphBuilder, { hidden, rmsEps }: ModelShape, x: string)
 const linear = (graph: GraphBuilder, x: string, name: string, out: number, into: number): string =>
   graph.contrib("FusedMatMul", [x, graph.input(name, [out, into])], { transB: 1 });
 
+/** GroupQueryAttention takes heads in multiples of this alone. */
+const HEAD_UNIT = 16;
+
+/** Zeros after each `from` of the last axis, up to `to`: `[…, groups * from]` -> `[…, groups * to]`. */
+function widen(graph: GraphBuilder, x: string, groups: number, from: number, to: number): string {
+  const parts = graph.op("Reshape", [x, graph.shape(0, 0, groups, from)]);
+  const padded = graph.op("Pad", [parts, graph.shape(0, 0, 0, 0, 0, 0, 0, to - from)]);
+  return graph.op("Reshape", [padded, graph.shape(0, 0, groups * to)]);
+}
+
+/** The first `to` of each `from` of the last axis: `[…, groups * from]` -> `[…, groups * to]`. */
+function narrow(graph: GraphBuilder, x: string, groups: number, from: number, to: number): string {
+  const parts = graph.op("Reshape", [x, graph.shape(0, 0, groups, from)]);
+  const cut = graph.op("Slice", [parts, graph.shape(0), graph.shape(to), graph.shape(3)]);
+  return graph.op("Reshape", [cut, graph.shape(0, 0, groups * to)]);
+}
+
+type AttentionInputs = Readonly<Record<"q" | "k" | "v" | "cos" | "sin" | "last" | "total", string>>;
+
+/** Heads of other sizes go in with zeros after each of their halves, which turn to zeros, and after each value. */
+function attend(graph: GraphBuilder, headDim: number, heads: number, kvHeads: number, parts: AttentionInputs): string {
+  const wide = Math.ceil(headDim / HEAD_UNIT) * HEAD_UNIT;
+  const mix = ({ q, k, v, cos, sin, last, total }: AttentionInputs) =>
+    graph.contrib("GroupQueryAttention", [q, k, v, "", "", last, total, cos, sin], {
+      ...{ num_heads: heads, kv_num_heads: kvHeads, do_rotary: 1 },
+      scale: { float: 1 / Math.sqrt(headDim) },
+    });
+  if (wide === headDim) return mix(parts);
+  const turns = (x: string) => graph.op("Pad", [x, graph.shape(0, 0, 0, (wide - headDim) / 2)]);
+  const mixed = mix({
+    ...parts,
+    q: widen(graph, parts.q, 2 * heads, headDim / 2, wide / 2),
+    k: widen(graph, parts.k, 2 * kvHeads, headDim / 2, wide / 2),
+    v: widen(graph, parts.v, kvHeads, headDim, wide),
+    cos: turns(parts.cos),
+    sin: turns(parts.sin),
+  });
+  return narrow(graph, mixed, heads, wide, headDim);
+}
+
 const addTo = (graph: GraphBuilder, x: string, y: string, bias: boolean, hidden: number): string =>
   graph.op("Add", [x, bias ? graph.op("Add", [y, graph.input("bias", [hidden])]) : y]);
 
@@ -49,11 +89,7 @@ export function attentionGraph(shape: ModelShape, { heads, kvHeads, bias, observ
   const q = linear(graph, normed, "q", heads * headDim, hidden);
   const k = linear(graph, normed, "k", kvHeads * headDim, hidden);
   const v = linear(graph, normed, "v", kvHeads * headDim, hidden);
-  const mixed = graph.contrib("GroupQueryAttention", [q, k, v, "", "", last, total, cos, sin], {
-    num_heads: heads,
-    kv_num_heads: kvHeads,
-    do_rotary: 1,
-  });
+  const mixed = attend(graph, headDim, heads, kvHeads, { q, k, v, cos, sin, last, total });
   const y = addTo(graph, x, linear(graph, mixed, "o", hidden, heads * headDim), bias, hidden);
   graph.output(y, "y", ["sequences", "length", hidden]);
   if (observed) {

@@ -26,6 +26,8 @@ const CASES: Record<string, TinyOptions> = {
   },
   "linear scaling of positions": { shape: { ...tinyShape, ropeScaling: { type: "linear", factor: 4 } } },
   "llama3's scaling of positions": { shape: { ...tinyShape, ropeTheta: 500_000, ropeScaling: llama3 } },
+  "heads of 8": { shape: { ...tinyShape, headDim: 8 } },
+  "heads of 20": { shape: { ...tinyShape, headDim: 20 } },
   "layers narrower than others, without attention or without MLP, and biases": {
     bias: true,
     shape: {
