@@ -3,7 +3,6 @@
 import type { InputMoments, LayerResult } from "../apply/walk.ts";
 import type { ChangedTensor } from "../artifact.ts";
 import type { Checkpoint, LayerShape, Matrix } from "../checkpoint.ts";
-import { UserError } from "../error.ts";
 import { readLayer } from "../forward/layer-weights.ts";
 import type { Moments } from "../moments.ts";
 import { baselineBias, groupIndices, pickColumns, pickStoredBlocks, pickStoredRows } from "../prune/narrow.ts";
@@ -31,8 +30,8 @@ export interface NarrowOptions {
 
 /** As the base's linears are: what has to be rounded anew is rounded to this. */
 const GRID = { bits: 4, kind: "asymmetric", block: 32 } as const;
-/** Of a Q4_1 block, which 32 columns make. */
-const BLOCK_BYTES = 20;
+/** Columns of a Q4_1 block, and its bytes. */
+const [BLOCK, BLOCK_BYTES] = [32, 20];
 
 /**
  * Changes of all layers together.
@@ -55,6 +54,7 @@ export async function narrowLayers(
     const of = moments.get(index);
     units.push({
       groups: attn && of?.has("o") ? kvHeads : 0,
+      groupUnit: kvHeads ? unitOf((heads / kvHeads) * headDim) : 1,
       ffn: mlp && of?.has("down") ? ffn : 0,
       // FLAP's reference ranks o's columns by their squared score (lib/prune.py).
       attnScores: scores(attn?.o, of?.get("o")).map((score) => (options.score === "flap" ? score * score : score)),
@@ -79,6 +79,13 @@ export async function narrowLayers(
     weights(kept[i]?.groups.length ?? 0, kept[i]?.channels.length ?? 0, units[i] as LayerUnits),
   );
   return { results, sparsity: 1 - after / before };
+}
+
+/** The fewest groups whose columns of o, `width` each, fill blocks. */
+function unitOf(width: number): number {
+  let unit = 1;
+  while ((unit * width) % BLOCK > 0) unit++;
+  return unit;
 }
 
 async function narrowLayer(
@@ -108,11 +115,6 @@ async function narrowLayer(
   const [o, down] = [moments.get("o"), moments.get("down")];
   if (attn && o && kept.groups.length < groups) {
     const queries = groupIndices(kept.groups, attn.q.rows / groups);
-    if (queries.length % 32 > 0) {
-      throw new UserError(
-        `${name("attn_output")} would have ${queries.length} columns, which do not fill blocks of 32: use --no-attention`,
-      );
-    }
     const keys = groupIndices(kept.groups, attn.k.rows / groups);
     await rows("attn_q", queries);
     await rows("attn_k", keys);
@@ -131,7 +133,7 @@ async function narrowLayer(
 async function pickRows(checkpoint: Checkpoint, name: string, indices: readonly number[]): Promise<ChangedTensor> {
   const stored = checkpoint.tensors.get(name);
   if (stored?.type === "q4_1") {
-    const data = pickStoredRows(await checkpoint.readStored(name), (stored.cols / 32) * BLOCK_BYTES, indices);
+    const data = pickStoredRows(await checkpoint.readStored(name), (stored.cols / BLOCK) * BLOCK_BYTES, indices);
     return { name, type: "q4_1", rows: indices.length, cols: stored.cols, data };
   }
   const { cols, values } = await checkpoint.read(name);

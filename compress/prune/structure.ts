@@ -10,6 +10,8 @@ export type Ranking = "global" | "layer";
 export interface LayerUnits {
   readonly groups: number;
   readonly ffn: number;
+  /** Groups stay in multiples of this, so that the columns of o that stay fill blocks. */
+  readonly groupUnit: number;
   /** Scores `[heads * headDim]` of the columns of o, `[ffn]` of those of down. */
   readonly attnScores: Float64Array;
   readonly ffnScores: Float64Array;
@@ -50,7 +52,7 @@ export function columnScores({ rows, cols, values }: Matrix, moments: Moments, k
 }
 
 /**
- * @param sparsity share of the layers' weights that should go; with groups whole and widths in multiples of 32 it is met as nearly as they allow
+ * @param sparsity share of the layers' weights that should go; with groups whole and both in multiples of their units it is met as nearly as they allow
  * @param attention whether KV groups may go, too
  */
 export function chooseKept(
@@ -82,37 +84,30 @@ function overAll(layers: readonly LayerUnits[], sparsity: number, attention: boo
   ]);
   units.sort((a, b) => a.score - b.score || a.index - b.index || a.at - b.at);
   let left = sparsity * totalWeights(layers);
-  const gone = layers.map(() => ({ groups: new Set<number>(), channels: 0 }));
-  for (const { index, at, group, weights } of units) {
+  const gone = layers.map(() => ({ groups: 0, channels: 0 }));
+  for (const { index, group, weights } of units) {
     if (left < weights / 2) break;
     const layer = gone[index] as (typeof gone)[number];
-    // A layer keeps at least one group and 32 channels: what drops whole sublayers is depth pruning.
-    if (
-      group ? layer.groups.size + 1 >= (layers[index]?.groups ?? 0) : layer.channels + UNIT >= (layers[index]?.ffn ?? 0)
-    )
-      continue;
-    if (group) layer.groups.add(at);
-    else layer.channels++;
+    const { groups, ffn, groupUnit } = layers[index] as LayerUnits;
+    // A layer keeps at least a unit of groups and 32 channels: what drops whole sublayers is depth pruning.
+    if (group ? layer.groups + groupUnit >= groups : layer.channels + UNIT >= ffn) continue;
+    layer[group ? "groups" : "channels"]++;
     left -= weights;
   }
   return layers.map((layer, index) => {
     const { groups, channels } = gone[index] as (typeof gone)[number];
     return {
-      groups: range(layer.groups).filter((group) => !groups.has(group)),
-      channels: best(layer.ffnScores, roundWidth(layer.ffn - channels, layer.ffn)),
+      groups: bestGroups(layer, layer.groups - groups),
+      channels: bestChannels(layer, layer.ffn - channels),
     };
   });
 }
 
 function within(layer: LayerUnits, sparsity: number, attention: boolean): Kept {
-  const scores = groupScores(layer);
-  const groupsGone = attention ? Math.min(Math.max(0, layer.groups - 1), Math.round(sparsity * layer.groups)) : 0;
-  const wanted = sparsity * totalWeights([layer]) - groupsGone * layer.groupWeights;
+  const groups = bestGroups(layer, layer.groups - (attention ? Math.round(sparsity * layer.groups) : 0));
+  const wanted = sparsity * totalWeights([layer]) - (layer.groups - groups.length) * layer.groupWeights;
   const channels = layer.ffn - Math.max(0, wanted) / (layer.channelWeights || 1);
-  return {
-    groups: best(Float64Array.from(scores), layer.groups - groupsGone),
-    channels: best(layer.ffnScores, roundWidth(channels, layer.ffn)),
-  };
+  return { groups, channels: bestChannels(layer, channels) };
 }
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
@@ -121,11 +116,15 @@ const totalWeights = (layers: readonly LayerUnits[]): number =>
     (sum, { groups, groupWeights, ffn, channelWeights }) => sum + groups * groupWeights + ffn * channelWeights,
     0,
   );
-const roundWidth = (width: number, most: number): number =>
-  Math.min(most, Math.max(Math.min(UNIT, most), Math.round(width / UNIT) * UNIT));
+const roundTo = (unit: number, count: number, most: number): number =>
+  Math.min(most, Math.max(unit, Math.round(count / unit) * unit));
+const bestGroups = (layer: LayerUnits, count: number): number[] =>
+  best(groupScores(layer), roundTo(layer.groupUnit, count, layer.groups));
+const bestChannels = ({ ffn, ffnScores }: LayerUnits, count: number): number[] =>
+  best(ffnScores, roundTo(UNIT, count, ffn));
 
 /** The `count` indices of highest score, ascending. */
-function best(scores: Float64Array, count: number): number[] {
+function best(scores: ArrayLike<number>, count: number): number[] {
   const order = range(scores.length).sort((a, b) => (scores[b] as number) - (scores[a] as number) || a - b);
   return order.slice(0, count).sort((a, b) => a - b);
 }

@@ -13,8 +13,8 @@ interface Flags extends CalibratedFlags {
 }
 
 const NOTES = `
-FFN widths become multiples of 32, and KV groups go with all of their query heads. Rows of weights are carried over as they are stored; the
-columns of down are put into new blocks and rounded again.`;
+FFN widths become multiples of 32. KV groups go with all of their query heads, as many at a time as make a multiple of 32 columns.
+Rows of weights are carried over as they are stored; the columns of down are put into new blocks and rounded again.`;
 
 function define(command: Command, name: "ffn" | "flap"): void {
   addCalibratedOptions(command)

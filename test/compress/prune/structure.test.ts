@@ -9,6 +9,7 @@ const layer = (seed: number): LayerUnits => {
   return {
     groups: 4,
     ffn: 256,
+    groupUnit: 1,
     attnScores: scores(32),
     ffnScores: scores(256),
     groupWeights: 4000,
@@ -40,6 +41,14 @@ describe.each(["global", "layer"] as const)("ranked %s", (ranking) => {
       const worstKept = Math.min(...channels.map((channel) => scores[channel] as number));
       expect([...scores].filter((score) => score > worstKept).length).toBeLessThan(channels.length);
     }
+  });
+
+  it("keeps groups in the multiples that fill blocks, or all of them", () => {
+    const paired = [{ ...layer(4), groupUnit: 2 }, { ...layer(5), groupUnit: 4 }, layer(6)];
+    const kept = chooseKept(paired, { sparsity: 0.75, ranking, attention: true });
+    expect(kept[0]?.groups.length).toBe(2);
+    expect(kept[1]?.groups).toEqual([0, 1, 2, 3]);
+    expect(kept[2]?.groups.length).toBeLessThan(4);
   });
 
   it("never removes a whole sublayer", () => {
