@@ -17,7 +17,12 @@ export interface CalibrationOptions {
   readonly sequences: number;
   /** Tokens of each. */
   readonly length: number;
+  /** Where in the text they are: at equal distances, or one after the other from its start. Default: spread. */
+  readonly sample?: Sample | undefined;
 }
+
+export const SAMPLES = ["spread", "start"] as const;
+export type Sample = (typeof SAMPLES)[number];
 
 export interface Calibration {
   readonly tokens: Tokens;
@@ -31,7 +36,7 @@ export interface Calibration {
 const CHARACTERS_A_TOKEN = 16;
 
 /**
- * Sequences from all over the text, each with the bos token first where the model's texts begin with it, else without special tokens.
+ * Sequences of the text, each with the bos token first where the model's texts begin with it, else without special tokens.
  * @throws UserError when the file can't be read or has too little text, naming how many tokens there are and how many are needed
  */
 export async function readCalibration(checkpoint: Checkpoint, options: CalibrationOptions): Promise<Calibration> {
@@ -80,17 +85,17 @@ async function readText(file: string | undefined): Promise<{ name: string; text:
   }
 }
 
-/** Of a long text, pieces at equal distances are encoded; of a short one all, and then windows at equal distances are taken. */
+/** Spread over a long text, pieces at equal distances are encoded; over a short one all, and then windows at equal distances are taken. */
 async function cut(
   { encode, startIds }: TextEncoding,
   text: string,
   options: CalibrationOptions,
   name: string,
 ): Promise<number[][]> {
-  const { sequences } = options;
+  const { sequences, sample = "spread" } = options;
   const length = options.length - startIds.length;
   const piece = length * CHARACTERS_A_TOKEN;
-  if (text.length > 2 * sequences * piece) {
+  if (sample === "spread" && text.length > 2 * sequences * piece) {
     const rows: number[][] = [];
     for (let i = 0; i < sequences; i++) {
       // From a line's beginning, if there is one near.
@@ -107,8 +112,9 @@ async function cut(
     }
     return rows;
   }
-  const ids = await encode(text);
-  const windows = Math.floor(ids.length / length);
+  const ids = await encode(text, sample === "start" ? sequences * length : undefined);
+  const windows =
+    sample === "start" ? Math.min(sequences, Math.floor(ids.length / length)) : Math.floor(ids.length / length);
   if (windows < sequences) {
     const needed = sequences * length;
     throw new UserError(

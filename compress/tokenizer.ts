@@ -11,9 +11,10 @@ export interface TextEncoding {
   readonly startIds: readonly number[];
   /**
    * Token ids of a text, without `startIds`.
+   * @param limit stops soon after this many, where it can. Default: none
    * @throws UserError for a text that has no white space in thousands of characters
    */
-  encode(text: string): Promise<number[]>;
+  encode(text: string, limit?: number): Promise<number[]>;
 }
 
 /** @throws UserError when the checkpoint has no tokenizer, or one of a kind that is not read */
@@ -36,9 +37,9 @@ function known({ name, tokenizer, shape }: Checkpoint): TextEncoding {
   const { encode, startIds } = createTokenizer(buildTokenizer({ manifest: { file: name }, metadata }) as TokenizerJson);
   return {
     startIds,
-    async encode(text) {
+    async encode(text, limit = Number.POSITIVE_INFINITY) {
       try {
-        return (await encode(text, { addStart: false })).ids;
+        return (await encode(text, { addStart: false, limit })).ids;
       } catch (error) {
         if (error instanceof RunTooLongError) throw new UserError(`the text can't be encoded: ${error.message}`);
         throw error;

@@ -39,6 +39,13 @@ describe("calibration", () => {
     ).toBe(50);
   });
 
+  it("takes sequences one after the other from a text's start, where that is asked for", async () => {
+    const text = await file(prose);
+    const all = (await readCalibration(checkpoint, { text, sequences: 50, length: 100 })).tokens.ids;
+    const { tokens } = await readCalibration(checkpoint, { text, sequences: 5, length: 30, sample: "start" });
+    expect([...tokens.ids]).toEqual([...all.subarray(0, 150)]);
+  });
+
   it.each([
     ["empty", "", /has 0 tokens, but 4 sequences of 64 need 256: give more text, or a lower --sequences or --length/],
     ["tiny", "Not much.", /has 3 tokens, but/],

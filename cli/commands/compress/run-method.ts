@@ -7,18 +7,14 @@ import type { Tokens } from "../../../compress/forward/forward.ts";
 import { type Changes, layersOf, type Subject } from "../../../compress/methods/models.ts";
 import { createProgress } from "../../../scripts/eval/progress.ts";
 import { type ArtifactFlags, addArtifactOptions, store } from "../../artifact-options.ts";
-import { positive, whole } from "../../calibration-options.ts";
+import { addTextOptions, type TextFlags, whole } from "../../calibration-options.ts";
 
 export interface MethodFlags extends ArtifactFlags {
   readonly model: string;
   readonly from?: string;
 }
 
-export interface CalibratedFlags extends MethodFlags {
-  readonly text?: string;
-  readonly sequences: number;
-  readonly length: number;
-}
+export type CalibratedFlags = MethodFlags & TextFlags;
 
 export interface SeedFlags {
   readonly seed: number;
@@ -32,11 +28,7 @@ export const addMethodOptions = (command: Command): Command =>
     .option("--from <variant>", "start from this variant, whose changes are kept, in place of --model")
     .addHelpText("after", RESUME);
 
-export const addCalibratedOptions = (command: Command): Command =>
-  addMethodOptions(command)
-    .option("--text <file>", "calibration text, plain or gzip (default: data/calibration.jsonl.gz)")
-    .option("--sequences <n>", "calibration sequences", positive, 128)
-    .option("--length <n>", "tokens of each", positive, 512);
+export const addCalibratedOptions = (command: Command): Command => addTextOptions(addMethodOptions(command));
 
 export const addSeedOption = (command: Command): Command =>
   command.option("--seed <n>", "of the random start of the factorization", whole, 1);
@@ -79,7 +71,11 @@ async function perform<Options extends Description["arguments"]>(
     const calibration = calibrated && (await readCalibration(checkpoint, calibrated));
     const tokens = calibration?.tokens ?? { sequences: 0, length: 0, ids: new Int32Array(0) };
     const { sequences, length } = tokens;
-    const given = { ...options, ...(calibration ? { sequences, length, text: calibration.name } : {}) };
+    const given = {
+      ...options,
+      ...(calibration ? { sequences, length, text: calibration.name } : {}),
+      ...(calibrated?.sample === "start" ? { sample: "start" } : {}),
+    };
     const work = openWork([name, given, seed ?? 0, checkpoint.digest, slots, calibration?.digest ?? ""]);
     const { done, end } = createProgress(calibration ? slots.length : layersOf(slots).length);
     const onLayer = (layer: number): void => done(() => `layer ${layer}${work.resumed() ? ", resumed" : ""}`);
