@@ -66,8 +66,9 @@ afterAll(async () => {
 const answers = new Map<string, Promise<readonly Answer[]>>();
 const ours = async (id: string, scaling?: RopeScaling): Promise<readonly Answer[]> => {
   const key = JSON.stringify([id, scaling]);
+  const { slots } = await findRecipe(id);
   const known =
-    answers.get(key) ?? askOurs((await findRecipe(id)).slots, changes.get(id) ?? new Map(), question, scaling);
+    answers.get(key) ?? askOurs({ ...question, slots, changes: changes.get(id) ?? new Map(), ropeScaling: scaling });
   answers.set(key, known);
   return known;
 };

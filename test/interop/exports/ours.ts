@@ -1,7 +1,11 @@
-// What our fp32 engine makes of a variant: its weights are the base's image with fp32 matrices in the place of those that it changes.
+// What our fp32 engine makes of a variant: its weights are the base's image with fp32 matrices in the place of those that it changes. Each
+// variant is asked of a process of its own (`askOurs`), which ends with its answer: all in one are more than a WebAssembly memory holds.
+import { fork } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Matrix } from "../../../compress/checkpoint.ts";
 import { weightsDir } from "../../../scripts/build/paths.ts";
 import { createOnnxEngine } from "../../../src/engine/onnx/index.ts";
@@ -33,12 +37,34 @@ async function changedBase(changes: ReadonlyMap<string, Matrix>): Promise<{ base
   return { base: { ...shipped, tensors, imageBytes: image.length, parts, digest: sha256 }, image };
 }
 
-export async function askOurs(
-  slots: readonly Slot[],
-  changes: ReadonlyMap<string, Matrix>,
-  { prompts, count }: Question,
-  ropeScaling?: RopeScaling,
-): Promise<readonly Answer[]> {
+export interface Asked extends Question {
+  readonly slots: readonly Slot[];
+  readonly changes: ReadonlyMap<string, Matrix>;
+  readonly ropeScaling?: RopeScaling | undefined;
+}
+
+/** @throws Error with what the process printed, where it did not answer */
+export async function askOurs(asked: Asked): Promise<readonly Answer[]> {
+  const child = fork(fileURLToPath(import.meta.url), {
+    execArgv: ["--import", "tsx"],
+    serialization: "advanced",
+    stdio: ["ignore", "inherit", "pipe", "ipc"],
+  });
+  let printed = "";
+  child.stderr?.on("data", (text) => {
+    printed += text;
+  });
+  const answered = once(child, "message");
+  const exited = once(child, "exit").then(([code]) => {
+    throw new Error(`our engine's process ended with ${code}: ${printed}`);
+  });
+  child.send(asked);
+  const [answers] = await Promise.race([answered, exited]);
+  exited.catch(() => {});
+  return answers;
+}
+
+async function compute({ slots, changes, prompts, count, ropeScaling }: Asked): Promise<readonly Answer[]> {
   const { base: unscaled, image } = await changedBase(changes);
   const base = { ...unscaled, config: { ...unscaled.config, ropeScaling } };
   const open = async () => new Response(image as BodyInit).body as ReadableStream<Uint8Array>;
@@ -73,4 +99,10 @@ export async function askOurs(
     answers.push({ nll, greedy });
   }
   return answers;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.once("message", async (asked) => {
+    process.send?.(await compute(asked as Asked), () => process.exit());
+  });
 }
