@@ -12,7 +12,7 @@ export interface TextEncoding {
   /**
    * Token ids of a text, without `startIds`.
    * @param limit stops soon after this many, where it can. Default: none
-   * @throws UserError for a text that has no white space in thousands of characters
+   * @throws UserError for a text that has thousands of characters without a place where a token must end, such as white space
    */
   encode(text: string, limit?: number): Promise<number[]>;
 }

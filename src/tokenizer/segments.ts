@@ -77,7 +77,7 @@ export function* segments(text: string, findBorder: FindBorder, least: number): 
     searched = border;
     if (border - start > least + MAX_RUN) {
       throw new RunTooLongError(
-        `a run of ${border - start - least} characters and more has no white space in it; at most ${MAX_RUN} can be read`,
+        `a run of ${border - start - least} characters and more has no place in it, such as white space, where a token must end; at most ${MAX_RUN} can be read`,
       );
     }
     yield text.slice(start, border);
