@@ -1,0 +1,1 @@
+"""Distillation of students: fewer layers, or a LoRA adapter, taught by the base checkpoint itself."""

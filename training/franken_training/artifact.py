@@ -1,0 +1,160 @@
+"""Writes what a run made in the form that `franken import` takes."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from .checkpoint import ATTENTION, LINEARS, MLP
+from .model import Layers, Plan
+from .quantize import pack, rounded
+from .student import Student, layers_with, unstacked
+
+Tensor = torch.Tensor
+VERSION = "1"
+
+
+def renumbered(student: Student) -> dict[int, int]:
+    """The number of each source layer in the written file, 0 upwards."""
+    return {s.layer: index for index, s in enumerate(student.source)}
+
+
+def description(student: Student, id: str, base: str, titles: dict[str, str], provenance: dict,
+                numbers: dict[int, int] | None) -> dict:  # fmt: skip
+    """student.json. `numbers` renames layers; None keeps the base's."""
+    name = lambda layer: numbers[layer] if numbers else layer  # noqa: E731
+    slots = lambda plan: [  # noqa: E731
+        {"layer": name(s.layer), **({} if s.attn else {"attn": False}), **({} if s.mlp else {"mlp": False})}
+        for s in plan
+    ]
+    return {
+        "id": id,
+        "base": base,
+        "plans": {n: {"title": titles[n], "slots": slots(p)} for n, p in student.plans.items()},
+        "provenance": {**provenance, "version": VERSION},
+    }
+
+
+def layer_tensors(student: Student) -> dict[str, Tensor]:
+    """Q4_1 blocks of the linears as uint8 [rows, bytes], norms as float32, by GGUF name."""
+    numbers = renumbered(student)
+    tensors = {"output_norm.weight": student.parameters["output_norm"].detach().float().cpu()}
+    for name in (*ATTENTION, *MLP):
+        for index, layer in enumerate(layers_with(student.source, name)):
+            weight = student.parameters[name][index].detach()
+            key = f"blk.{numbers[layer]}.{name}.weight"
+            packed = torch.from_numpy(pack(weight)) if name in LINEARS else weight.float().cpu()
+            tensors[key] = packed.contiguous()
+    return tensors
+
+
+def adapter_tensors(student: Student) -> dict[str, Tensor]:
+    """PEFT's names and float16 factors; layer numbers are the base's."""
+    rooms = {"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
+             "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
+             "ffn_down": "mlp.down_proj"}  # fmt: skip
+    tensors = {}
+    for name in student.adapted_names():
+        for index, layer in enumerate(layers_with(student.source, name)):
+            for factor in ("a", "b"):
+                key = f"base_model.model.model.layers.{layer}.{rooms[name]}.lora_{factor.upper()}.weight"
+                value = student.parameters[f"{name}.{factor}"][index].detach()
+                tensors[key] = value.half().cpu().contiguous()
+    return tensors
+
+
+def adapter_config(student: Student, base: str) -> dict:
+    """adapter_config.json as PEFT reads it."""
+    rank = student.parameters[f"{student.adapted_names()[0]}.a"].shape[1]
+    return {
+        "base_model_name_or_path": base,
+        "bias": "none",
+        "lora_alpha": int(student.scale * rank),
+        "lora_dropout": 0.0,
+        "peft_type": "LORA",
+        "r": rank,
+        "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+        "task_type": "CAUSAL_LM",
+    }
+
+
+def write_folder(folder: Path, files: dict[str, dict], tensors: dict[str, dict[str, Tensor]]) -> None:
+    """Writes all files beside `folder`, then moves the folder into its place."""
+    part = folder.with_name(folder.name + ".part")
+    part.mkdir(parents=True, exist_ok=True)
+    for name, value in files.items():
+        (part / name).write_text(json.dumps(value, indent=2) + "\n")
+    for name, stored in tensors.items():
+        if not all(t.dtype == torch.uint8 or torch.isfinite(t).all() for t in stored.values()):
+            raise ValueError(f"{name}: a tensor is not finite; nothing was written")
+        save_file(stored, part / name)
+    if folder.exists():
+        os.rename(folder, folder.with_name(folder.name + ".before"))
+    os.rename(part, folder)
+
+
+def write_student(folder: Path, student: Student, id: str, base: str, titles: dict[str, str],
+                  provenance: dict) -> None:  # fmt: skip
+    """A weight set of layers (full fine-tuning), or a PEFT adapter (LoRA)."""
+    if student.frozen:
+        files = {
+            "student.json": description(student, id, base, titles, provenance, None),
+            "adapter_config.json": adapter_config(student, base),
+        }
+        write_folder(folder, files, {"adapter_model.safetensors": adapter_tensors(student)})
+        return
+    files = {"student.json": description(student, id, base, titles, provenance, renumbered(student))}
+    write_folder(folder, files, {"student.safetensors": layer_tensors(student)})
+
+
+@torch.no_grad()
+def served_layers(student: Student, plan: Plan, dtype: torch.dtype) -> tuple[Layers, Tensor]:
+    """Layers and output norm with exactly the values that are written, for scores."""
+    if student.frozen:
+        adapted = {n: student.adapted(n).to(dtype) for n in student.adapted_names()}
+        stacks = {n: s.to(dtype) for n, s in student.frozen.items()} | adapted
+    else:
+        stacks = {n: (rounded(p) if n in LINEARS else p).to(dtype) for n, p in student.parameters.items()}
+    norm = stacks.pop("output_norm")
+    return unstacked(stacks, student.source), norm
+
+
+def read_student(folder: Path, checkpoint, device: str) -> dict:  # noqa: ANN001
+    """Plans of a written folder with their fp32 layers and output norm, as `served_layers` gives.
+
+    Raises ValueError where a tensor is missing, or the file is cut off.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from .model import Slot
+    from .quantize import unpack
+
+    told = json.loads((folder / "student.json").read_text())
+    plans = {
+        name: tuple(Slot(s["layer"], s.get("attn", True), s.get("mlp", True)) for s in plan["slots"])
+        for name, plan in told["plans"].items()
+    }
+    try:
+        stored = load_file(folder / "student.safetensors")
+    except SafetensorError as error:
+        raise ValueError(f"{folder}: student.safetensors is not whole ({error})") from error
+    norm = stored.pop("output_norm.weight", checkpoint.tensors["output_norm.weight"]).to(device)
+    layers: list[dict[str, Tensor]] = [
+        {} for _ in range(1 + max(s.layer for plan in plans.values() for s in plan))
+    ]
+    for key, tensor in stored.items():
+        _, layer, name, _ = key.split(".")
+        value = unpack(tensor.numpy()) if name in LINEARS else tensor
+        layers[int(layer)][name] = value.to(device)
+    for name, plan in plans.items():
+        for slot in plan:
+            needed = (ATTENTION if slot.attn else ()) + (MLP if slot.mlp else ())
+            missing = [n for n in needed if n not in layers[slot.layer]]
+            if missing:
+                raise ValueError(f"{folder}: plan {name} needs blk.{slot.layer}.{missing[0]}.weight")
+    return {name: (plan, (layers, norm)) for name, plan in plans.items()}
