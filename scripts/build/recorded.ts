@@ -10,15 +10,18 @@ import { scoresDir } from "./paths.ts";
  * Scores of another version of a task are left out: they are no scores of the task as it is.
  * @throws Error that names the file that is not a recorded score, and what is wrong with it
  */
-export async function packRecorded(dir = scoresDir): Promise<RecordedFile> {
+export async function readRecorded(dir = scoresDir): Promise<RecordedScore[]> {
   const names = await readdir(dir, { recursive: true }).catch(() => []);
-  const packed: RecordedFile[number][] = [];
+  const scores: RecordedScore[] = [];
   for (const name of names.filter((name) => name.endsWith(".json")).sort()) {
     const score = parse(await readFile(join(dir, name), "utf8"), name);
-    if (TASKS.get(score.task)?.version === score.taskVersion) packed.push(pack(score));
+    if (TASKS.get(score.task)?.version === score.taskVersion) scores.push(score);
   }
-  return packed;
+  return scores;
 }
+
+/** @throws Error as `readRecorded` */
+export const packRecorded = async (dir = scoresDir): Promise<RecordedFile> => (await readRecorded(dir)).map(pack);
 
 function parse(text: string, name: string): RecordedScore {
   try {

@@ -3,6 +3,7 @@ import { createRoute, z } from "@hono/zod-openapi";
 import { ApiError, AUTO, errorResponses } from "../openai/index.ts";
 import type { Scoreboard } from "../scores/monitor/index.ts";
 import type { Catalogue, Variant } from "../variants/catalogue.ts";
+import { STATUSES, statusSchema } from "../variants/recipe.ts";
 import { bearer } from "./bearer.ts";
 import type { AddRoutes } from "./context.ts";
 import { describeHealth, healthSchema, listScores, type Score, scoreSchema } from "./score-schema.ts";
@@ -15,9 +16,12 @@ const modelSchema = z
     owned_by: z.string(),
     metadata: z.object({
       title: z.string(),
-      status: z.enum(["stable", "experimental", "research"]).openapi({
-        description:
-          "`stable`: meant for use. `experimental`: quality is visibly reduced. `research`: kept to study, its text is mostly broken.",
+      status: statusSchema.openapi({
+        description: "Of a variant that ships, its recorded scores decide.",
+      }),
+      description: z.string().openapi({
+        description: "What the status says of the variant's text.",
+        examples: Object.entries(STATUSES).map(([status, meaning]) => `${status}: ${meaning}`),
       }),
       origin: z.object({ source: z.string(), section: z.string() }),
       base: z.string().openapi({ description: "The checkpoint whose layers the variant is made of." }),
@@ -140,6 +144,7 @@ function describe(
     metadata: {
       title,
       status,
+      description: STATUSES[status],
       origin,
       base,
       context_length: plan.contextLength,

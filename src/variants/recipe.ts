@@ -22,6 +22,15 @@ const originSchema = z.strictObject({
   section: z.string().min(1),
 });
 
+/** What a variant's status says of its text. Of those that ship, scores decide (scripts/status.ts). */
+export const STATUSES = {
+  stable: "Meant for use.",
+  experimental: "Its quality is visibly reduced.",
+  research: "Kept to study: its text is broken, or nobody has measured that it is not.",
+} as const;
+export type Status = keyof typeof STATUSES;
+export const statusSchema = z.enum(Object.keys(STATUSES) as [Status, ...Status[]]);
+
 const common = {
   $schema: z.string().optional(),
   id,
@@ -29,8 +38,7 @@ const common = {
   base: id,
   title: z.string().min(1),
   origin: originSchema,
-  /** `stable`: meant for use. `experimental`: quality is visibly reduced. `research`: kept to study, its text is mostly broken. */
-  status: z.enum(["stable", "experimental", "research"]),
+  status: statusSchema,
 };
 
 /** A low-rank adapter (LoRA: Hu et al., arXiv 2106.09685; EoRA: Liu et al., arXiv 2410.21271) in PEFT's safetensors form. */

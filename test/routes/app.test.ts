@@ -49,6 +49,7 @@ describe("models", () => {
       metadata: {
         title: variant?.recipe.title,
         status: variant?.recipe.status,
+        description: "Its quality is visibly reduced.",
         origin: variant?.recipe.origin,
         base: "smollm2-135m-instruct",
         context_length: 8192,

@@ -29,7 +29,7 @@ import {
 } from "./gateway.ts";
 
 const BASE = "smollm2-135m";
-const SMALL = "smollm2-135m-franken-0-23-27-31";
+const SMALL = "smollm2-135m-franken-all-except-last-two";
 const qualities = madeUpQualities(catalogue, BASE);
 const scored = (overrides = {}) => ({ routing: routingOptions({ qualities, ...overrides }) });
 

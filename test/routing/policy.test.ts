@@ -21,7 +21,7 @@ const idle = idleOn(catalogue, machine);
 const scene: Scene = { variants: [...catalogue.keys()], base, idle, qualities };
 const REQUESTS = 400;
 /** Every sixth variant, from the best to the fastest. */
-const FIXED = [...scene.variants.filter((_, i) => i % 6 === 0), `${base}-franken-0-23-27-31`];
+const FIXED = [...scene.variants.filter((_, i) => i % 6 === 0), `${base}-franken-all-except-last-two`];
 
 async function replay(load: Load, choose: (index: number) => string | undefined) {
   const at = arrivals(load, 0.1, (request) => idle(request, base).latency);

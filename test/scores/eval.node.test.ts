@@ -29,8 +29,8 @@ function start(...args: string[]): { child: ChildProcess; ended: Promise<Ended> 
 }
 const run = (...args: string[]): Promise<Ended> => start(...args).ended;
 
-/** The smallest variant: four layers. */
-const SMALL = "smollm2-135m-franken-0-23-27-31";
+/** The smallest variant: two layers. */
+const SMALL = "smollm2-135m-franken-all-except-last-two";
 
 /** Lines of the one state file. */
 async function kept(state: string): Promise<{ path: string; lines: string[] }> {

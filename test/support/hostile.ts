@@ -14,7 +14,7 @@ const LENGTH: Readonly<Record<string, string>> = {
   "/v1/completions": "max_tokens",
   "/v1/responses": "max_output_tokens",
 };
-const MODEL = "smollm2-135m-franken-0-23-27-31";
+const MODEL = "smollm2-135m-franken-all-except-last-two";
 const MESSAGES = [
   { role: "system", content: "Be brief." },
   { role: "user", content: [{ type: "text", text: "What is the capital of Italy? 🇮🇹" }] },

@@ -4,7 +4,7 @@ import zlib
 
 import schemathesis
 
-MODEL = "smollm2-135m-franken-0-23-27-31"
+MODEL = "smollm2-135m-franken-all-except-last-two"
 MOST_TOKENS = 3
 MOST_CHOICES = 2
 MOST_PROMPTS = 2
