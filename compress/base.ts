@@ -8,6 +8,8 @@ import { UserError } from "./error.ts";
 export interface BaseNames {
   /** The recipe's `base`. */
   readonly base: string;
+  /** The recipe's `layers`. */
+  readonly layers?: string | undefined;
   /** Beginning of variant ids. */
   readonly prefix: string;
 }
@@ -24,10 +26,11 @@ export async function namesOf(source: string): Promise<BaseNames> {
   const known = (await readRecipes(recipesDir)).filter(({ id, base }) =>
     isPath ? base === basename(resolve(source)) : id === source || base === source,
   );
+  const variant = known.find(({ id }) => id === source);
   const base = known[0]?.base ?? slug(basename(resolve(source)));
   if (base === "") throw new UserError(`${source}: no id can be made of this name; rename it`);
   const ids = known.map(({ id }) => id).sort((a, b) => a.length - b.length);
-  return { base, prefix: ids[0] ?? base };
+  return { base, layers: variant && "slots" in variant ? variant.layers : undefined, prefix: ids[0] ?? base };
 }
 
 const slug = (name: string): string =>

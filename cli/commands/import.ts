@@ -1,10 +1,13 @@
 // `franken import`: takes in what other programs made.
 import type { Command } from "commander";
+import { UserError } from "../../compress/error.ts";
 import { importSource } from "../../compress/formats/import/index.ts";
+import { importStudent, isStudent } from "../../compress/formats/import/student.ts";
 
 interface Options {
   readonly id?: string;
   readonly base?: string;
+  readonly ship?: boolean;
   readonly force?: boolean;
 }
 
@@ -12,10 +15,11 @@ export function define(command: Command): void {
   command
     .argument(
       "<source>",
-      "checkpoint: .gguf file, folder or Hugging Face id; recipe: mergekit YAML, LLM-Drop's config.json, PEFT folder, recipe",
+      "checkpoint: .gguf file, folder or Hugging Face id; recipe: mergekit YAML, LLM-Drop's config.json, PEFT folder, recipe; what training left",
     )
     .option("--id <id>", "what the variant is to be called (default: the source's name)")
     .option("--base <id>", "the base that a recipe is of (default: the one that it names)")
+    .option("--ship", "of what training left: write it into models/ and src/variants/recipes, to be committed")
     .option("--force", "replace a variant of that id")
     .action(async (source: string, options: Options) => {
       let bytes = 0;
@@ -25,10 +29,21 @@ export function define(command: Command): void {
         bytes += more;
       };
       try {
-        const file = await importSource(source, { ...options, onBytes });
-        process.stderr.write(`\r${file}: \`npm start\` serves it\n`);
+        const files = await take(source, options, onBytes);
+        for (const file of files) process.stderr.write(`\r${file}: \`npm start\` serves it\n`);
       } finally {
         clearInterval(timer);
       }
     });
+}
+
+/** @returns the recipes' files */
+async function take(source: string, options: Options, onBytes: (bytes: number) => void): Promise<string[]> {
+  const { id, ship } = options;
+  if (!(await isStudent(source))) {
+    if (ship) throw new UserError("--ship is for what training left: a folder with student.json");
+    return [await importSource(source, { ...options, onBytes })];
+  }
+  if (id) throw new UserError(`${source} says what its variants are called: leave --id out`);
+  return importStudent(source, options);
 }

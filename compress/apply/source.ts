@@ -6,6 +6,7 @@ import { type BaseNames, namesOf } from "../base.ts";
 import type { Checkpoint } from "../checkpoint.ts";
 import { UserError } from "../error.ts";
 import { openCheckpoint } from "../formats/index.ts";
+import { openModelOf } from "../formats/open.ts";
 import { findRecipe } from "../formats/stack.ts";
 import { allSlots } from "../forward/perplexity.ts";
 import type { Changes } from "../methods/models.ts";
@@ -38,14 +39,14 @@ export async function openSource(model: string, from: string | undefined): Promi
   if (recipe.adapter) {
     throw new UserError(`--from ${from}: it has an adapter already; start from the variant that it was made from`);
   }
-  const names = { base: recipe.base, prefix: recipe.id };
+  const names = { base: recipe.base, layers: recipe.layers, prefix: recipe.id };
   const changes = await Promise.all(
     changesOf(recipe).map(async (change): Promise<ChangedTensor> => {
       const { name, type, rows, cols, bits } = change;
       return { name, type, rows, cols, bits, data: await readChange(change) };
     }),
   );
-  const original = await openCheckpoint(recipe.base);
+  const original = await openModelOf(recipe);
   const digest = createHash("sha256").update(JSON.stringify(recipe)).digest("hex");
   const checkpoint = withChanges(original, changes);
   return { original, checkpoint, slots: recipe.slots, changes, names, from: { recipe, digest } };
@@ -72,6 +73,7 @@ export function artifactOf(source: Source, changes: Changes, description: Descri
   const recipe = slotRecipeSchema.safeParse({
     id,
     base: source.names.base,
+    layers: source.names.layers,
     title,
     origin,
     status,

@@ -26,7 +26,9 @@ export interface DepthArtifact {
 export function depthArtifact(depth: DepthArtifact): Artifact {
   const { checkpoint, names, suffix, title, origin, status, slots, method, calibration } = depth;
   const id = depth.id ?? `${names.prefix}-${suffix}`;
-  const recipe = slotRecipeSchema.safeParse({ id, base: names.base, title, origin, status, slots });
+  const recipe = slotRecipeSchema.safeParse({
+    ...{ id, base: names.base, layers: names.layers, title, origin, status, slots },
+  });
   if (!recipe.success) {
     const { path, message } = recipe.error.issues[0]!;
     throw new UserError(`no recipe can be made of this: ${path.join(".")}: ${message}`);

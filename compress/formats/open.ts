@@ -3,6 +3,8 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { readAllRecipes } from "../../scripts/build/catalogue.ts";
 import { checkpointDir, readWhole } from "../../scripts/build/checkpoint.ts";
+import { openLayers } from "../../scripts/build/layers.ts";
+import { withLayers } from "../apply/overlay.ts";
 import type { Checkpoint } from "../checkpoint.ts";
 import { UserError } from "../error.ts";
 import { openFile } from "./file.ts";
@@ -26,9 +28,25 @@ export async function openCheckpoint(source: string): Promise<Checkpoint> {
       ? openGguf(await openFile(join(folder, file), `${source}/${file}`), source)
       : openFolder(folder, source);
   }
-  const base = (await readAllRecipes()).find((recipe) => recipe.id === source || recipe.base === source)?.base;
-  if (base) return openParts(checkpointDir(base), source);
+  const recipe = (await readAllRecipes()).find((recipe) => recipe.id === source || recipe.base === source);
+  if (recipe) return openModelOf(recipe.id === source ? recipe : { base: recipe.base }, source);
   throw new UserError(`${source} is no file, folder, base model or Hugging Face id (org/name)`);
+}
+
+/**
+ * What a recipe's slots count the layers of: its base, or that with layers of their own.
+ * @throws UserError that names the folder of layers, and the file or tensor at fault
+ */
+export async function openModelOf(
+  recipe: { base: string; layers?: string | undefined },
+  name = recipe.base,
+): Promise<Checkpoint> {
+  const base = await openParts(checkpointDir(recipe.base), name);
+  if (recipe.layers === undefined) return base;
+  const layers = await openLayers(recipe.layers).catch((error: Error) => {
+    throw new UserError(error.message);
+  });
+  return withLayers(base, layers);
 }
 
 async function openFolder(folder: string, name: string): Promise<Checkpoint> {

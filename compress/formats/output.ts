@@ -74,7 +74,7 @@ export async function putOutput(
 }
 
 /** A folder with something in it, or a file. */
-async function isTaken(target: string): Promise<boolean> {
+export async function isTaken(target: string): Promise<boolean> {
   const found = await stat(target).catch(() => undefined);
   if (!found) return false;
   return !found.isDirectory() || (await readdir(target)).length > 0;

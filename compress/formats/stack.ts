@@ -7,7 +7,7 @@ import { UserError } from "../error.ts";
 import { readChange } from "../store.ts";
 import { dequantizeBlocks } from "./dequantize.ts";
 import { encodeBlocks } from "./encode.ts";
-import { openCheckpoint } from "./open.ts";
+import { openModelOf } from "./open.ts";
 
 export interface StackTensor extends StoredTensor {
   /** True where an adapter was added, so that its bytes are nobody's but this tensor's. */
@@ -52,7 +52,7 @@ export async function findRecipe(id: string): Promise<SlotRecipe> {
  * @throws UserError naming the tensor, slot or file at fault
  */
 export const openStack = async (recipe: SlotRecipe, options: StackOptions = {}): Promise<Stack> =>
-  stackOf(recipe, await openCheckpoint(recipe.base), options);
+  stackOf(recipe, await openModelOf(recipe), options);
 
 export interface StackOptions {
   /** Adds the adapter to the weights. Default: true. */

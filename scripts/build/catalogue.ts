@@ -13,6 +13,7 @@ import { readCheckpoint } from "./checkpoint.ts";
 import { deriveBase } from "./derive.ts";
 import { addParts } from "./files.ts";
 import type { Output } from "./image.ts";
+import { buildLayers, layersId, openLayers } from "./layers.ts";
 import { artifactsDir, recipeFile, recipesDir } from "./paths.ts";
 import type { TokenizerFile } from "./tokenizer.ts";
 import { type BuiltBase, buildBase } from "./weights.ts";
@@ -70,17 +71,16 @@ export async function buildCatalogue(recipes: readonly Recipe[], output: Output)
     tokenizers[id] = built.tokenizer;
   }
   const bases = new Map([...checkpoints].map(([id, { base }]) => [id, base]));
+  const layered = await buildLayered(recipes, checkpoints, output);
   const weightSets: Record<string, string> = {};
   const adapters: Record<string, Adapter> = {};
   for (const recipe of recipes) {
-    const built = checkpoints.get(recipe.base);
-    if (!built || !("slots" in recipe)) continue;
-    let { base } = built;
-    if (recipe.tensors) {
-      base = await deriveBase(recipe, built, output);
-      bases.set(base.id, base);
-      weightSets[recipe.id] = base.id;
-    }
+    if (!("slots" in recipe)) continue;
+    const built = recipe.layers === undefined ? checkpoints.get(recipe.base) : layered.get(recipe.layers);
+    if (!built) continue;
+    const base = recipe.tensors ? await deriveBase(recipe, built, output) : built.base;
+    bases.set(base.id, base);
+    if (base.id !== recipe.base) weightSets[recipe.id] = base.id;
     if (recipe.adapter) {
       const { adapter, image } = packAdapter(await readAdapter(recipe.id, recipe.adapter), recipe, base);
       adapters[recipe.id] = { ...adapter, parts: await addParts(output.files, image) };
@@ -97,4 +97,30 @@ export async function buildCatalogue(recipes: readonly Recipe[], output: Output)
   const catalogue: CatalogueFile = { bases: [...bases.values()], recipes: [...recipes], onnx, adapters, weightSets };
   compileCatalogue(catalogue);
   return { catalogue, tokenizers };
+}
+
+/**
+ * The bases with other layers, by the folders that recipes name.
+ * @throws Error that names the folder, and what of it is missing, damaged, of another base, or called as another weight set is
+ */
+async function buildLayered(
+  recipes: readonly Recipe[],
+  checkpoints: ReadonlyMap<string, BuiltBase>,
+  output: Output,
+): Promise<Map<string, BuiltBase>> {
+  const made = new Map<string, BuiltBase>();
+  const named = recipes.flatMap((recipe) =>
+    "slots" in recipe && recipe.layers ? [[recipe.layers, recipe] as const] : [],
+  );
+  for (const folder of new Set(named.map(([folder]) => folder))) {
+    const { base, ...layers } = await openLayers(folder);
+    const other = named.find(([name, recipe]) => name === folder && recipe.base !== base)?.[1];
+    if (other) throw new Error(`${other.id}: ${folder} has layers for the base ${base}, not for ${other.base}`);
+    const id = layersId(folder);
+    if (checkpoints.has(id) || [...made.values()].some((set) => set.base.id === id)) {
+      throw new Error(`${folder}: ${id} is what other weights are called`);
+    }
+    made.set(folder, await buildLayers(id, layers, checkpoints.get(base as string) as BuiltBase, output));
+  }
+  return made;
 }

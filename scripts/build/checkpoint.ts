@@ -11,6 +11,8 @@ import { artifactsDir, modelsDir } from "./paths.ts";
 const digestSchema = z.string().regex(/^[0-9a-f]{64}$/);
 const manifestSchema = z.strictObject({
   id: z.string(),
+  /** Of a file of layers: the base whose layers they take the place of. */
+  base: z.string().optional(),
   file: z.string(),
   bytes: z.int().positive(),
   sha256: digestSchema,

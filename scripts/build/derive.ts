@@ -1,7 +1,7 @@
 // Weight sets that recipes make of a checkpoint by changing some of its tensors.
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import type { BaseModel, ModelConfig } from "../../src/variants/base.ts";
+import { type BaseModel, checkpointOf, type ModelConfig } from "../../src/variants/base.ts";
 import { parseTensorName, typesOf } from "../../src/variants/layer-tensors.ts";
 import { PlanError } from "../../src/variants/plan.ts";
 import type { SlotRecipe, StoredTensor } from "../../src/variants/recipe.ts";
@@ -37,7 +37,7 @@ export async function deriveBase(recipe: SlotRecipe, built: BuiltBase, output: O
   const image = joinPieces(new Map([...pieces, ...rebuilt]).values());
   const digest = weightsDigest(base.config, image.tensors);
   if (digest === base.digest) return base;
-  return { ...base, id: `${base.id}+${digest.slice(0, ID_DIGITS)}`, checkpoint: base.id, digest, ...image };
+  return { ...base, id: `${base.id}+${digest.slice(0, ID_DIGITS)}`, checkpoint: checkpointOf(base), digest, ...image };
 }
 
 async function findTensor(

@@ -17,18 +17,20 @@ export interface NamedTensor {
 const bfloat = Float32Array.of(0);
 const bfloatBits = new Uint32Array(bfloat.buffer);
 
-/** Bytes of a value and how to read it, by the dtypes that adapters come in. */
-const DTYPES: Record<string, { bytes: number; read(view: DataView, at: number): number }> = {
-  F32: { bytes: 4, read: (view, at) => view.getFloat32(at, true) },
-  F16: { bytes: 2, read: (view, at) => fromHalf(view.getUint16(at, true)) },
+/** How to read a value, by the dtypes of numbers. */
+const DTYPES: Record<string, { read(view: DataView, at: number): number }> = {
+  F32: { read: (view, at) => view.getFloat32(at, true) },
+  F16: { read: (view, at) => fromHalf(view.getUint16(at, true)) },
   BF16: {
-    bytes: 2,
     read: (view, at) => {
       bfloatBits[0] = view.getUint16(at, true) << 16;
       return bfloat[0] as number;
     },
   },
 };
+
+/** Bytes of a value by dtype; U8 holds what is no number. */
+const BYTES: Readonly<Record<string, number>> = { F32: 4, F16: 2, BF16: 2, U8: 1 };
 
 /** Where a tensor lies, counted from the first byte after the header. */
 export interface Place {
@@ -59,20 +61,27 @@ export function headerBytes(start: Uint8Array, fileBytes: number): number {
 
 /**
  * @param dataBytes bytes after the header
+ * @param dtypes what the caller reads. Default: numbers
  * @throws Error that names the tensor whose type, shape or place is not what the format allows
  */
-export function readPlaces(headerText: Uint8Array, dataBytes: number): Place[] {
+export function readPlaces(
+  headerText: Uint8Array,
+  dataBytes: number,
+  dtypes: readonly string[] = Object.keys(DTYPES),
+): Place[] {
   const header: Record<string, unknown> = JSON.parse(new TextDecoder().decode(headerText));
   return Object.entries(header).flatMap(([name, entry]): Place[] => {
     if (name === "__metadata__") return [];
     const parsed = tensorSchema.safeParse(entry);
     if (!parsed.success) throw new Error(`tensor ${name} has no dtype, shape and data_offsets`);
     const { dtype, shape, data_offsets } = parsed.data;
-    const type = DTYPES[dtype];
-    if (!type) throw new Error(`tensor ${name} is ${dtype}; ${Object.keys(DTYPES).join(", ")} are read`);
+    const valueBytes = BYTES[dtype];
+    if (!valueBytes || !dtypes.includes(dtype)) {
+      throw new Error(`tensor ${name} is ${dtype}; ${dtypes.join(", ")} are read`);
+    }
     const count = shape.reduce((product, size) => product * size, 1);
     const [from, to] = data_offsets;
-    if (to - from !== count * type.bytes) {
+    if (to - from !== count * valueBytes) {
       throw new Error(`tensor ${name} of shape [${shape}] does not fill bytes ${from} to ${to}`);
     }
     if (to > dataBytes) {
@@ -89,8 +98,9 @@ export function readSafetensors(file: Uint8Array): Map<string, NamedTensor> {
   const tensors = new Map<string, NamedTensor>();
   for (const { name, dtype, shape, start, bytes } of readPlaces(file.subarray(8, data), file.length - data)) {
     const type = DTYPES[dtype] as (typeof DTYPES)[string];
-    const values = new Float32Array(bytes / type.bytes);
-    for (let i = 0; i < values.length; i++) values[i] = type.read(view, data + start + i * type.bytes);
+    const valueBytes = BYTES[dtype] as number;
+    const values = new Float32Array(bytes / valueBytes);
+    for (let i = 0; i < values.length; i++) values[i] = type.read(view, data + start + i * valueBytes);
     tensors.set(name, { shape, values });
   }
   return tensors;

@@ -58,7 +58,8 @@ export async function buildBase(checkpoint: Checkpoint, output: Output): Promise
   };
 }
 
-function modelConfig({ manifest, metadata, tensors }: Checkpoint): ModelConfig {
+/** @throws Error that names the metadata that is missing */
+export function modelConfig({ manifest, metadata, tensors }: Checkpoint): ModelConfig {
   const fields = metadata as Record<string, unknown>;
   if (fields["general.architecture"] !== "llama") {
     throw new Error(`${manifest.file} is of architecture ${fields["general.architecture"]}; only llama is supported`);

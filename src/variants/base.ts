@@ -55,7 +55,7 @@ export type BuiltFile = z.infer<typeof fileSchema>;
 
 /** A set of weights as built, of a checkpoint or of one with some tensors changed: the image is the concatenation of `parts`; tensors lie in it at 64-byte boundaries. */
 export const baseModelSchema = z.strictObject({
-  /** The checkpoint's; with changed tensors, a `+` and the beginning of the digest come after it. */
+  /** The checkpoint's, or that of layers of their own; with changed tensors, a `+` and the beginning of the digest come after it. */
   id: z.string(),
   /** Whose tensors some of these take the place of; absent for a checkpoint itself. */
   checkpoint: z.string().optional(),

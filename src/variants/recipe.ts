@@ -77,10 +77,18 @@ export const provenanceSchema = z.strictObject({
   version: z.string().min(1),
 });
 
-/** A variant made of the base model's layers. */
+/** A variant made of the base model's layers, or of others that go with its embedding and head. */
 export const slotRecipeSchema = z.strictObject({
   ...common,
   slots: z.array(slotSchema).min(1).max(1024),
+  /**
+   * Folder of layers that take the place of all the base's, and that slots and tensors count: from the project's root, where
+   * artifacts/ is the folder that FRANKEN_ARTIFACTS names. Recipes that name one folder are served from one weight set, of its name.
+   */
+  layers: z
+    .string()
+    .regex(/^(models|artifacts\/models)\/[a-z0-9][a-z0-9.-]*$/, "a folder in models/ or artifacts/models/")
+    .optional(),
   /**
    * By name, per layer of the base: what takes the place of the base's tensor, of another shape perhaps, or is new, as
    * `blk.0.attn_output.bias` and `blk.0.ffn_down.bias`.

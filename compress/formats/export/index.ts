@@ -45,9 +45,17 @@ const FORMATS: Readonly<Record<string, Format>> = {
   },
   peft: {
     types: [],
-    make: async (recipe, { baseModel }) => peftOutput(recipe, baseModel ?? (await originOf(recipe.base))),
+    make: async (recipe, { baseModel }) => peftOutput(recipe, baseModel ?? (await nameOf(recipe))),
   },
 };
+/** @throws UserError where the adapter goes with layers that no other program has by a name */
+async function nameOf({ id, base, layers }: SlotRecipe): Promise<string> {
+  if (layers === undefined) return originOf(base);
+  throw new UserError(
+    `${id} has layers of its own: export those with --format hf, and name that folder with --base-model`,
+  );
+}
+
 export const FORMAT_NAMES: readonly string[] = Object.keys(FORMATS);
 
 /**

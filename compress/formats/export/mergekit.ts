@@ -9,7 +9,7 @@ import type { Output } from "../output.ts";
  * @throws UserError naming the slot that no slice can say
  */
 export function mergekitOutput(recipe: SlotRecipe, model: string): Output {
-  if (recipe.tensors || recipe.adapter) {
+  if (recipe.layers || recipe.tensors || recipe.adapter) {
     throw new UserError(`${recipe.id} changes weights, which mergekit's slices cannot say: use --format hf or gguf`);
   }
   const ranges: [number, number][] = [];

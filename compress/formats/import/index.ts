@@ -84,9 +84,9 @@ const KINDS = {
   },
   async recipe(file: string, given?: string): Promise<Taken> {
     const recipe = check(slotRecipeSchema, await readParsed(file, JSON.parse, "JSON"), file);
-    if (recipe.tensors || recipe.adapter) {
+    if (recipe.layers || recipe.tensors || recipe.adapter) {
       throw new UserError(
-        `${file} names tensors or an adapter, which are not in the file: only recipes of slots are taken in`,
+        `${file} names layers, tensors or an adapter, which are not in the file: only recipes of slots are taken in`,
       );
     }
     const base = await findBase(given ?? recipe.base, file);

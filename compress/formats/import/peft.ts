@@ -64,7 +64,7 @@ export async function readPeft(folder: string, config: Config, base: Checkpoint)
 }
 
 /** Keys of a pattern are ends of module names, or regular expressions for them; only the former are read. */
-function scaleOf({ r, lora_alpha, rank_pattern, alpha_pattern, use_rslora }: Config, module: string): number {
+export function scaleOf({ r, lora_alpha, rank_pattern, alpha_pattern, use_rslora }: Config, module: string): number {
   const of = (pattern: Config["rank_pattern"], fallback: number): number => {
     const found = Object.entries(pattern ?? {}).find(([key]) => module === key || module.endsWith(`.${key}`));
     return found?.[1] ?? fallback;

@@ -1,0 +1,112 @@
+// Layers that go with a base's embedding and head, as training leaves them: a safetensors file of GGUF's Q4_1 blocks and of fp32 norms, in
+// a folder with a manifest of its parts.
+import { basename } from "node:path";
+import { parseTensorName, typesOf } from "../../src/variants/layer-tensors.ts";
+import { type CheckpointTensor, readWhole, sha256 } from "./checkpoint.ts";
+import { BLOCKS } from "./gguf.ts";
+import { buildPieces, joinPieces, type Output, pieceOf, type SourceTensor, weightsDigest } from "./image.ts";
+import { recipeFile } from "./paths.ts";
+import { headerBytes, readPlaces } from "./safetensors.ts";
+import type { BuiltBase } from "./weights.ts";
+
+export interface Layers {
+  /** How many: 0 to this less one. */
+  readonly count: number;
+  /** By GGUF's names, q and k rows in Hugging Face's order. Only a layer's, and perhaps `output_norm.weight`. */
+  readonly tensors: readonly CheckpointTensor[];
+}
+
+/**
+ * Reads a file of layers. Linears are U8 `[rows, bytes of a row's Q4_1 blocks]`, norms and biases F32 `[cols]`.
+ * @throws Error that names the tensor that is none of a layer's, of another type or shape than it must be, or not finite
+ */
+export function readLayers(file: Uint8Array): Layers {
+  const data = 8 + headerBytes(file.subarray(0, 8), file.length);
+  const places = readPlaces(file.subarray(8, data), file.length - data, ["U8", "F32"]);
+  const found = new Set<number>();
+  const tensors = places.map(({ name, dtype, shape, start, bytes }): CheckpointTensor => {
+    const fail = (problem: string): Error => new Error(`tensor ${name} ${problem}`);
+    const parsed = parseTensorName(name);
+    if (!parsed || (parsed.layer === undefined && name !== "output_norm.weight")) {
+      throw fail("is none of a layer's, nor output_norm.weight");
+    }
+    if (parsed.layer !== undefined) found.add(parsed.layer);
+    const type = dtype === "U8" ? "q4_1" : "f32";
+    if (!typesOf(name).includes(type)) throw fail(`is ${type}, it must be ${typesOf(name).join(" or ")}`);
+    const [rows = 0, rowBytes = 0, ...more] = type === "q4_1" ? shape : [1, ...shape];
+    const { bytes: blockBytes, values } = BLOCKS[type];
+    const width = type === "q4_1" ? rowBytes : rowBytes * blockBytes;
+    if (more.length > 0 || rows < 1 || width < 1 || width % blockBytes > 0) {
+      const wanted = type === "q4_1" ? `[rows, columns / ${values} * ${blockBytes}]` : "[columns]";
+      throw fail(`has the shape [${shape}], it must be ${wanted}`);
+    }
+    const content = file.subarray(data + start, data + start + bytes);
+    const cols = (width / blockBytes) * values;
+    checkFinite(type, cols, content, fail);
+    return { name, type, rows, cols, data: content };
+  });
+  if (found.size === 0) throw new Error("it has no layers");
+  const gap = [...found].findIndex((_, layer) => !found.has(layer));
+  if (gap >= 0) throw new Error(`it has ${found.size} layers, but none of them is layer ${gap}`);
+  return { count: found.size, tensors };
+}
+
+/** @throws what `fail` makes of the place of a scale, minimum or norm that is infinite or none */
+function checkFinite(type: "q4_1" | "f32", cols: number, data: Uint8Array, fail: (problem: string) => Error): void {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const { bytes, values } = BLOCKS[type];
+  for (let at = 0; at < data.length; at += bytes) {
+    const finite =
+      type === "f32"
+        ? Number.isFinite(view.getFloat32(at, true))
+        : [0, 2].every((half) => (view.getUint16(at + half, true) & 0x7c00) !== 0x7c00);
+    if (finite) continue;
+    const value = (at / bytes) * values;
+    throw fail(`is not finite at [${Math.floor(value / cols)}, ${value % cols}]`);
+  }
+}
+
+/**
+ * A folder's layers.
+ * @param folder as a recipe names it
+ * @throws Error that names the part that is missing or damaged, or the tensor at fault
+ */
+export async function openLayers(folder: string): Promise<Layers & { readonly base: string | undefined }> {
+  const { manifest, file } = await readWhole(basename(folder), recipeFile(folder));
+  try {
+    return { ...readLayers(file), base: manifest.base };
+  } catch (error) {
+    throw new Error(`${folder}: ${manifest.file}: ${(error as Error).message}`);
+  }
+}
+
+/**
+ * The base with other layers: a weight set whose embedding and head are the base's own files.
+ * @param id what the weight set is called
+ */
+export async function buildLayers(id: string, layers: Layers, built: BuiltBase, output: Output): Promise<BuiltBase> {
+  const { base, sources, pieces, tokenizer } = built;
+  const own = layers.tensors.map(
+    ({ data, ...tensor }): SourceTensor => ({
+      ...tensor,
+      identity: sha256(data),
+      read: async () => data,
+    }),
+  );
+  const replaced = new Set(own.map(({ name }) => name));
+  const kept = sources.filter(({ name }) => parseTensorName(name)?.layer === undefined && !replaced.has(name));
+  const outside = new Set(kept.map(({ name }) => pieceOf(name)));
+  const all = new Map([...[...pieces].filter(([name]) => outside.has(name)), ...(await buildPieces(own, output))]);
+  const image = joinPieces(all.values());
+  const config = { ...base.config, layers: layers.count };
+  const digest = weightsDigest(config, image.tensors);
+  return {
+    base: { ...base, id, checkpoint: base.id, digest, config, ...image },
+    sources: [...kept, ...own],
+    pieces: all,
+    tokenizer,
+  };
+}
+
+/** A weight set of a folder's layers is called as the folder is. */
+export const layersId = (folder: string): string => basename(folder);
