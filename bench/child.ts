@@ -8,8 +8,6 @@ import { type Running, type RunRequest, Unavailable } from "./subject.ts";
 export interface ChildOptions {
   /** Script and its arguments, from the project's root. */
   readonly args: readonly string[];
-  /** Arguments of Node itself. */
-  readonly nodeArgs?: readonly string[];
   readonly core: number | undefined;
 }
 
@@ -35,8 +33,8 @@ export function claimCore(): number | undefined {
 }
 
 /** @throws Unavailable with the child's reason, or Error with what it printed */
-export async function startChild({ args, nodeArgs = [], core }: ChildOptions): Promise<Child> {
-  const node = [process.execPath, ...nodeArgs, "--import", "tsx", ...args];
+export async function startChild({ args, core }: ChildOptions): Promise<Child> {
+  const node = [process.execPath, "--import", "tsx", ...args];
   const [command = "", ...rest] = core === undefined ? node : ["taskset", "-c", String(core), ...node];
   const child = spawn(command, rest, { cwd: root, stdio: ["ignore", "pipe", "pipe", "ipc"] });
   let output = "";

@@ -42,11 +42,7 @@ export async function runRounds(options: RoundsOptions): Promise<RoundsResult> {
   const rates: Rates[] = [];
   let roofline: Child | undefined;
   try {
-    roofline = await startChild({
-      args: ["bench/subjects/roofline-child.ts"],
-      nodeArgs: ["--experimental-wasm-relaxed-simd"],
-      core,
-    });
+    roofline = await startChild({ args: ["bench/subjects/roofline-child.ts"], core });
     for (const subject of subjects) {
       const running = await startWarm(subject, options).catch((error: Error) => {
         if (!(error instanceof Unavailable)) progress(error.stack ?? error.message);

@@ -15,13 +15,7 @@ if (!existsSync(join(root, "node_modules/.package-lock.json"))) {
 }
 const child = spawn(
   process.execPath,
-  [
-    "--experimental-wasm-relaxed-simd",
-    "--import",
-    import.meta.resolve("tsx"),
-    join(root, "cli/main.ts"),
-    ...process.argv.slice(2),
-  ],
+  ["--import", import.meta.resolve("tsx"), join(root, "cli/main.ts"), ...process.argv.slice(2)],
   { stdio: "inherit" },
 );
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal));

@@ -1,16 +1,16 @@
-// Child process of the WebAssembly engine in Node, which has relaxed SIMD only behind a flag.
+// Child process of the WebAssembly engine in Node.
 import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { catalogueFile, kernelsDir, weightsDir } from "../../scripts/build/paths.ts";
+import { catalogueFile, weightsDir } from "../../scripts/build/paths.ts";
+import { readKernels } from "../../scripts/eval/wasm.ts";
 import type { Pace } from "../../src/engine/types.ts";
 import { createWasmEngine } from "../../src/engine/wasm/index.ts";
 import { compileCatalogue } from "../../src/variants/catalogue.ts";
 import { catalogueFileSchema } from "../../src/variants/catalogue-file.ts";
 import { answer, send } from "../answer.ts";
-import { compileModule } from "../compile.ts";
 import { CEILING_BYTES, runEngine } from "../engine-run.ts";
 
 /** Multiply-adds between two turns of the event loop, as in the bench Worker. */
@@ -19,11 +19,10 @@ const PACE = 64e6;
 try {
   const catalogue = compileCatalogue(catalogueFileSchema.parse(JSON.parse(await readFile(catalogueFile, "utf8"))));
   const base = [...catalogue.values()][0]!.plan.base;
-  const compile = async (name: string) => compileModule(await readFile(join(kernelsDir, `${name}.wasm`)));
   const engine = await createWasmEngine({
     base,
     open: async ({ file }) => Readable.toWeb(createReadStream(join(weightsDir, file))) as ReadableStream<Uint8Array>,
-    modules: { relaxed: await compile("relaxed").catch(() => undefined), plain: await compile("plain") },
+    modules: await readKernels(),
     ceilingBytes: CEILING_BYTES,
   });
   let done = 0;

@@ -6,10 +6,5 @@ export const node: Subject = {
   id: "wasm-node",
   title: "Franken Gateway, wasm engine in Node",
   ours: true,
-  start: ({ core }) =>
-    startMeasuringChild({
-      args: ["bench/subjects/node-child.ts"],
-      nodeArgs: ["--experimental-wasm-relaxed-simd"],
-      core,
-    }),
+  start: ({ core }) => startMeasuringChild({ args: ["bench/subjects/node-child.ts"], core }),
 };

@@ -3,8 +3,8 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { compile } from "../../scripts/build/kernels.ts";
+import { compileWasm } from "../../scripts/eval/wasm.ts";
 import { answer, type Rates, send } from "../answer.ts";
-import { compileModule } from "../compile.ts";
 import { benchDir } from "../gguf.ts";
 
 const READ_BYTES = 256 * 2 ** 20;
@@ -26,7 +26,7 @@ async function load(): Promise<Peaks> {
   const memory = new WebAssembly.Memory({ initial: READ_BYTES / 65_536 });
   // Pages that were never written all map to one, which stays in the cache.
   new Uint8Array(memory.buffer).fill(1);
-  const module = await compileModule(await readFile(file));
+  const module = await compileWasm(await readFile(file));
   return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Peaks;
 }
 

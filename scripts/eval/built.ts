@@ -13,8 +13,9 @@ import { createTokenizer, type TokenizerJson } from "../../src/tokenizer/index.t
 import { type BaseModel, checkpointOf } from "../../src/variants/base.ts";
 import { type Catalogue, compileCatalogue } from "../../src/variants/catalogue.ts";
 import type { CatalogueFile } from "../../src/variants/catalogue-file.ts";
-import { catalogueFile, kernelsDir, root, tokenizersFile, weightsDir } from "../build/paths.ts";
+import { catalogueFile, root, tokenizersFile, weightsDir } from "../build/paths.ts";
 import type { EngineName } from "./options.ts";
+import { compileWasm, readKernels } from "./wasm.ts";
 
 /** Room for long windows under plans with many slots: this is no isolate of 128 MB. */
 const CEILING_BYTES = 512 * 2 ** 20;
@@ -34,21 +35,14 @@ const opener =
   async ({ file }) =>
     Readable.toWeb(createReadStream(join(folder, file))) as ReadableStream<Uint8Array>;
 
-/** Node's; the project's types are those of workerd, which compiles nothing at run time. */
-const { compile } = WebAssembly as unknown as { compile(bytes: Uint8Array): Promise<WebAssembly.Module> };
-
 const ENGINES: Record<EngineName, (base: BaseModel, open: OpenFile) => Promise<Engine>> = {
   async wasm(base, open) {
-    const kernels = async (name: string) => compile(await readFile(join(kernelsDir, `${name}.wasm`)));
-    const plain = await kernels("plain");
-    // Node knows relaxed SIMD only behind a flag; without it the plain build gives the same bits, slower.
-    const relaxed = await kernels("relaxed").catch(() => undefined);
-    return createWasmEngine({ base, open, modules: { relaxed, plain }, ceilingBytes: CEILING_BYTES });
+    return createWasmEngine({ base, open, modules: await readKernels(), ceilingBytes: CEILING_BYTES });
   },
   async onnx(base, open) {
     const { createOnnxEngine } = await import("../../src/engine/onnx/index.ts");
     const file = createRequire(join(root, "package.json")).resolve("onnxruntime-web/ort-wasm-simd-threaded.wasm");
-    return createOnnxEngine({ base, open, mode: "fp32", module: await compile(await readFile(file)) });
+    return createOnnxEngine({ base, open, mode: "fp32", module: await compileWasm(await readFile(file)) });
   },
 };
 

@@ -1,10 +1,11 @@
 // Completions as an evaluation server: the process that `npm start` runs, on the real weights, against our own scorer in this process.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readKernels } from "../../scripts/eval/wasm.ts";
 import type { WasmEngine } from "../../src/engine/wasm/index.ts";
 import { createWasmEngine } from "../../src/engine/wasm/index.ts";
 import { createEngineScorer } from "../../src/scores/engine-scorer.ts";
 import type { Plan } from "../../src/variants/plan.ts";
-import { openBuilt, readCatalogue, readModules } from "../engine/wasm/built.ts";
+import { openBuilt, readCatalogue } from "../engine/wasm/built.ts";
 import { freePort, type Server, startCommand, startServer } from "./server.ts";
 
 const MODEL = "smollm2-135m";
@@ -22,7 +23,7 @@ let plan: Plan;
 beforeAll(async () => {
   server = await startServer(await startCommand(), await freePort());
   ({ plan } = (await readCatalogue()).get(MODEL)!);
-  engine = await createWasmEngine({ base: plan.base, open: openBuilt, modules: await readModules() });
+  engine = await createWasmEngine({ base: plan.base, open: openBuilt, modules: await readKernels() });
 });
 afterAll(() => server?.stop());
 

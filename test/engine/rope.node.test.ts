@@ -15,6 +15,7 @@ import { openModel } from "../../compress/forward/model.ts";
 import { allSlots, runSlots } from "../../compress/forward/perplexity.ts";
 import { readCheckpoint } from "../../scripts/build/checkpoint.ts";
 import { buildBase } from "../../scripts/build/weights.ts";
+import { readKernels } from "../../scripts/eval/wasm.ts";
 import { createOnnxEngine } from "../../src/engine/onnx/index.ts";
 import type { Engine } from "../../src/engine/types.ts";
 import { createWasmEngine } from "../../src/engine/wasm/index.ts";
@@ -27,7 +28,6 @@ import { randomNumbers } from "../compress/random.ts";
 import { tinyCheckpoint } from "../compress/tiny.ts";
 import vectors from "../fixtures/rope/vectors.json";
 import { compileRuntime } from "./onnx/checkpoint.ts";
-import { readModules } from "./wasm/built.ts";
 
 const { shape: sizes, tokens, positions, scalings } = vectors;
 const SCALINGS = {
@@ -152,7 +152,7 @@ describe.each(NAMES)("a checkpoint with RoPE scaling: %s", (name) => {
 
   it("is run by the fast engine as nearly as 8 bits allow, and far from any other scaling", async () => {
     const { base, open } = bases.get(name)!;
-    const rows = await engineLogits(await createWasmEngine({ base, open, modules: await readModules() }), { base });
+    const rows = await engineLogits(await createWasmEngine({ base, open, modules: await readKernels() }), { base });
     const own = apart(rows, name);
     expect(own).toBeLessThan(0.1);
     for (const other of [...NAMES, "none"] as const)

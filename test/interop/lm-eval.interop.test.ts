@@ -116,7 +116,7 @@ async function harness(server: Server, tasks: Readonly<Record<string, Documents>
 async function ourScores(task: string, items: readonly number[]): Promise<Record<string, unknown>[]> {
   const state = await mkdtemp(join(tmpdir(), "franken-scores-"));
   const args = [...["--variant", MODEL, "--task", task], ...["--items", items.join(","), "--state", state]];
-  await run(process.execPath, ["--experimental-wasm-relaxed-simd", evalFile, ...args]);
+  await run(process.execPath, [evalFile, ...args]);
   const [name = ""] = await readdir(join(state, task));
   const rows = jsonLines(await readFile(join(state, task, name), "utf8")) as {
     readonly item: number;

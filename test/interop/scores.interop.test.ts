@@ -17,7 +17,7 @@ if (!data) console.warn("left out: perplexity of WikiText-2, which is in no fold
 /** Runs an evaluation of the base and gives its metrics, and its results as scores/ would have them. */
 async function measure(task: string, items: string) {
   const state = await mkdtemp(join(tmpdir(), "franken-scores-"));
-  const args = ["--experimental-wasm-relaxed-simd", evalFile, "--variant", BASE, "--task", task, "--items", items];
+  const args = [evalFile, "--variant", BASE, "--task", task, "--items", items];
   const { stdout } = await promisify(execFile)(process.execPath, [...args, "--workers", "2", "--state", state]);
   const [name = ""] = await readdir(join(state, task));
   const lines = (await readFile(join(state, task, name), "utf8")).trim().split("\n");

@@ -17,7 +17,7 @@ interface Ended {
 }
 
 function start(...args: string[]): { child: ChildProcess; ended: Promise<Ended> } {
-  const child = spawn(process.execPath, ["--experimental-wasm-relaxed-simd", evalFile, ...args], {
+  const child = spawn(process.execPath, [evalFile, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let out = "";

@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { catalogueFile, weightsDir } from "../../../scripts/build/paths.ts";
+import { compileWasm } from "../../../scripts/eval/wasm.ts";
 import type { OpenFile } from "../../../src/engine/weights.ts";
 import { type Catalogue, compileCatalogue } from "../../../src/variants/catalogue.ts";
 import { catalogueFileSchema } from "../../../src/variants/catalogue-file.ts";
@@ -15,10 +16,7 @@ export const readCatalogue = async (): Promise<Catalogue> =>
 export const openWeights: OpenFile = async ({ file }) =>
   Readable.toWeb(createReadStream(join(weightsDir, file))) as ReadableStream<Uint8Array>;
 
-/** Node's; the types are those of workerd, which compiles nothing at run time. */
-const { compile } = WebAssembly as unknown as { compile(bytes: Uint8Array): Promise<WebAssembly.Module> };
-
 export const compileRuntime = async (): Promise<WebAssembly.Module> => {
   const file = createRequire(import.meta.url).resolve("onnxruntime-web/ort-wasm-simd-threaded.wasm");
-  return compile(await readFile(file));
+  return compileWasm(await readFile(file));
 };

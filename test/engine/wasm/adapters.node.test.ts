@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { packAdapter } from "../../../scripts/build/adapter.ts";
+import { readKernels } from "../../../scripts/eval/wasm.ts";
 import { createWasmEngine, type WasmEngine } from "../../../src/engine/wasm/index.ts";
 import { type Adapter, LINEARS, type Linear } from "../../../src/variants/adapter.ts";
 import { compilePlan, type Plan } from "../../../src/variants/plan.ts";
 import type { SlotRecipe } from "../../../src/variants/recipe.ts";
-import { readModules } from "./built.ts";
 import {
   type Dtype,
   adaptedPlan as makeAdaptedPlan,
@@ -32,7 +32,7 @@ const load = async (ceilingBytes = 64 * 2 ** 20): Promise<WasmEngine> => {
   const openAdapter = openFrom(files);
   const open = async (file: { file: string; sha256: string; bytes: number }) =>
     (await openAdapter(file)) ?? tiny.open(file);
-  return createWasmEngine({ base: tiny.base, open, modules: await readModules(), ceilingBytes });
+  return createWasmEngine({ base: tiny.base, open, modules: await readKernels(), ceilingBytes });
 };
 
 async function logitsOf(engine: WasmEngine, plan: Plan): Promise<Float32Array> {

@@ -1,18 +1,10 @@
-// What the Node tests and benches of the wasm engine share: the built kernels, weights and catalogue from dist/.
+// What the Node tests and benches of the wasm engine share: the built weights and catalogue from dist/.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { catalogueFile, kernelsDir, weightsDir } from "../../../scripts/build/paths.ts";
-import type { KernelModules } from "../../../src/engine/wasm/index.ts";
+import { catalogueFile, weightsDir } from "../../../scripts/build/paths.ts";
 import type { OpenFile } from "../../../src/engine/weights.ts";
 import { type Catalogue, compileCatalogue } from "../../../src/variants/catalogue.ts";
 import { catalogueFileSchema } from "../../../src/variants/catalogue-file.ts";
-
-/** Both builds, or only the plain one where this Node was started without `--experimental-wasm-relaxed-simd`. */
-export async function readModules(): Promise<KernelModules> {
-  const compile = async (name: string) => WebAssembly.compile(await readFile(join(kernelsDir, `${name}.wasm`)));
-  const plain = await compile("plain");
-  return { relaxed: await compile("relaxed").catch(() => undefined), plain };
-}
 
 /** Opens built files from dist/weights as a byte stream, as the Workers runtime gives them. */
 export const openBuilt: OpenFile = async ({ file }) => {

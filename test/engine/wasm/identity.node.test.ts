@@ -1,9 +1,10 @@
 // The same bits alone, in a batch, in chunks: the real base, its variants, and adapters of its size.
 import { beforeAll, expect, it } from "vitest";
+import { readKernels } from "../../../scripts/eval/wasm.ts";
 import { createWasmEngine, type WasmEngine } from "../../../src/engine/wasm/index.ts";
 import type { Plan } from "../../../src/variants/plan.ts";
 import { slotRecipeSchema } from "../../../src/variants/recipe.ts";
-import { openBuilt, readCatalogue, readModules } from "./built.ts";
+import { openBuilt, readCatalogue } from "./built.ts";
 import { alone, CHUNKS, digests, type Run } from "./identity.ts";
 import { adaptedPlan, randomPairs } from "./peft.ts";
 import { openFrom } from "./tiny.ts";
@@ -29,7 +30,7 @@ beforeAll(async () => {
   engine = await createWasmEngine({
     base,
     open: async (file) => (await openFrom(files)(file)) ?? openBuilt(file),
-    modules: await readModules(),
+    modules: await readKernels(),
   });
 });
 

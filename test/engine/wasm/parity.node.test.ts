@@ -1,11 +1,12 @@
 // Holds the engine against PyTorch's fp32 results on the same weights.
 import { readFile } from "node:fs/promises";
 import { beforeAll, describe, expect, it } from "vitest";
+import { readKernels } from "../../../scripts/eval/wasm.ts";
 import { createWasmEngine, type WasmEngine } from "../../../src/engine/wasm/index.ts";
 import type { BaseModel } from "../../../src/variants/base.ts";
 import { compilePlan, type Plan } from "../../../src/variants/plan.ts";
 import type { Slot } from "../../../src/variants/recipe.ts";
-import { openBuilt, readCatalogue, readModules } from "./built.ts";
+import { openBuilt, readCatalogue } from "./built.ts";
 
 interface Case {
   prompt_ids: number[];
@@ -24,7 +25,7 @@ beforeAll(async () => {
   const variant = (await readCatalogue()).get("smollm2-135m");
   if (!variant) throw new Error("smollm2-135m is not in the catalogue");
   base = variant.plan.base;
-  engine = await createWasmEngine({ base, open: openBuilt, modules: await readModules() });
+  engine = await createWasmEngine({ base, open: openBuilt, modules: await readKernels() });
 });
 
 const planOf = (name: string): Plan =>
