@@ -28,7 +28,7 @@ export interface AppOptions
     Partial<Pick<GatewayDeps, "log" | "now" | "newId">> {
   /** The buckets of a key that has limits. */
   limitsOf(keyId: string): LimitStore;
-  readonly routing: Pick<RouterOptions, "store" | "archive" | "qualities" | "quarantined" | "quantile" | "policy">;
+  readonly routing: Pick<RouterOptions, "store" | "archive" | "qualities" | "quantile" | "policy">;
 }
 
 /** Of OpenAI's API, as its own servers say it. */
@@ -47,7 +47,12 @@ export function createApp(options: AppOptions): App {
     };
   const deps: GatewayDeps = {
     ...basics,
-    router: createRouter({ ...basics, ...routing, onAway: away("what was learnt is not at hand") }),
+    router: createRouter({
+      ...basics,
+      ...routing,
+      quarantined: basics.scores.loadQuarantines,
+      onAway: away("what was learnt is not at hand"),
+    }),
     limiter: createLimiter({ storeOf: limitsOf, onAway: away("the key's limits are not at hand, and not kept") }),
   };
   const checkAuthorization = createAuthorizationCheck(deps.apiKeys);

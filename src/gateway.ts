@@ -96,7 +96,6 @@ function wire(env: GatewayEnv): Gateway {
     store: () => env.ROUTER.getByName("router"),
     archive: createArchive(recorder, env.DB),
     qualities: qualitiesOf(scores.recorded, catalogue.keys()),
-    quarantined: () => scores.quarantinedVariants(),
     quantile,
   };
   const store = env.DB && createResponseStore({ db: env.DB, keepMs: keepDays * 86_400_000, now: Date.now });
@@ -104,9 +103,9 @@ function wire(env: GatewayEnv): Gateway {
     env.DB &&
     createExperiments({
       ...{ db: env.DB, recorder, now: Date.now, log },
-      whyNot(variant) {
+      async whyNot(variant, waitUntil) {
         if (!catalogue.has(variant)) return { reason: "there is no such variant any more", since: 0 };
-        return scores.quarantinedVariants().get(variant);
+        return (await scores.loadQuarantines(waitUntil)).get(variant);
       },
     });
   const runnerOf = (id: string) => env.RESPONSES.getByName(id);

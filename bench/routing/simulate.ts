@@ -92,7 +92,7 @@ export async function simulate(
   const router = createRouter({
     catalogue,
     qualities: options.qualities,
-    quarantined: () => new Set(),
+    quarantined: async () => new Set(),
     quantile: options.quantile ?? 0.95,
     ...(options.policy ? { policy: options.policy } : {}),
     now: () => clock,

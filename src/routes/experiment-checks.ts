@@ -8,14 +8,15 @@ import {
   statusOf,
 } from "../experiments/live/index.ts";
 import { ApiError, AUTO } from "../openai/index.ts";
-import type { GatewayDeps } from "./context.ts";
+import type { Quarantines } from "../scores/monitor/index.ts";
+import type { Catalogue } from "../variants/catalogue.ts";
 import type { ExperimentPatch } from "./experiment-schema.ts";
 
 export const refusedValue = (param: string | undefined, message: string): ApiError =>
   new ApiError("invalid_value", message, { param });
 
 /** @throws ApiError `invalid_value` for an arm that cannot serve what the experiment's requests ask for */
-export function checkArms({ arms }: ExperimentSpec, { catalogue, scores }: GatewayDeps): void {
+export function checkArms({ arms }: ExperimentSpec, catalogue: Catalogue, quarantines: Quarantines): void {
   const base = [...catalogue.values()][0]?.plan.base.id;
   arms.forEach(({ model }, index) => {
     if (model === AUTO) return;
@@ -29,7 +30,7 @@ export function checkArms({ arms }: ExperimentSpec, { catalogue, scores }: Gatew
       );
     if (plan.base.id !== base)
       throw refusedValue(param, `'${name}' has another base than the requests that the experiment takes, ${base}.`);
-    const quarantine = scores.quarantinedVariants().get(model);
+    const quarantine = quarantines.get(model);
     if (quarantine) throw refusedValue(param, `'${name}' is quarantined: ${quarantine.reason}. Use another variant.`);
   });
 }

@@ -148,7 +148,8 @@ export const addExperimentRoutes: AddRoutes = (app, deps) => {
     const { by, service } = admit(c);
     const spec = validate(experimentRequestSchema, await readJson(c.req.raw));
     if (spec.end !== undefined && Date.parse(spec.end) <= now()) throw refusedValue("end", "'end' is over already.");
-    checkArms(spec, deps);
+    const quarantines = await deps.scores.loadQuarantines((promise) => c.executionCtx.waitUntil(promise));
+    checkArms(spec, deps.catalogue, quarantines);
     const stored = await service.store.create(spec.id, (all) => {
       const next = newExperiment(spec, newSecret(), now());
       checkOverlap(next, all, now());

@@ -1,12 +1,11 @@
 // GET /v1/models and GET /v1/models/{model}: the variants that this gateway serves.
 import { createRoute, z } from "@hono/zod-openapi";
 import { ApiError, AUTO, errorResponses } from "../openai/index.ts";
-import type { Scoreboard } from "../scores/monitor/index.ts";
 import type { Catalogue, Variant } from "../variants/catalogue.ts";
 import { STATUSES, statusSchema } from "../variants/recipe.ts";
 import { bearer } from "./bearer.ts";
 import type { AddRoutes } from "./context.ts";
-import { describeHealth, healthSchema, listScores, type Score, scoreSchema } from "./score-schema.ts";
+import { describeHealth, healthSchema, type Measured, readMeasured, scoreSchema } from "./score-schema.ts";
 
 const modelSchema = z
   .object({
@@ -96,8 +95,8 @@ const modelRoute = createRoute({
 
 export const addModelRoutes: AddRoutes = (app, { catalogue, scores }) => {
   app.openapi(listRoute, async (c) => {
-    const all = await listScores(scores, (promise) => c.executionCtx.waitUntil(promise));
-    const variants = [...catalogue.values()].map((variant) => describe(variant, all.scores, scores));
+    const measured = await readMeasured(scores, (promise) => c.executionCtx.waitUntil(promise));
+    const variants = [...catalogue.values()].map((variant) => describe(variant, measured));
     return c.json({ object: "list" as const, data: [...variants, ...describeAuto(catalogue)] }, 200);
   });
   app.openapi(modelRoute, async (c) => {
@@ -108,8 +107,8 @@ export const addModelRoutes: AddRoutes = (app, { catalogue, scores }) => {
     if (!variant) {
       throw new ApiError("model_not_found", `The model '${model.slice(0, 100)}' does not exist.`, { param: "model" });
     }
-    const all = await listScores(scores, (promise) => c.executionCtx.waitUntil(promise));
-    return c.json(describe(variant, all.scores, scores), 200);
+    const measured = await readMeasured(scores, (promise) => c.executionCtx.waitUntil(promise));
+    return c.json(describe(variant, measured), 200);
   });
 };
 
@@ -130,11 +129,7 @@ function describeAuto(catalogue: Catalogue): z.infer<typeof autoSchema>[] {
   ];
 }
 
-function describe(
-  { recipe, plan }: Variant,
-  all: readonly Score[],
-  scoreboard: Scoreboard,
-): z.infer<typeof modelSchema> {
+function describe({ recipe, plan }: Variant, { scores, quarantines }: Measured): z.infer<typeof modelSchema> {
   const { id, title, status, origin, base } = recipe;
   return {
     id,
@@ -154,10 +149,10 @@ function describe(
         multiply_adds_per_token: plan.costs.multiplyAdds,
         kv_bytes_per_token: plan.costs.kvBytes,
       },
-      scores: all
+      scores: scores
         .filter(({ variant }) => variant === id)
         .map(({ task, kind, items, metrics, measured_at }) => ({ task, kind, items, metrics, measured_at })),
-      health: describeHealth(scoreboard, id),
+      health: describeHealth(quarantines, id),
     },
   };
 }

@@ -1,6 +1,12 @@
 // Scores as the API tells them.
 import { z } from "@hono/zod-openapi";
-import { metricsOf, type RecordedScore, type RunRow, type Scoreboard } from "../scores/monitor/index.ts";
+import {
+  metricsOf,
+  type Quarantines,
+  type RecordedScore,
+  type RunRow,
+  type Scoreboard,
+} from "../scores/monitor/index.ts";
 
 const metricsSchema = z
   .record(
@@ -47,19 +53,28 @@ export const healthSchema = z
   .openapi("VariantHealth");
 
 /** Recorded ones first, then those that the service measured; `served` is false when these cannot be read at the moment. */
-export async function listScores(
-  scores: Scoreboard,
+/** What is known of the variants besides what they are. */
+export interface Measured {
+  readonly scores: readonly Score[];
+  /** Whether the scores that the service measured are among them: false while D1 is away. */
+  readonly served: boolean;
+  readonly quarantines: Quarantines;
+}
+
+export async function readMeasured(
+  board: Scoreboard,
   waitUntil: (promise: Promise<unknown>) => void,
-): Promise<{ scores: Score[]; served: boolean }> {
-  const served = await scores.served(waitUntil);
+): Promise<Measured> {
+  const [served, quarantines] = await Promise.all([board.served(waitUntil), board.loadQuarantines(waitUntil)]);
   return {
-    scores: [...scores.recorded.all.map(describeRecorded), ...(served ?? []).map(describeServed)],
+    scores: [...board.recorded.all.map(describeRecorded), ...(served ?? []).map(describeServed)],
     served: served !== undefined,
+    quarantines,
   };
 }
 
-export function describeHealth(scores: Scoreboard, variant: string): z.infer<typeof healthSchema> {
-  const quarantine = scores.quarantinedVariants().get(variant);
+export function describeHealth(quarantines: Quarantines, variant: string): z.infer<typeof healthSchema> {
+  const quarantine = quarantines.get(variant);
   if (!quarantine) return { state: "healthy", reason: null, since: null };
   return { state: "quarantined", reason: quarantine.reason, since: new Date(quarantine.since).toISOString() };
 }

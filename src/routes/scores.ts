@@ -4,7 +4,7 @@ import { ApiError, errorResponses } from "../openai/index.ts";
 import { TASKS } from "../scores/index.ts";
 import { bearer } from "./bearer.ts";
 import type { AddRoutes } from "./context.ts";
-import { listScores, scoreSchema } from "./score-schema.ts";
+import { readMeasured, scoreSchema } from "./score-schema.ts";
 
 const scoresRoute = createRoute({
   method: "get",
@@ -57,7 +57,7 @@ export const addScoreRoutes: AddRoutes = (app, { catalogue, scores }) => {
         { param: "task" },
       );
     }
-    const all = await listScores(scores, (promise) => c.executionCtx.waitUntil(promise));
+    const all = await readMeasured(scores, (promise) => c.executionCtx.waitUntil(promise));
     const data = all.scores.filter(
       (score) => (variant === undefined || score.variant === variant) && (task === undefined || score.task === task),
     );

@@ -6,7 +6,7 @@ import type { Variant } from "../variants/catalogue.ts";
 import { onnxRecipeSchema, slotRecipeSchema } from "../variants/recipe.ts";
 import { bearer } from "./bearer.ts";
 import type { AddRoutes } from "./context.ts";
-import { describeHealth, healthSchema, listScores, type Score, scoreSchema } from "./score-schema.ts";
+import { describeHealth, healthSchema, type Measured, readMeasured, scoreSchema } from "./score-schema.ts";
 
 const variantSchema = z
   .object({
@@ -73,7 +73,10 @@ const variantRoute = createRoute({
 });
 
 export const addVariantRoutes: AddRoutes = (app, { catalogue, scores }) => {
-  const describe = ({ recipe, plan }: Variant, all: readonly Score[]): z.infer<typeof variantSchema> => ({
+  const describe = (
+    { recipe, plan }: Variant,
+    { scores: all, quarantines }: Measured,
+  ): z.infer<typeof variantSchema> => ({
     id: recipe.id,
     object: "variant",
     digest: variantDigest(plan),
@@ -89,12 +92,12 @@ export const addVariantRoutes: AddRoutes = (app, { catalogue, scores }) => {
       multiply_adds_per_token: plan.costs.multiplyAdds,
       kv_bytes_per_token: plan.costs.kvBytes,
     },
-    health: describeHealth(scores, recipe.id),
+    health: describeHealth(quarantines, recipe.id),
     scores: all.filter(({ variant }) => variant === recipe.id),
   });
   app.openapi(listRoute, async (c) => {
-    const all = await listScores(scores, (promise) => c.executionCtx.waitUntil(promise));
-    const data = [...catalogue.values()].map((variant) => describe(variant, all.scores));
+    const measured = await readMeasured(scores, (promise) => c.executionCtx.waitUntil(promise));
+    const data = [...catalogue.values()].map((variant) => describe(variant, measured));
     return c.json({ object: "list" as const, data }, 200);
   });
   app.openapi(variantRoute, async (c) => {
@@ -107,7 +110,7 @@ export const addVariantRoutes: AddRoutes = (app, { catalogue, scores }) => {
         { param: "id" },
       );
     }
-    const all = await listScores(scores, (promise) => c.executionCtx.waitUntil(promise));
-    return c.json(describe(variant, all.scores), 200);
+    const measured = await readMeasured(scores, (promise) => c.executionCtx.waitUntil(promise));
+    return c.json(describe(variant, measured), 200);
   });
 };

@@ -5,13 +5,13 @@ import type { AppEnv } from "./context.ts";
 
 export const WARNING_HEADER = "x-franken-warning";
 
-/** Also sees to it that `quarantinedVariants()` is recent for whatever comes after it. */
 export const warnOfQuarantine =
   (scores: Scoreboard): MiddlewareHandler<AppEnv> =>
   async (c, next) => {
-    const quarantines = await scores.loadQuarantines((promise) => c.executionCtx.waitUntil(promise));
     await next();
     const { model } = c.get("record");
-    const quarantine = model === undefined ? undefined : quarantines.get(model);
+    if (model === undefined) return;
+    const quarantines = await scores.loadQuarantines((promise) => c.executionCtx.waitUntil(promise));
+    const quarantine = quarantines.get(model);
     if (quarantine) c.header(WARNING_HEADER, `${model} is quarantined: ${quarantine.reason}`);
   };

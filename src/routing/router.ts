@@ -35,6 +35,8 @@ const MOST_REMEMBERED = 500;
 /** A last choice holds off a better one this long. */
 const INCUMBENT_MS = 60_000;
 
+type WaitUntil = (promise: Promise<unknown>) => void;
+
 export interface RouterOptions {
   readonly catalogue: Catalogue;
   /** Found anew for each call. */
@@ -42,7 +44,7 @@ export interface RouterOptions {
   readonly archive: Archive;
   readonly qualities: QualityBook;
   /** Variants that `auto` must not use. */
-  quarantined(): { has(variant: string): boolean };
+  quarantined(waitUntil: WaitUntil): Promise<{ has(variant: string): boolean }>;
   /** Share of outcomes that a prediction is to hold for, when a budget is held against it. */
   readonly quantile: number;
   readonly policy?: Policy;
@@ -50,8 +52,6 @@ export interface RouterOptions {
   newId(): string;
   onAway(error: unknown): void;
 }
-
-type WaitUntil = (promise: Promise<unknown>) => void;
 
 /** The arm of an experiment that a request is in. */
 export interface RoutedArm {
@@ -85,7 +85,10 @@ export interface RouteRequest {
 }
 
 export interface Router {
-  /** Decides. Undefined when no variant has room for the request. Waits for nothing once this isolate has a copy of what was learnt. */
+  /**
+   * Decides. Undefined when no variant has room for the request. Waits for nothing once this isolate
+   * has a copy of what was learnt and of the list of quarantined variants.
+   */
   route(request: RouteRequest, waitUntil: WaitUntil): Promise<Routed | undefined>;
   /** Most tokens of prompt and reply together that any variant of a base has room for. */
   roomOf(base: string): number;
@@ -130,8 +133,7 @@ export function createRouter(options: RouterOptions): Router {
     profiles.set(high, profile);
     return { profile, crowding };
   };
-  const candidatesOf = (base: string): Candidate[] => {
-    const quarantined = options.quarantined();
+  const candidatesOf = (base: string, quarantined: { has(variant: string): boolean }): Candidate[] => {
     const { capacities, engine } = news.get(base) ?? {};
     return variants
       .filter(({ plan }) => plan.base.id === base)
@@ -148,7 +150,7 @@ export function createRouter(options: RouterOptions): Router {
     async route(request, waitUntil) {
       const { requestId, key, base, budget, pinned, promptTokens, maxTokens, model, arm } = request;
       const high = arm?.quantile ?? quantile;
-      const { state, at } = await snapshot.get(waitUntil);
+      const [{ state, at }, quarantined] = await Promise.all([snapshot.get(waitUntil), options.quarantined(waitUntil)]);
       const { profile, crowding } = compile(state, at, high);
       const board = boardOf(base);
       const asked = { allowed: timeLeft(budget, request.elapsedMs), askedAt: now(), maxTokens };
@@ -157,7 +159,7 @@ export function createRouter(options: RouterOptions): Router {
       const work: Work = { promptTokens, tokens: lengthsOf(state.lengths, key, maxTokens, high, now()) };
       const scope = `${key} ${JSON.stringify(budget)} ${arm ? JSON.stringify(arm.experiment) : ""}`;
       const last = incumbents.get(scope);
-      const candidates = candidatesOf(base);
+      const candidates = candidatesOf(base, quarantined);
       const needed = promptTokens + (request.mayShorten ? 1 : maxTokens);
       const choose = (only: string | undefined): Decision | undefined =>
         decide({
@@ -206,7 +208,7 @@ export function createRouter(options: RouterOptions): Router {
         },
       });
     },
-    roomOf: (base) => Math.max(...candidatesOf(base).map(({ capacity }) => capacity)),
+    roomOf: (base) => Math.max(...candidatesOf(base, new Set()).map(({ capacity }) => capacity)),
     async find(id) {
       const near =
         kept.get(id) ??

@@ -1,7 +1,7 @@
 // A gateway with experiments on the database of the test file, and the queue of records before it.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import type { AppOptions } from "../../src/app.ts";
-import { createExperiments, type Experiments } from "../../src/experiments/live/index.ts";
+import { createExperiments, type Experiments, type ExperimentsOptions } from "../../src/experiments/live/index.ts";
 import { createRecorder } from "../../src/records/index.ts";
 import type { GenerateRequest } from "../../src/replica/protocol.ts";
 import { env, migratedDatabase } from "../support/database.ts";
@@ -41,14 +41,14 @@ export interface SetupOptions extends Partial<AppOptions> {
   readonly db?: D1Database;
   /** Name of its queue. */
   readonly queue?: string;
-  readonly whyNot?: (variant: string) => { readonly reason: string; readonly since: number } | undefined;
+  readonly whyNot?: ExperimentsOptions["whyNot"];
 }
 
 export async function experimentGateway(options: SetupOptions = {}): Promise<ExperimentGateway> {
   const {
     script = await saying("Rome."),
     queue = "experiments",
-    whyNot = () => undefined,
+    whyNot = async () => undefined,
     db: given,
     ...more
   } = options;

@@ -131,7 +131,7 @@ describe("requests", () => {
   });
 
   test("are served as any other when their arm's variant may not serve, and that is on record", async () => {
-    const whyNot = (variant: string) => (variant === DROP ? { reason: "it disagrees", since: 7 } : undefined);
+    const whyNot = async (variant: string) => (variant === DROP ? { reason: "it disagrees", since: 7 } : undefined);
     const id = await running({}, { whyNot });
     const arms = await Promise.all(USERS.map(async (user) => armOf(await gateway.ask(user))));
     expect(new Set(arms)).toEqual(new Set(["base", null]));

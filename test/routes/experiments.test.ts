@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { ADMIN, DROP, definition, type ExperimentGateway, experimentGateway } from "./experiments-setup.ts";
-import { errorOf, KEY } from "./gateway.ts";
+import { errorOf, KEY, quarantining } from "./gateway.ts";
 
 let gateway: ExperimentGateway;
 beforeEach(async () => {
@@ -152,9 +152,7 @@ describe("bad input", () => {
   });
 
   test("a quarantined arm", async () => {
-    const quarantined = new Map([[DROP, { reason: "it disagrees", since: 1 }]]);
-    const scores = { ...(await import("./gateway.ts")).noScores, quarantinedVariants: () => quarantined };
-    const other = await experimentGateway({ scores });
+    const other = await experimentGateway({ scores: quarantining(DROP) });
     const error = await errorOf(await other.admin("POST", "/v1/experiments", definition(newId())));
     expect(error).toMatchObject({ param: "arms.1.model", message: expect.stringContaining("it disagrees") });
   });

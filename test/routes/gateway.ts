@@ -7,7 +7,7 @@ import { createQualityBook, type RouterStore } from "../../src/routing/index.ts"
 import { POLICY } from "../../src/routing/question.ts";
 import { newState } from "../../src/routing/state.ts";
 import { type KeptDecision, learnReport } from "../../src/routing/store.ts";
-import { createScoreboard } from "../../src/scores/monitor/index.ts";
+import { createScoreboard, type Scoreboard } from "../../src/scores/monitor/index.ts";
 import type { FailureRecord, RequestRecord } from "../../src/telemetry/index.ts";
 import { createTokenizer, type Tokenizer } from "../../src/tokenizer/index.ts";
 import { compileCatalogue } from "../../src/variants/catalogue.ts";
@@ -113,7 +113,6 @@ export function routingOptions(overrides: Partial<AppOptions["routing"]> = {}): 
     store: () => store,
     archive: { keep: async () => {}, find: async () => undefined },
     qualities: createQualityBook([], ""),
-    quarantined: () => new Set(),
     quantile: 0.95,
     ...overrides,
   };
@@ -127,6 +126,12 @@ export const noScores = createScoreboard({
   replicaOf: () => standIn([]),
   now: Date.now,
   log: () => {},
+});
+
+/** The same, with these variants under quarantine. */
+export const quarantining = (...variants: string[]): Scoreboard => ({
+  ...noScores,
+  loadQuarantines: async () => new Map(variants.map((id) => [id, { reason: "it disagrees", since: 1 }])),
 });
 
 export interface TestGateway {

@@ -17,6 +17,7 @@ import {
   end,
   errorOf,
   KEY,
+  quarantining,
   ready,
   routingOptions,
   type Script,
@@ -133,10 +134,10 @@ describe("auto", () => {
     const gateway = testGateway(replica, scored());
     await (await gateway.chat({})).text();
     expect(header(await gateway.chat({ model: "auto" }), "variant")).toBe(SMALL);
-    const small = testGateway(await saying("Rome."), scored({ quarantined: () => new Set([BASE]) }));
+    const small = testGateway(await saying("Rome."), { ...scored(), scores: quarantining(BASE) });
     const decision = await decisionOf(small, await small.chat({ model: "auto" }));
     expect(decision.candidates.find(({ variant }) => variant === BASE)?.lost).toBe("quarantined");
-    const none = testGateway([], scored({ quarantined: () => new Set(catalogue.keys()) }));
+    const none = testGateway([], { ...scored(), scores: quarantining(...catalogue.keys()) });
     const refused = await none.chat({ model: "auto" });
     expect([refused.status, (await errorOf(refused)).code]).toEqual([503, "replica_unavailable"]);
   });

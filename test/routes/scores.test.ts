@@ -81,7 +81,6 @@ const withoutDatabase = (): Scoreboard => ({
   ...scores,
   served: async () => undefined,
   loadQuarantines: async () => new Map(),
-  quarantinedVariants: () => new Map(),
 });
 
 interface Described {

@@ -27,7 +27,10 @@ export interface AssignOptions {
   readonly running: RunningExperiments;
   readonly recorder: Recorder;
   /** Why a variant may not serve now, and since when; undefined where it may. */
-  whyNot(variant: string): { readonly reason: string; readonly since: number } | undefined;
+  whyNot(
+    variant: string,
+    waitUntil: AssignRequest["waitUntil"],
+  ): Promise<{ readonly reason: string; readonly since: number } | undefined>;
   now(): number;
 }
 
@@ -49,7 +52,7 @@ export function createAssign({ running, recorder, whyNot, now }: AssignOptions):
     if (!found) return undefined;
     const { experiment, exposure } = found;
     const assigned = experiment.spec.arms.find(({ name }) => name === exposure.arm) as Arm;
-    const obstacle = assigned.model === "auto" ? undefined : whyNot(assigned.model);
+    const obstacle = assigned.model === "auto" ? undefined : await whyNot(assigned.model, waitUntil);
     if (obstacle) {
       // As without the experiment, and on record.
       const key = `${exposure.experiment}/unserved/${assigned.name}/${obstacle.since}`;

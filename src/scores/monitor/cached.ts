@@ -17,8 +17,6 @@ export interface Cached<T> {
   get(waitUntil: (promise: Promise<unknown>) => void): Promise<T | undefined>;
   /** Loads it now. Never rejects. */
   reload(): Promise<void>;
-  /** The value as last loaded, without loading. */
-  readonly last: T | undefined;
 }
 
 /** A load that has not come back after this long is given up, and another one begins. */
@@ -61,8 +59,5 @@ export function createCached<T>({ load, freshMs, waitMs, now, onAway }: CachedOp
       return last;
     },
     reload: refresh,
-    get last() {
-      return last;
-    },
   };
 }

@@ -21,10 +21,12 @@ export interface Scoreboard {
   readonly recorded: RecordedScores;
   /** Of each variant and task the last finished run, or else the one under way; undefined when D1 cannot be reached. */
   served(waitUntil: WaitUntil): Promise<readonly RunRow[] | undefined>;
-  /** Reads the quarantined variants if what is known is old; waits only where nothing is known. Never rejects. */
+  /**
+   * The quarantined variants. Reads them anew if what is known is old, and waits only where nothing is
+   * known. There is no way to them without a load, so no event can find a list that nobody read.
+   * Never rejects.
+   */
   loadQuarantines(waitUntil: WaitUntil): Promise<Quarantines>;
-  /** The quarantined variants as last read, at once. */
-  quarantinedVariants(): Quarantines;
 }
 
 export interface ScoreboardOptions {
@@ -91,7 +93,6 @@ export function createScoreboard({ catalogue, recorded, db, replicaOf, now, log 
     recorded: createRecordedScores(recorded, digests),
     served: served.get,
     loadQuarantines: async (waitUntil) => (await quarantined.get(waitUntil)) ?? NONE,
-    quarantinedVariants: () => quarantined.last ?? NONE,
   };
 }
 

@@ -23,9 +23,7 @@ const broken = (options: Options = {}, isBroken = (_: number): boolean => true) 
 };
 
 async function quarantined({ restart }: Pick<Awaited<ReturnType<typeof setUp>>, "restart">): Promise<string[]> {
-  const scores = restart();
-  await scores.loadQuarantines(waitUntil);
-  return [...scores.quarantinedVariants().keys()];
+  return [...(await restart().loadQuarantines(waitUntil)).keys()];
 }
 
 describe("a variant that serves other results than the recorded ones", () => {
