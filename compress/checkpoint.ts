@@ -56,7 +56,7 @@ export interface Checkpoint {
   readonly tokenizer: TokenizerSource;
   /**
    * A tensor in fp32. q and k rows are in Hugging Face's order (rotate-half), not GGUF's.
-   * @throws UserError naming the tensor and the file when it is not there, truncated or holds a NaN
+   * @throws UserError naming the tensor and the file when it is not there or truncated
    */
   read(name: string): Promise<Matrix>;
   /** Its bytes as stored, blocks row-major, rows in the same order as `read` gives them. */

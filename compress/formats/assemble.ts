@@ -1,8 +1,9 @@
 // What all readers end in: a checkpoint whose tensors are checked against its shape, named by a digest, and read when they are wanted.
 import { createHash } from "node:crypto";
+import { BLOCKS } from "../../scripts/build/gguf.ts";
 import type { Checkpoint, LayerShape, Matrix, ModelShape, StoredTensor, TokenizerSource } from "../checkpoint.ts";
 import { UserError } from "../error.ts";
-import { dequantizeBlocks } from "./dequantize.ts";
+import { dequantizeBlocks, firstNotFinite } from "./dequantize.ts";
 
 export interface Parts {
   readonly name: string;
@@ -16,7 +17,7 @@ export interface Parts {
 
 /**
  * Reads every tensor once, for the digest: the same weights have the same digest whatever file they lie in.
- * @throws UserError naming the file and the tensor that is missing, not LLaMA's or of another shape
+ * @throws UserError naming the file and the tensor that is missing, not LLaMA's, of another shape, or holds NaN or infinity
  */
 export async function assemble({ name, shape, tensors, tokenizer, readStored, close }: Parts): Promise<Checkpoint> {
   const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
@@ -29,8 +30,15 @@ export async function assemble({ name, shape, tensors, tokenizer, readStored, cl
     checkTensors(name, shape, byName);
     const hash = createHash("sha256").update(JSON.stringify(shape));
     for (const tensor of [...tensors].sort((a, b) => (a.name < b.name ? -1 : 1))) {
-      const { name, type, rows, cols } = tensor;
-      hash.update(JSON.stringify([name, type, rows, cols])).update(await readStored(tensor));
+      const { name: own, type, rows, cols } = tensor;
+      const data = await readStored(tensor);
+      const at = firstNotFinite(type, data);
+      if (at !== undefined) {
+        const place = `[${Math.floor(at / cols)}, ${at % cols}]`;
+        const what = BLOCKS[type].values === 1 ? "" : "as a scale of the block ";
+        throw new UserError(`${name}: tensor ${own} has NaN or infinity ${what}at ${place}: the file is damaged`);
+      }
+      hash.update(JSON.stringify([own, type, rows, cols])).update(data);
     }
     return {
       name,
@@ -42,11 +50,6 @@ export async function assemble({ name, shape, tensors, tokenizer, readStored, cl
         const tensor = stored(wanted);
         const { type, rows, cols } = tensor;
         const values = dequantizeBlocks(type, await readStored(tensor));
-        const at = firstNotFinite(values);
-        if (at >= 0) {
-          const place = `[${Math.floor(at / cols)}, ${at % cols}]`;
-          throw new UserError(`${name}: tensor ${wanted} is ${values[at]} at ${place}: the file is damaged`);
-        }
         return { rows, cols, values };
       },
       readStored: async (wanted) => readStored(stored(wanted)),
@@ -56,12 +59,6 @@ export async function assemble({ name, shape, tensors, tokenizer, readStored, cl
     await close();
     throw error;
   }
-}
-
-/** Place of the first number that is infinite or none; -1: there is none. */
-function firstNotFinite(values: Float32Array): number {
-  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return i;
-  return -1;
 }
 
 /** Tensors of a layer and their shapes. */

@@ -29,8 +29,8 @@ export interface GgufOut {
   bytes(): Promise<Uint8Array>;
 }
 
+/** Where the metadata has no `general.alignment`. */
 const ALIGNMENT = 32;
-const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 const sizeOf = ({ type, rows, cols }: GgufOut): number => (rows * cols * BLOCKS[type].bytes) / BLOCKS[type].values;
 
 /** The file's bytes in order; a tensor is asked for its bytes when its turn comes. */
@@ -38,6 +38,13 @@ export async function* ggufChunks(
   metadata: readonly MetadataEntry[],
   tensors: readonly GgufOut[],
 ): AsyncGenerator<Uint8Array> {
+  const alignment = Number(metadata.find(([key]) => key === "general.alignment")?.[2] ?? ALIGNMENT);
+  const aligned = (bytes: number): number => Math.ceil(bytes / alignment) * alignment;
+  const padded = (bytes: Uint8Array): Uint8Array => {
+    const whole = new Uint8Array(aligned(bytes.length));
+    whole.set(bytes);
+    return whole;
+  };
   let end = 0;
   const table: Uint8Array[] = tensors.flatMap((tensor) => {
     const { name, type, rows, cols } = tensor;
@@ -81,10 +88,4 @@ function fixed(bytes: number, set: (view: DataView) => void): Uint8Array {
 function text(value: string): Uint8Array {
   const bytes = new TextEncoder().encode(value);
   return Buffer.concat([u64(bytes.length), bytes]);
-}
-
-function padded(bytes: Uint8Array): Uint8Array {
-  const whole = new Uint8Array(aligned(bytes.length));
-  whole.set(bytes);
-  return whole;
 }

@@ -8,25 +8,32 @@ import { UserError } from "../error.ts";
 import { assemble } from "./assemble.ts";
 import { dequantizeBlocks } from "./dequantize.ts";
 import type { OpenFile } from "./file.ts";
+import { shardOf } from "./gguf-shards.ts";
 
-type Tensor = GgufTensor<BlockType>;
+interface Tensor extends GgufTensor<BlockType> {
+  readonly source: ByteSource;
+}
 const TYPES = Object.keys(BLOCKS) as BlockType[];
 /** `deci` is `llama` with numbers of heads and channels for each layer. */
 const ARCHITECTURES = ["llama", "deci"];
 
-/** @throws UserError naming the file and the metadata or tensor at fault */
-export async function openGguf(source: OpenFile, name: string): Promise<Checkpoint> {
+/**
+ * @param sources the file, or all shards of a split one in their order
+ * @throws UserError naming the file and the metadata or tensor at fault
+ */
+export async function openGguf(sources: readonly OpenFile[], name: string): Promise<Checkpoint> {
+  const close = async (): Promise<void> => {
+    for (const source of sources) await source.close();
+  };
   try {
-    const header = await readGguf(source, TYPES).catch((error: Error) => {
-      throw new UserError(error.message);
-    });
-    const metadata = header.metadata as Record<string, unknown>;
-    const shape = await readShape(source, metadata, header.tensors);
-    const places = new Map(header.tensors.map((tensor) => [tensor.name, tensor]));
+    const { metadata, tensors } = await readShards(sources);
+    const [first] = sources as [OpenFile];
+    const shape = await readShape(first, metadata, tensors);
+    const places = new Map(tensors.map((tensor) => [tensor.name, tensor]));
     return await assemble({
       name,
       shape,
-      tensors: header.tensors
+      tensors: tensors
         .filter((tensor) => tensor.name !== ROPE_FACTORS)
         .map(({ name, type, rows, cols }) => ({ name, type, rows, cols })),
       tokenizer: {
@@ -34,16 +41,46 @@ export async function openGguf(source: OpenFile, name: string): Promise<Checkpoi
         metadata: Object.fromEntries(Object.entries(metadata).filter(([key]) => key.startsWith("tokenizer."))),
       },
       async readStored(tensor) {
-        const { start, bytes } = places.get(tensor.name) as Tensor;
+        const { start, bytes, source } = places.get(tensor.name) as Tensor;
         const data = await source.read(start, bytes);
         return isRotated(tensor.name) ? huggingFaceRows(data, tensor.rows, shape.headDim) : data;
       },
-      close: source.close,
+      close,
     });
   } catch (error) {
-    await source.close();
+    await close();
     throw error;
   }
+}
+
+/** The metadata is the first shard's. */
+async function readShards(
+  sources: readonly ByteSource[],
+): Promise<{ metadata: Readonly<Record<string, unknown>>; tensors: readonly Tensor[] }> {
+  let metadata: Readonly<Record<string, unknown>> = {};
+  const tensors = new Map<string, Tensor>();
+  for (const [index, source] of sources.entries()) {
+    const header = await readGguf(source, TYPES).catch((error: Error) => {
+      throw new UserError(error.message);
+    });
+    const { shard, shards } = shardOf(header.metadata);
+    if (shards !== sources.length || shard !== index) {
+      throw new UserError(
+        `${source.name} is shard ${shard + 1} of ${shards}: name it as llama.cpp does, beside the others`,
+      );
+    }
+    if (index === 0) metadata = header.metadata as Record<string, unknown>;
+    for (const tensor of header.tensors) {
+      const other = tensors.get(tensor.name)?.source.name;
+      if (other) throw new UserError(`tensor ${tensor.name} is in ${other} and in ${source.name}`);
+      tensors.set(tensor.name, { ...tensor, source });
+    }
+  }
+  const count = Number(metadata["split.tensors.count"] ?? tensors.size);
+  if (count !== tensors.size) {
+    throw new UserError(`${sources[0]?.name} and its other shards have ${tensors.size} tensors instead of ${count}`);
+  }
+  return { metadata, tensors: [...tensors.values()] };
 }
 
 async function readShape(
@@ -60,6 +97,9 @@ async function readShape(
     const value = find(key) ?? fallback;
     if (typeof value !== "number" && typeof value !== "bigint") {
       throw new UserError(`${source.name}: metadata ${architecture}.${key} is missing or not a number`);
+    }
+    if (!Number.isFinite(Number(value))) {
+      throw new UserError(`${source.name}: metadata ${architecture}.${key} is ${value}: the file is damaged`);
     }
     return Number(value);
   };
@@ -89,7 +129,7 @@ async function readShape(
   if (!embedding) throw new UserError(`${source.name}: tensor token_embd.weight is missing`);
   const ropeTheta = number("rope.freq_base", 10_000);
   const stored = tensors.find((tensor) => tensor.name === ROPE_FACTORS);
-  const factors = stored && dequantizeBlocks(stored.type, await source.read(stored.start, stored.bytes));
+  const factors = stored && dequantizeBlocks(stored.type, await stored.source.read(stored.start, stored.bytes));
   let ropeScaling: RopeScaling | undefined;
   try {
     ropeScaling = readScaling({ name: source.name, field: find, factors, headDim, ropeTheta });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { downloadFile, type ListFileEntry, listFiles } from "@huggingface/hub";
 import { UserError } from "../error.ts";
 import { artifactsFolder } from "../store.ts";
+import { shardGroup } from "./gguf-shards.ts";
 import { INDEX } from "./safetensors.ts";
 import { SIDE_FILES } from "./tokenizer.ts";
 
@@ -79,13 +80,14 @@ export async function downloadModel(id: string, options: DownloadOptions = {}): 
   }
 }
 
-/** The files that a checkpoint is read from. */
+/** The files that a checkpoint or an adapter is read from. */
 function choose(id: string, files: readonly ListFileEntry[]): ListFileEntry[] {
   const there = files.filter(({ type, path }) => type === "file" && /^[A-Za-z0-9][\w.-]*$/.test(path));
   const weights = there.filter(({ path }) => path.endsWith(".safetensors") || path === INDEX);
   const ggufs = there.filter(({ path }) => path.endsWith(".gguf"));
-  if (weights.length > 0) return [...there.filter(({ path }) => SIDE_FILES.includes(path)), ...weights];
-  if (ggufs.length === 1) return ggufs;
+  const side = there.filter(({ path }) => SIDE_FILES.includes(path) || path === "adapter_config.json");
+  if (weights.length > 0) return [...side, ...weights];
+  if (ggufs.length > 0 && new Set(ggufs.map(({ path }) => shardGroup(path))).size === 1) return ggufs;
   const names = ggufs.map(({ path }) => path).join(", ");
   throw new UserError(
     ggufs.length > 1

@@ -7,25 +7,25 @@ import { openLayers } from "../../scripts/build/layers.ts";
 import { withLayers } from "../apply/overlay.ts";
 import type { Checkpoint } from "../checkpoint.ts";
 import { UserError } from "../error.ts";
-import { openFile } from "./file.ts";
 import { openGguf } from "./gguf.ts";
+import { openShards } from "./gguf-shards.ts";
 import { openHuggingFace } from "./hf.ts";
 import { downloadModel, HUB_ID } from "./hub.ts";
 
 /**
- * @param source a `.gguf` file; a folder with a manifest of parts, as those under models/; a Hugging Face folder;
+ * @param source a `.gguf` file, or any shard of one that was split; a folder with a manifest of parts, as those under models/; a Hugging Face folder;
  *   a Hugging Face id, which is downloaded; or the id of a base that a recipe here has
  * @throws UserError that names the file, metadata or tensor at fault
  */
 export async function openCheckpoint(source: string): Promise<Checkpoint> {
   const kind = await stat(source).catch(() => undefined);
-  if (kind?.isFile()) return openGguf(await openFile(source, basename(source)), source);
+  if (kind?.isFile()) return openGguf(await openShards(source), source);
   if (kind?.isDirectory()) return openFolder(resolve(source), source);
   if (HUB_ID.test(source)) {
     const folder = await downloadModel(source);
     const [file] = (await readdir(folder)).filter((name) => name.endsWith(".gguf"));
     return file
-      ? openGguf(await openFile(join(folder, file), `${source}/${file}`), source)
+      ? openGguf(await openShards(join(folder, file), `${source}/${file}`), source)
       : openFolder(folder, source);
   }
   const recipe = (await readAllRecipes()).find((recipe) => recipe.id === source || recipe.base === source);
@@ -61,5 +61,5 @@ async function openParts(folder: string, name = basename(folder)): Promise<Check
     throw new UserError(error.message);
   });
   const read = async (start: number, length: number) => file.slice(start, start + length);
-  return openGguf({ name: manifest.file, size: file.length, read, close: async () => undefined }, name);
+  return openGguf([{ name: manifest.file, size: file.length, read, close: async () => undefined }], name);
 }

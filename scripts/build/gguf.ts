@@ -47,9 +47,12 @@ export interface GgufHeader<Type extends BlockType> {
   readonly tensors: readonly GgufTensor<Type>[];
 }
 
+const DEFAULT_ALIGNMENT = 32;
+
 /**
  * @param readable the formats that the caller can read
- * @throws Error that names the file, and the tensor that is of another format, of a shape that its blocks do not fill, or cut off
+ * @throws Error that names the file, and the tensor that is of another format, of a shape that its blocks do not fill, cut off, there
+ *   twice, or in a place that is not its own
  */
 export async function readGguf<Type extends BlockType>(
   source: ByteSource,
@@ -67,10 +70,17 @@ export async function readGguf<Type extends BlockType>(
       throw new Error(`${source.name} is not a whole GGUF file (${error.message}): download or copy it again`);
     },
   );
-  const { metadata, tensorInfos, tensorDataOffset } = header;
+  const { metadata, tensorInfos, tensorInfoByteRange } = header;
+  // By division: the library rounds by a mask, which is right for powers of two alone.
+  const alignment = Number((metadata as Record<string, unknown>)["general.alignment"] ?? DEFAULT_ALIGNMENT);
+  const dataStart = Math.ceil(tensorInfoByteRange[1] / alignment) * alignment;
   // What lies beyond a cut is read as zeros.
-  if (tensorDataOffset > source.size || tensorInfos.some(({ name }) => name === "")) {
+  if (dataStart > source.size || tensorInfos.some(({ name }) => name === "")) {
     throw new Error(`${source.name} is cut off within its header, at ${source.size} bytes: download or copy it again`);
+  }
+  // Beside its keys, the library puts three of the header's numbers into the metadata.
+  if (Object.keys(metadata).length !== Number(metadata.kv_count) + 3) {
+    throw new Error(`${source.name} has a key of its metadata twice`);
   }
   const formats = new Map(readable.map((type) => [BLOCKS[type].code as number, type]));
   const tensors = tensorInfos.map((info): GgufTensor<Type> => {
@@ -86,7 +96,13 @@ export async function readGguf<Type extends BlockType>(
     if (more.length > 0 || cols % block.values !== 0) {
       throw new Error(`${source.name}: tensor ${info.name} of shape [${info.shape}] cannot be ${type.toUpperCase()}`);
     }
-    const start = Number(tensorDataOffset + info.offset);
+    const offset = Number(info.offset);
+    if (offset % alignment !== 0) {
+      throw new Error(
+        `${source.name}: tensor ${info.name} begins at byte ${offset} of the data, which is no multiple of the file's alignment of ${alignment}`,
+      );
+    }
+    const start = dataStart + offset;
     const bytes = (rows * cols * block.bytes) / block.values;
     if (start + bytes > source.size) {
       throw new Error(
@@ -95,5 +111,22 @@ export async function readGguf<Type extends BlockType>(
     }
     return { name: info.name, type, rows, cols, start, bytes };
   });
+  checkPlaces(source.name, tensors);
   return { metadata, tensors };
+}
+
+/** @throws Error naming a tensor that is there twice, or two that have bytes in common */
+function checkPlaces(file: string, tensors: readonly GgufTensor<BlockType>[]): void {
+  const names = new Set<string>();
+  for (const { name } of tensors) {
+    if (names.has(name)) throw new Error(`${file} has tensor ${name} twice`);
+    names.add(name);
+  }
+  const placed = [...tensors].sort((a, b) => a.start - b.start);
+  for (const [i, { name, start }] of placed.entries()) {
+    const before = placed[i - 1];
+    if (before && before.start + before.bytes > start) {
+      throw new Error(`${file}: tensors ${before.name} and ${name} overlap`);
+    }
+  }
 }

@@ -62,15 +62,19 @@ export function headerBytes(start: Uint8Array, fileBytes: number): number {
 /**
  * @param dataBytes bytes after the header
  * @param dtypes what the caller reads. Default: numbers
- * @throws Error that names the tensor whose type, shape or place is not what the format allows
+ * @throws Error that names the tensor whose type, shape or place is not what the format allows: each name comes once, and the tensors
+ *   lie one after another
  */
 export function readPlaces(
   headerText: Uint8Array,
   dataBytes: number,
   dtypes: readonly string[] = Object.keys(DTYPES),
 ): Place[] {
-  const header: Record<string, unknown> = JSON.parse(new TextDecoder().decode(headerText));
-  return Object.entries(header).flatMap(([name, entry]): Place[] => {
+  const text = new TextDecoder().decode(headerText);
+  const header: Record<string, unknown> = JSON.parse(text);
+  const twice = repeatedKey(text);
+  if (twice !== undefined) throw new Error(`tensor ${twice} is in its header twice`);
+  const places = Object.entries(header).flatMap(([name, entry]): Place[] => {
     if (name === "__metadata__") return [];
     const parsed = tensorSchema.safeParse(entry);
     if (!parsed.success) throw new Error(`tensor ${name} has no dtype, shape and data_offsets`);
@@ -89,6 +93,31 @@ export function readPlaces(
     }
     return [{ name, dtype, shape, start: from, bytes: to - from }];
   });
+  let end = 0;
+  for (const { name, start, bytes } of [...places].sort((a, b) => a.start - b.start || a.bytes - b.bytes)) {
+    if (start !== end) {
+      throw new Error(`tensor ${name} begins at byte ${start}, but the tensor before it ends at ${end}`);
+    }
+    end = start + bytes;
+  }
+  if (end !== dataBytes) throw new Error(`${dataBytes - end} bytes after its last tensor are none's`);
+  return places;
+}
+
+/** The first key that a JSON object has twice: JSON.parse keeps the last without a word. */
+function repeatedKey(text: string): string | undefined {
+  const keys = new Set<string>();
+  let depth = 0;
+  for (const [token, string, colon] of text.matchAll(/("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?|[{}[\]]/g)) {
+    if (token === "{" || token === "[") depth++;
+    else if (token === "}" || token === "]") depth--;
+    else if (string && colon && depth === 1) {
+      const key: string = JSON.parse(string);
+      if (keys.has(key)) return key;
+      keys.add(key);
+    }
+  }
+  return undefined;
 }
 
 /** @throws Error that names the tensor whose type, shape or place is not what the format allows */

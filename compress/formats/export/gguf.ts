@@ -20,6 +20,16 @@ export type GgufType = (typeof GGUF_TYPES)[number] | "served";
 const BLOCK = 32;
 
 export function ggufOutput(stack: Stack, type: GgufType): Output {
+  const { metadata, tensors } = ggufContents(stack, type);
+  return { kind: "file", chunks: ggufChunks(metadata, tensors) };
+}
+
+export interface GgufContents {
+  readonly metadata: readonly MetadataEntry[];
+  readonly tensors: readonly GgufOut[];
+}
+
+export function ggufContents(stack: Stack, type: GgufType): GgufContents {
   const { base, embedding, outputNorm, head } = stack;
   const slots = stack.slots.map((slot, index) => expressible(slot, index, stack));
   const [first] = slots as [GgufSlot];
@@ -43,7 +53,7 @@ export function ggufOutput(stack: Stack, type: GgufType): Output {
     ),
     ...ggufTokenizer(base.tokenizer, base.shape.vocab, base.name),
   ];
-  return { kind: "file", chunks: ggufChunks(metadata, tensors) };
+  return { metadata, tensors };
 }
 
 /** A tensor of ones or zeros: name, rows, columns, value. */

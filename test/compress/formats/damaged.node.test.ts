@@ -4,12 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { UserError } from "../../../compress/error.ts";
+import { dequantizeBlocks, firstNotFinite } from "../../../compress/formats/dequantize.ts";
 import { ggufOutput } from "../../../compress/formats/export/gguf.ts";
 import { huggingFaceOutput } from "../../../compress/formats/export/hf.ts";
 import { openCheckpoint } from "../../../compress/formats/index.ts";
 import { putOutput } from "../../../compress/formats/output.ts";
 import { INDEX } from "../../../compress/formats/safetensors.ts";
 import { stackOf } from "../../../compress/formats/stack.ts";
+import { BLOCKS, type BlockType } from "../../../scripts/build/gguf.ts";
+import blocks from "../../fixtures/gguf-blocks/vectors.json" with { type: "json" };
 import { tinyCheckpoint } from "../tiny.ts";
 import { recipeOf } from "./recipe.ts";
 import { shard, shardName } from "./shards.ts";
@@ -142,5 +145,52 @@ describe("a GGUF file", () => {
   it("that is none is said not to be", async () => {
     await writeFile(file, "not a model");
     expect(await problemOf(file)).toContain("tiny.gguf is not a whole GGUF file");
+  });
+});
+
+describe("a number that is none", () => {
+  const HALF = ["f16", "q8_0", "q4_0", "q4_1", "q4_k", "q6_k"];
+  const of = (type: string): Uint8Array => Buffer.from(blocks[type as keyof typeof blocks].data, "base64");
+
+  it.each(Object.keys(BLOCKS) as BlockType[])("is found wherever a block of %s can have one", (type) => {
+    const clean = of(type in blocks ? type : "q8_0");
+    const data = type in blocks ? clean : new Uint8Array(clean.length);
+    const { bytes, values } = BLOCKS[type];
+    expect(firstNotFinite(type, data)).toBeUndefined();
+    const scales = { q4_1: [0, 2], q4_k: [0, 2], q6_k: [208] }[type as string] ?? [0];
+    for (const [bits, width] of HALF.includes(type)
+      ? [[0x7c00, 2] as const, [0xfe01, 2] as const]
+      : type === "bf16"
+        ? [[0x7f80, 2] as const, [0xffc0, 2] as const]
+        : [[0x7f800000, 4] as const, [0xffc00000, 4] as const]) {
+      for (const at of scales) {
+        const spoiled = Buffer.from(data);
+        if (width === 2) spoiled.writeUInt16LE(bits, bytes + at);
+        else spoiled.writeUInt32LE(bits, bytes + at);
+        expect(firstNotFinite(type, spoiled), `${bits}`).toBe(values);
+        const read = dequantizeBlocks(type, spoiled);
+        expect(read.subarray(values, 2 * values).some((value) => !Number.isFinite(value))).toBe(true);
+      }
+    }
+  });
+
+  it.each([
+    ["blk.1.ffn_norm.weight", "[0, 5]"],
+    ["output_norm.weight", "[0, 5]"],
+    ["token_embd.weight", "[1, 7]"],
+    ["blk.3.ffn_down.weight", "[0, 55]"],
+  ])("is named with its tensor when the checkpoint is opened: %s", async (name, place) => {
+    const at = place === "[0, 5]" ? 5 : 55;
+    const fill = (own: string, count: number): Float32Array => {
+      const values = new Float32Array(count).fill(0.5);
+      if (own === name) values[at] = Number.POSITIVE_INFINITY;
+      return values;
+    };
+    const stack = await stackOf(all, tinyCheckpoint({ fill }));
+    await putOutput(join(folder, "hf"), huggingFaceOutput(stack, "f32"));
+    await putOutput(join(folder, "a.gguf"), ggufOutput(stack, "f32"));
+    for (const source of ["hf", "a.gguf"]) {
+      expect(await problemOf(join(folder, source))).toContain(`tensor ${name} has NaN or infinity at ${place}`);
+    }
   });
 });

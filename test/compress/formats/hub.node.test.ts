@@ -102,3 +102,10 @@ it("names a model without weights, or with several", async () => {
   files.set("a.gguf", CONFIG).set("b.gguf", CONFIG);
   await expect(download()).rejects.toThrow("org/tiny has several GGUF files (a.gguf, b.gguf)");
 });
+
+it("fetches all shards of a GGUF file that was split", async () => {
+  files.delete("model.safetensors");
+  const shards = ["x-00001-of-00002.gguf", "x-00002-of-00002.gguf"];
+  for (const shard of shards) files.set(shard, CONFIG);
+  expect((await readdir(await download())).sort()).toEqual([".complete.json", ...shards]);
+});
