@@ -1,16 +1,7 @@
 // Low-rank factors as PEFT stores them: `adapter_model.safetensors` and `adapter_config.json` in one folder.
+import { MODULES } from "../scripts/build/peft-config.ts";
 import type { LowRankAdapter, LowRankLinear } from "./artifact.ts";
 import { writeSafetensors } from "./safetensors.ts";
-
-export const MODULES = {
-  q: "self_attn.q_proj",
-  k: "self_attn.k_proj",
-  v: "self_attn.v_proj",
-  o: "self_attn.o_proj",
-  gate: "mlp.gate_proj",
-  up: "mlp.up_proj",
-  down: "mlp.down_proj",
-} as const;
 
 /**
  * The files of an adapter by name; `lora_alpha` equals `r`, so that the factor on B A x is 1. Linears of a lower rank say so in `rank_pattern`.

@@ -134,13 +134,14 @@ async function readDeltas(
   recipe: SlotRecipe,
   adapter: NonNullable<SlotRecipe["adapter"]>,
 ): Promise<Map<string, Delta>> {
-  const { file, bytes, scale } = await readAdapter(recipe.id, adapter).catch((error: Error) => {
+  const { file, bytes, scaleOf } = await readAdapter(recipe.id, adapter).catch((error: Error) => {
     throw new UserError(error.message);
   });
   const fail = (problem: string): Error => new UserError(`${recipe.id}: adapter ${file}: ${problem}`);
   const deltas = new Map<string, Delta>();
-  for (const { number, linear, a, b } of readPairs(bytes, fail)) {
-    const delta = { rank: a.shape[0] ?? 0, scale, a: a.values, b: b.values };
+  for (const pair of readPairs(bytes, fail)) {
+    const { number, linear, a, b } = pair;
+    const delta = { rank: a.shape[0] ?? 0, scale: scaleOf(pair), a: a.values, b: b.values };
     for (const [index, { layer }] of recipe.slots.entries()) {
       const counted = adapter.numbering === "slots" ? index : layer;
       if (counted === number) deltas.set(`${index} ${TENSORS[linear]}.weight`, delta);

@@ -8,6 +8,7 @@ import type { SlotRecipe } from "../../src/variants/recipe.ts";
 import { sha256 } from "./checkpoint.ts";
 import { packQ8, quantizeQ8 } from "./pack.ts";
 import { recipeFile } from "./paths.ts";
+import { peftConfigSchema, scaleOf } from "./peft-config.ts";
 import { type NamedTensor, readSafetensors } from "./safetensors.ts";
 
 /** What the base calls each linear. */
@@ -27,8 +28,8 @@ export interface AdapterSource {
   readonly file: string;
   /** The safetensors file. */
   readonly bytes: Uint8Array;
-  /** Factor on B A x. */
-  readonly scale: number;
+  /** Factor on B A x. @throws Error naming what of the configuration does not fit these factors */
+  scaleOf(pair: FactorPair): number;
 }
 
 /** An adapter without its parts, and the image that they are cut from. */
@@ -37,11 +38,9 @@ export interface PackedAdapter {
   readonly image: Uint8Array;
 }
 
-const configSchema = z.object({ lora_alpha: z.number(), r: z.int().positive(), use_rslora: z.boolean().optional() });
-
 /**
  * A recipe's adapter file, with the scale that the recipe or the adapter_config.json beside it gives.
- * @throws Error that names the file that is missing
+ * @throws Error that names the file that is missing, or the field of the configuration that there is no arithmetic for
  */
 export async function readAdapter(
   id: string,
@@ -50,13 +49,19 @@ export async function readAdapter(
   const bytes = await readFile(recipeFile(file)).catch(() => {
     throw new Error(`${id}: ${file} is missing`);
   });
-  if (scale !== undefined) return { file, bytes, scale };
+  if (scale !== undefined) return { file, bytes, scaleOf: () => scale };
   const configFile = join(dirname(file), "adapter_config.json");
   const text = await readFile(recipeFile(configFile), "utf8").catch(() => {
     throw new Error(`${id}: ${configFile} is missing: put it beside the adapter or give the recipe a scale`);
   });
-  const { lora_alpha, r, use_rslora } = configSchema.parse(JSON.parse(text));
-  return { file, bytes, scale: lora_alpha / (use_rslora ? Math.sqrt(r) : r) };
+  const config = peftConfigSchema.safeParse(JSON.parse(text));
+  if (!config.success) throw new Error(`${id}: ${configFile} is not as expected:\n${z.prettifyError(config.error)}`);
+  const fail = (problem: string): Error => new Error(`${id}: adapter ${file}: ${problem}`);
+  return {
+    file,
+    bytes,
+    scaleOf: ({ number, linear, a }) => scaleOf(config.data, { number, linear, rank: a.shape[0] ?? 0 }, fail),
+  };
 }
 
 /** Both factors of an adapted linear of a layer or slot. */
@@ -98,7 +103,11 @@ export function readPairs(bytes: Uint8Array, fail: (problem: string) => Error, u
 }
 
 /** @throws Error that names the file and the tensor that is missing, of another shape, or of too high a rank */
-export function packAdapter({ file, bytes, scale }: AdapterSource, recipe: SlotRecipe, base: BaseModel): PackedAdapter {
+export function packAdapter(
+  { file, bytes, scaleOf }: AdapterSource,
+  recipe: SlotRecipe,
+  base: BaseModel,
+): PackedAdapter {
   const fail = (problem: string): Error => new Error(`${recipe.id}: adapter ${file}: ${problem}`);
   const byLayer = recipe.adapter?.numbering !== "slots";
   const chunks: Uint8Array[] = [];
@@ -110,7 +119,8 @@ export function packAdapter({ file, bytes, scale }: AdapterSource, recipe: SlotR
   };
   const linears: Adapter["linears"] = [];
   const unit = byLayer ? "layer" : "slot";
-  for (const { number, linear, a, b } of readPairs(bytes, fail, unit)) {
+  for (const pair of readPairs(bytes, fail, unit)) {
+    const { number, linear, a, b } = pair;
     const where = `${unit} ${number} ${linear}_proj`;
     const slots = recipe.slots.flatMap((slot, index) => {
       const there = ["gate", "up", "down"].includes(linear) ? slot.mlp : slot.attn;
@@ -136,6 +146,7 @@ export function packAdapter({ file, bytes, scale }: AdapterSource, recipe: SlotR
     expect("A", a, rank, target.cols);
     expect("B", b, target.rows, rank);
     const wide = Math.ceil(rank / 32) * 32;
+    const scale = scaleOf(pair);
     const packedA = quantizeQ8(a.values, rank, target.cols, target.cols);
     const packedB = quantizeQ8(b.values, target.rows, rank, wide);
     const place = {

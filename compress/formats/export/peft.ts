@@ -15,7 +15,7 @@ import type { Chunks, Output } from "../output.ts";
 export async function peftOutput(recipe: SlotRecipe, model: string): Promise<Output> {
   if (!recipe.adapter) throw new UserError(`${recipe.id} has no adapter, which --format peft is for`);
   const { numbering } = recipe.adapter;
-  const { file, bytes, scale } = await readAdapter(recipe.id, recipe.adapter).catch((error: Error) => {
+  const { file, bytes, scaleOf } = await readAdapter(recipe.id, recipe.adapter).catch((error: Error) => {
     throw new UserError(error.message);
   });
   const pairs = readPairs(bytes, (problem) => new UserError(`${recipe.id}: adapter ${file}: ${problem}`));
@@ -25,7 +25,9 @@ export async function peftOutput(recipe: SlotRecipe, model: string): Promise<Out
         const there = ["gate", "up", "down"].includes(linear) ? slot.mlp : slot.attn;
         return there && number === (numbering === "slots" ? index : slot.layer);
       })
-      .map(({ linear, a, b }): LowRankLinear => {
+      .map((pair): LowRankLinear => {
+        const { linear, a, b } = pair;
+        const scale = scaleOf(pair);
         const [rank = 0, cols = 0] = a.shape;
         const rows = b.shape[0] ?? 0;
         return { layer: index, linear, rows, cols, rank, a: a.values, b: b.values.map((value) => scale * value) };

@@ -6,6 +6,7 @@ import type { LowRankAdapter } from "../../artifact.ts";
 import type { Checkpoint } from "../../checkpoint.ts";
 import { UserError } from "../../error.ts";
 import { writeArtifact } from "../../store.ts";
+import { downloadModel, HUB_ID } from "../hub.ts";
 import { openCheckpoint } from "../open.ts";
 import { findBase } from "./bases.ts";
 import { importCheckpoint } from "./checkpoint.ts";
@@ -33,8 +34,9 @@ export async function importSource(source: string, options: ImportOptions = {}):
   if (!/^[a-z0-9][a-z0-9.-]{0,99}$/.test(id)) {
     throw new UserError(`${id} is no id: give one with --id, of lower-case letters, digits, dots and hyphens`);
   }
-  const kind = await kindOf(source);
-  if (kind) return importRecipe(await KINDS[kind](source, options.base), id, source, kind, options);
+  const local = await localOf(source);
+  const kind = await kindOf(local);
+  if (kind) return importRecipe(await KINDS[kind](local, options.base), id, source, kind, options);
   const checkpoint = await openCheckpoint(source);
   try {
     const { recipe } = await importCheckpoint(checkpoint, { ...options, id });
@@ -61,9 +63,12 @@ const whole = ({ shape }: Checkpoint): Slot[] => shape.layers.map((_, layer) => 
 
 const KINDS = {
   async mergekit(file: string, given?: string): Promise<Taken> {
-    const { model, slots } = await readMergekit(file);
+    const { model, lora, slots } = await readMergekit(file);
     const base = await findBase(given ?? model, file);
-    return { base, slots, checkpoint: await openCheckpoint(base) };
+    const checkpoint = await openCheckpoint(base);
+    if (lora === undefined) return { base, slots, checkpoint };
+    const folder = await localOf(lora);
+    return { base, slots, checkpoint, adapter: await readPeft(folder, await readPeftConfig(folder), checkpoint) };
   },
   async "drop lists"(source: string, given?: string): Promise<Taken> {
     const file = source.endsWith(".json") ? source : join(source, "config.json");
@@ -94,6 +99,12 @@ const KINDS = {
   },
 };
 type Kind = keyof typeof KINDS;
+
+/** Where a source lies on the disk: what is none's path and has the form of a Hugging Face id is downloaded. */
+async function localOf(source: string): Promise<string> {
+  const found = await stat(source).catch(() => undefined);
+  return !found && HUB_ID.test(source) ? downloadModel(source) : source;
+}
 
 /** What a source is a recipe as; undefined for a checkpoint. */
 async function kindOf(source: string): Promise<Kind | undefined> {

@@ -24,6 +24,8 @@ const configSchema = z.strictObject({
 export interface SliceList {
   /** What mergekit calls the model. */
   readonly model: string;
+  /** A PEFT adapter that mergekit adds to the model before it slices it: a folder or a Hugging Face id. */
+  readonly lora: string | undefined;
   readonly slots: readonly Slot[];
 }
 
@@ -43,5 +45,7 @@ export async function readMergekit(file: string): Promise<SliceList> {
     if (to > 100_000) throw new UserError(`${file}: slice ${index} ends at layer ${to}, which no model has`);
     return Array.from({ length: to - from }, (_, i) => ({ layer: from + i, attn: true, mlp: true }));
   });
-  return { model: model as string, slots };
+  const [name = "", lora, ...more] = (model as string).split("+");
+  if (more.length > 0) throw new UserError(`${file}: model ${model} names more than one adapter`);
+  return { model: name, lora, slots };
 }

@@ -2,11 +2,12 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { packAdapter } from "../../../scripts/build/adapter.ts";
+import { type AdapterSource, packAdapter } from "../../../scripts/build/adapter.ts";
 import { type CheckpointTensor, checkpointDir, readCheckpoint, sha256 } from "../../../scripts/build/checkpoint.ts";
 import { PART_BYTES } from "../../../scripts/build/files.ts";
 import { readLayers } from "../../../scripts/build/layers.ts";
 import { modelsDir, recipesDir } from "../../../scripts/build/paths.ts";
+import { scaleOf } from "../../../scripts/build/peft-config.ts";
 import { modelConfig } from "../../../scripts/build/weights.ts";
 import { shapesOf, slotProblem } from "../../../src/engine/wasm/shapes.ts";
 import type { BaseModel, ModelConfig } from "../../../src/variants/base.ts";
@@ -18,7 +19,7 @@ import { artifactsFolder } from "../../store.ts";
 import { openCheckpoint } from "../open.ts";
 import { type Chunks, isTaken, putOutput } from "../output.ts";
 import { findBase, originOf } from "./bases.ts";
-import { readPeftConfig, scaleOf } from "./peft.ts";
+import { readPeftConfig } from "./peft.ts";
 import { check, readParsed } from "./text.ts";
 
 const STUDENT_FILE = "student.json";
@@ -191,8 +192,12 @@ async function adapterOf(folder: string, student: Student, base: Base, place: st
     ]),
     part: { adapter: { file: `${place}/${weightsFile}`, numbering: "layers" } },
     check(recipe) {
-      const scale = scaleOf(config, "");
-      const { adapter, image } = packAdapter({ file: weightsFile, bytes, scale }, recipe, model);
+      const source: AdapterSource = {
+        ...{ file: weightsFile, bytes },
+        scaleOf: ({ number, linear, a }) =>
+          scaleOf(config, { number, linear, rank: a.shape[0] ?? 0 }, (problem) => new Error(`${weightsFile}: ${problem}`)),
+      };
+      const { adapter, image } = packAdapter(source, recipe, model);
       compilePlan(recipe, model, { ...adapter, parts: [{ file: "", sha256: "", bytes: image.length }] });
     },
   };

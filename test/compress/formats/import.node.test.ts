@@ -53,6 +53,23 @@ describe("mergekit", () => {
     expect(recipe.slots).toEqual(await shipped("smollm2-135m-franken-9-19r2"));
   });
 
+  it("keeps the LoRA that is added to the model, whatever --base says", async () => {
+    const linear: LowRankLinear = {
+      ...{ layer: 1, linear: "v", rows: 192, cols: 576, rank: 2 },
+      ...{ a: new Float32Array(2 * 576).fill(0.5), b: new Float32Array(192 * 2).fill(0.25) },
+    };
+    for (const [name, bytes] of peftFiles({ linears: [linear] }, "a/b")) {
+      await put(`lora/${name}`, "");
+      await writeFile(join(folder, "lora", name), bytes);
+    }
+    const yaml = `merge_method: passthrough\nslices:\n${slice("[0, 3]", `a/b+${join(folder, "lora")}`)}`;
+    const recipe = await recipeIn(await importSource(await put("x.yaml", yaml), { base: "smollm2-135m" }));
+    expect(recipe.slots).toHaveLength(3);
+    expect(recipe.adapter?.file).toBe("artifacts/adapters/x/adapter_model.safetensors");
+    const beyond = yaml.replace(join(folder, "lora"), join(folder, "lora+c/d"));
+    await expect(importSource(await put("y.yaml", beyond))).rejects.toThrow("names more than one adapter");
+  });
+
   it.each([
     [`merge_method: slerp\nslices:\n${slice("[0, 2]")}`, "merge_method is slerp; only passthrough"],
     [
@@ -114,7 +131,8 @@ describe("PEFT", () => {
   };
 
   it("keeps an adapter's factors, with the scale in B", async () => {
-    const file = await importSource(await write({ lora_alpha: 6, alpha_pattern: {} }));
+    const pattern = { "^model.layers.2.self_attn.[qv]_proj": 6 };
+    const file = await importSource(await write({ lora_alpha: 2, alpha_pattern: pattern }));
     const recipe = await recipeIn(file);
     expect(recipe.slots).toHaveLength(30);
     const out = join(folder, "again");
@@ -123,6 +141,16 @@ describe("PEFT", () => {
     const bytes = await readFile(join(out, "adapter_model.safetensors"));
     // 0.25 * alpha / rank; the file ends with B.
     expect(bytes.readFloatLE(bytes.length - 4)).toBe(0.75);
+  });
+
+  it.each(["a", "b"] as const)("names the place where a factor is no number: %s", async (side) => {
+    const values = Float32Array.from(linear[side]);
+    values[3] = Number.NaN;
+    await expect(importSource(await write({}, [{ ...linear, [side]: values }]))).rejects.toThrow(
+      `layer 2 v_proj: lora_${side.toUpperCase()} has NaN or infinity at [${side === "a" ? "0, 3" : "1, 1"}]`,
+    );
+    const huge = { ...linear, b: new Float32Array(192 * 2).fill(3e38) };
+    await expect(importSource(await write({ lora_alpha: 1000, alpha_pattern: {} }, [huge]))).rejects.toThrow("lora_B");
   });
 
   it.each([

@@ -166,7 +166,7 @@ describe("an adapter", () => {
 
 describe("a bad adapter is refused at the build, by name:", () => {
   const build = (bytes: Uint8Array, recipe = recipeOf()): Adapter["linears"] =>
-    packAdapter({ file: "random.safetensors", bytes, scale: 1 }, recipe, tiny.base).adapter.linears;
+    packAdapter({ file: "random.safetensors", bytes, scaleOf: () => 1 }, recipe, tiny.base).adapter.linears;
 
   it("a rank above 64", () => {
     expect(() => build(safetensors(randomPairs([0], ["q"], 65, 1)))).toThrow("layer 0 q_proj has rank 65");

@@ -110,7 +110,7 @@ export function adaptedPlan({
   dtype = "F32",
   files,
 }: AdaptedOptions): Plan {
-  const source = { file: "random.safetensors", bytes: safetensors(pairs, dtype), scale };
+  const source = { file: "random.safetensors", bytes: safetensors(pairs, dtype), scaleOf: () => scale };
   const { adapter, image } = packAdapter(source, recipe, base);
   const file = sha256(image);
   files.set(file, image);
