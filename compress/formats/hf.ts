@@ -7,7 +7,7 @@ import { UserError } from "../error.ts";
 import { assemble } from "./assemble.ts";
 import { dequantizeBlocks } from "./dequantize.ts";
 import { LAYER_NAMES, MODEL_NAMES } from "./names.ts";
-import { scalingOfConfig } from "./rope.ts";
+import { ropeOfConfig } from "./rope.ts";
 import { type FilePlace, openSafetensors, type SafetensorsFiles } from "./safetensors.ts";
 import { SIDE_FILES } from "./tokenizer.ts";
 
@@ -24,10 +24,11 @@ const configSchema = z.object({
   rms_norm_eps: z.number().positive(),
   hidden_act: z.string().default("silu"),
   tie_word_embeddings: z.boolean().nullish(),
-  rope_theta: z.number().positive().nullish(),
+  rope_theta: z.number().nullish(),
   rope_scaling: z.record(z.string(), z.unknown()).nullish(),
-  /** What newer releases of transformers write in place of the two. */
-  rope_parameters: z.looseObject({ rope_theta: z.number().positive().nullish() }).nullish(),
+  rope_parameters: z.record(z.string(), z.unknown()).nullish(),
+  partial_rotary_factor: z.number().nullish(),
+  original_max_position_embeddings: z.int().positive().nullish(),
 });
 type Config = z.infer<typeof configSchema>;
 
@@ -44,9 +45,11 @@ export async function openHuggingFace(folder: string, name: string): Promise<Che
   const files = await openSafetensors(folder, name);
   try {
     const places = await ggufNames(files, name);
-    if (config.tie_word_embeddings === false && !places.has("output.weight")) {
+    // transformers takes a flag that is not there for false, and makes a head of random numbers.
+    if (!config.tie_word_embeddings && !places.has("output.weight")) {
+      const says = config.tie_word_embeddings === false ? "says that the head is not the embedding" : "does not say so";
       throw new UserError(
-        `${name}: tensor lm_head.weight is missing, and config.json says that the head is not the embedding (tie_word_embeddings)`,
+        `${name}: tensor lm_head.weight is missing, and config.json ${says} (tie_word_embeddings): set it to true if the embedding is the head`,
       );
     }
     const tensors = [...places].map(([tensor, { dtype, shape }]): StoredTensor => {
@@ -94,15 +97,12 @@ function shapeOf(config: Config, name: string): ModelShape {
     throw new UserError(`${name}/config.json: ${heads} heads, ${kvHeads} KV heads and a head of ${headDim} do not fit`);
   }
   const layer = { heads, kvHeads, ffn: config.intermediate_size };
-  const { rope_theta, rope_scaling, rope_parameters } = config;
-  const field = rope_scaling ? "rope_scaling" : "rope_parameters";
   return {
     hidden: config.hidden_size,
     headDim,
     vocab: config.vocab_size,
     contextLength: config.max_position_embeddings,
-    ropeTheta: rope_theta ?? rope_parameters?.rope_theta ?? 10_000,
-    ropeScaling: scalingOfConfig(config[field] ?? {}, `${name}/config.json: ${field}`),
+    ...ropeOfConfig(config, `${name}/config.json`),
     rmsEps: Math.fround(config.rms_norm_eps),
     layers: new Array(config.num_hidden_layers).fill(layer),
   };

@@ -26,18 +26,57 @@ const SCHEMAS = {
     ),
 } satisfies Record<RopeScaling["type"], z.ZodType<RopeScaling>>;
 
+/** What of config.json says how positions turn. */
+export interface RopeConfig {
+  readonly rope_theta?: number | null | undefined;
+  readonly rope_scaling?: Readonly<Record<string, unknown>> | null | undefined;
+  /** What newer releases of transformers write in place of the two. */
+  readonly rope_parameters?: Readonly<Record<string, unknown>> | null | undefined;
+  readonly partial_rotary_factor?: number | null | undefined;
+  readonly original_max_position_embeddings?: number | null | undefined;
+  readonly max_position_embeddings: number;
+}
+
+export interface RopeShape {
+  readonly ropeTheta: number;
+  readonly ropeScaling: RopeScaling | undefined;
+}
+
+const DEFAULT_THETA = 10_000;
+const thetaSchema = z.number().positive();
+
 /**
- * @param given `rope_scaling`, or `rope_parameters` of newer releases
- * @param where for messages
+ * `rope_scaling` comes before `rope_parameters`, unless it is empty; what either says of a field comes before what config.json says outside.
+ * @param where config.json, for messages
  * @throws UserError naming the type that is not read, or the field that is missing or wrong
  */
-export function scalingOfConfig(given: Readonly<Record<string, unknown>>, where: string): RopeScaling | undefined {
+export function ropeOfConfig(config: RopeConfig, where: string): RopeShape {
+  const isGiven = (value: RopeConfig["rope_scaling"]) => value && Object.keys(value).length > 0;
+  const field = isGiven(config.rope_scaling) ? "rope_scaling" : "rope_parameters";
+  const given = {
+    ...(config.partial_rotary_factor == null ? {} : { partial_rotary_factor: config.partial_rotary_factor }),
+    rope_theta: config.rope_theta === undefined ? DEFAULT_THETA : config.rope_theta,
+    original_max_position_embeddings: config.max_position_embeddings,
+    ...config[field],
+    // Llama's configuration has no field of that name: one that is there is the model's own.
+    ...(config.original_max_position_embeddings == null
+      ? {}
+      : { original_max_position_embeddings: config.original_max_position_embeddings }),
+  };
+  const theta = thetaSchema.safeParse(given.rope_theta);
+  if (!theta.success) {
+    throw new UserError(`${where}: rope_theta is ${JSON.stringify(given.rope_theta)}; it must be a number above 0`);
+  }
+  return { ropeTheta: theta.data, ropeScaling: scalingOf(given, `${where}: ${field}`) };
+}
+
+function scalingOf(given: Readonly<Record<string, unknown>>, where: string): RopeScaling | undefined {
   if ((given.partial_rotary_factor ?? 1) !== 1) {
     throw new UserError(
       `${where} has a partial_rotary_factor of ${given.partial_rotary_factor}; all of a head must turn`,
     );
   }
-  const type = given.rope_type ?? given.type ?? "default";
+  const type = "rope_type" in given ? given.rope_type : (given.type ?? "default");
   if (type === "default") return undefined;
   if (!Object.hasOwn(SCHEMAS, String(type))) throw new UserError(`${where}: ${unreadScaling(type)}`);
   const parsed = SCHEMAS[type as RopeScaling["type"]].safeParse(given);

@@ -1,10 +1,12 @@
 // RoPE scaling as GGUF stores it: the linear one as metadata, Llama 3's as a tensor of what each frequency is divided by.
 import { asPyTorch, type Rope, stretchOf } from "../../src/engine/rope.ts";
-import type { RopeScaling } from "../../src/variants/base.ts";
+import { type RopeScaling, ropeScalingSchema } from "../../src/variants/base.ts";
 
 type Llama3 = Extract<RopeScaling, { type: "llama3" }>;
 
 export const ROPE_FACTORS = "rope_freqs.weight";
+/** The scaling that the factors are of, as JSON. GGUF has no word for it, and a small head has too few factors to tell. */
+export const ROPE_SETTINGS = "rope.scaling.llama3";
 
 /** Why a scaling is not read, and what to do. Dynamic scaling changes nothing before the length that the model was trained for. */
 export const unreadScaling = (type: unknown): string =>
@@ -38,20 +40,36 @@ export function readScaling({ name, field, factors, headDim, ropeTheta }: GgufRo
   const linear: RopeScaling | undefined = factor === 1 ? undefined : { type: "linear", factor };
   if (!factors) return linear;
   if (linear) throw new Error(`${name} has linear RoPE scaling and ${ROPE_FACTORS} at once, which is not read`);
-  const scaling = factors.length === headDim / 2 ? scalingOfFactors(factors, headDim, ropeTheta) : undefined;
+  const gives = (scaling: RopeScaling): boolean =>
+    ropeFactors(scaling, headDim, ropeTheta).every((value, i) => Math.abs(value / (factors[i] as number) - 1) < 1e-4);
+  const written = settingsOf(field(ROPE_SETTINGS));
+  if (factors.length === headDim / 2 && written && gives(written)) return written;
+  const scaling = factors.length === headDim / 2 ? scalingOfFactors(factors, headDim, ropeTheta, gives) : undefined;
   if (!scaling) throw new Error(`${name}: tensor ${ROPE_FACTORS} is not a scaling that Llama 3 has`);
   return scaling;
+}
+
+function settingsOf(text: unknown): RopeScaling | undefined {
+  if (typeof text !== "string") return undefined;
+  try {
+    return ropeScalingSchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
 }
 
 /**
  * The scaling that gives these factors: Llama 3's own settings where they do, else any that does (only ratios of the last three
  * settings matter, so a low factor of 1 is as good as another).
  */
-function scalingOfFactors(factors: Float32Array, headDim: number, theta: number): Llama3 | undefined {
+function scalingOfFactors(
+  factors: Float32Array,
+  headDim: number,
+  theta: number,
+  gives: (scaling: Llama3) => boolean,
+): Llama3 | undefined {
   const factor = factors.reduce((most, value) => Math.max(most, value), 1);
   const common = { type: "llama3", factor, lowFreqFactor: 1, highFreqFactor: 4, originalContextLength: 8192 } as const;
-  const gives = (scaling: Llama3): boolean =>
-    ropeFactors(scaling, headDim, theta).every((value, i) => Math.abs(value / (factors[i] as number) - 1) < 1e-4);
   if (gives(common)) return common;
   // Between the two thresholds, smoothness is a line over the frequency: two points tell it.
   const points = [...factors].flatMap((value, i) =>

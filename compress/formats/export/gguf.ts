@@ -1,7 +1,7 @@
 // A variant as a GGUF file that llama.cpp loads: architecture `llama` where all slots are alike, else `deci`, which has numbers of heads
 // and channels for each layer. (llama.cpp, src/models/deci.cpp)
 import type { BlockType } from "../../../scripts/build/gguf.ts";
-import { ROPE_FACTORS, ropeFactors } from "../../../scripts/build/rope.ts";
+import { ROPE_FACTORS, ROPE_SETTINGS, ropeFactors } from "../../../scripts/build/rope.ts";
 import { ggufRows, isRotated } from "../../../scripts/build/rows.ts";
 import type { LayerShape } from "../../checkpoint.ts";
 import type { EncodedType } from "../encode.ts";
@@ -155,6 +155,9 @@ function describe({ base, recipe }: Stack, arch: "llama" | "deci", shapes: reado
           [`${arch}.rope.scaling.type`, "string", "linear"],
           [`${arch}.rope.scaling.factor`, "f32", ropeScaling.factor],
         ] satisfies MetadataEntry[])
+      : []),
+    ...(ropeScaling?.type === "llama3"
+      ? ([[`${arch}.${ROPE_SETTINGS}`, "string", JSON.stringify(ropeScaling)]] satisfies MetadataEntry[])
       : []),
     [`${arch}.vocab_size`, "u32", vocab],
   ];

@@ -151,14 +151,14 @@ it("Llama 3.2 turns as transformers computes it", () => {
   }
 });
 
-it("a model that says its head is its own, and has none, is refused", async () => {
+it.each([
+  ['"tie_word_embeddings": false', "config.json says that the head is not the embedding"],
+  ['"other": 1', "config.json does not say so (tie_word_embeddings): set it to true if the embedding is the head"],
+])("a model without a head is refused where config.json has %s", async (flag, problem) => {
   const { shape } = FAMILIES["TinyLlama's"]!;
   const whole = recipeOf(shape.layers.map((_, layer) => ({ layer })));
   await putOutput(join(folder, "hf"), huggingFaceOutput(await stackOf(whole, tinyCheckpoint({ shape })), "f16"));
   const file = join(folder, "hf/config.json");
-  await writeFile(
-    file,
-    (await readFile(file, "utf8")).replace('"tie_word_embeddings": true', '"tie_word_embeddings": false'),
-  );
-  await expect(openCheckpoint(join(folder, "hf"))).rejects.toThrow("tensor lm_head.weight is missing");
+  await writeFile(file, (await readFile(file, "utf8")).replace('"tie_word_embeddings": true', flag));
+  await expect(openCheckpoint(join(folder, "hf"))).rejects.toThrow(`tensor lm_head.weight is missing, and ${problem}`);
 });
