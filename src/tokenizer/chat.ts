@@ -1,9 +1,14 @@
 // Renders messages with the checkpoint's own chat template, and keeps what a message spells apart from what the template says.
-import { Template } from "@huggingface/jinja";
+import { placeRoles, rolesOf, type TemplateRoles } from "./roles.ts";
+import { anyOf, createShadows } from "./shadows.ts";
+import { type ParsedTemplate, parseTemplate } from "./template.ts";
 
 export interface ChatMessage {
-  /** `tool` has what a tool gave back, as `resultText` writes it. */
-  readonly role: "system" | "user" | "assistant" | "tool";
+  /**
+   * `tool` has what a tool gave back, as `resultText` writes it; `instructions`, which come first, what the gateway says of tools and of a
+   * reply's form: they are part of the system message, or of the first user's where a template has no place for one.
+   */
+  readonly role: "instructions" | "system" | "user" | "assistant" | "tool";
   readonly content: string;
 }
 
@@ -35,9 +40,20 @@ export class ChatTemplateError extends Error {
   }
 }
 
-export type RenderChat = (messages: readonly ChatMessage[], options?: RenderOptions) => string;
+/** A rendered piece: a special token of the template, or text that holds none even when a message spells one. */
+export type ChatPiece = { readonly special: string } | { readonly text: string };
 
-export function createRenderChat({ chat_template, bos_token, eos_token }: ChatConfig): RenderChat {
+/**
+ * Messages under the template, cut at the special tokens that the template writes. Messages come from strangers: one that spells
+ * `<|im_end|>` does not end its turn, while the template's own functions on strings see the text that was sent. (transformers makes special
+ * tokens of both.)
+ * @throws ChatTemplateError
+ */
+export type RenderChat = (messages: readonly ChatMessage[], options?: RenderOptions) => ChatPiece[];
+
+/** @param specials spellings of all special tokens */
+export function createRenderChat(config: ChatConfig, specials: readonly string[]): RenderChat {
+  const { chat_template, bos_token, eos_token, unk_token, pad_token } = config;
   if (chat_template === undefined) {
     return () => {
       throw new ChatTemplateError(
@@ -46,11 +62,24 @@ export function createRenderChat({ chat_template, bos_token, eos_token }: ChatCo
       );
     };
   }
-  let template: Template | undefined;
-  return (messages, { addGenerationPrompt = true } = {}) => {
+  const isSpecial = anyOf(specials);
+  const variables = { ...{ bos_token, eos_token, unk_token, pad_token }, tools: null, documents: null };
+  let template: ParsedTemplate | undefined;
+  let roles: TemplateRoles | undefined;
+  const render = (messages: readonly ChatMessage[], options: RenderOptions, show = (text: string): string => text) => {
+    template ??= parseTemplate(chat_template);
+    const { addGenerationPrompt: add_generation_prompt = true } = options;
+    return template.render({ ...variables, messages, add_generation_prompt }, show);
+  };
+  return (messages, options = {}) => {
     try {
-      template ??= new Template(chat_template);
-      return template.render({ messages, add_generation_prompt: addGenerationPrompt, bos_token, eos_token });
+      roles ??= rolesOf((probe) => render(probe, {}));
+      const placed = placeRoles(messages, roles);
+      const shadows = createShadows(specials, [chat_template, ...placed.map(({ content }) => content)]);
+      const hidden = placed.map(({ role, content }) => ({ role, content: shadows.hide(content) }));
+      return cutAtSpecials(render(hidden, options, shadows.show), isSpecial).map((piece) =>
+        "text" in piece ? { text: shadows.show(piece.text) } : piece,
+      );
     } catch (error) {
       throw new ChatTemplateError(
         `the model's chat template refuses these messages: ${(error as Error).message}`,
@@ -58,31 +87,6 @@ export function createRenderChat({ chat_template, bos_token, eos_token }: ChatCo
       );
     }
   };
-}
-
-/** A rendered piece: a special token of the template, or text that holds none even when a message spells one. */
-export type ChatPiece = { readonly special: string } | { readonly text: string };
-
-/**
- * Messages come from strangers: a message that spells `<|im_end|>` must not end its turn. So before rendering, whatever a message spells
- * of a special token is broken by a mark that nobody can guess; the mark is taken out again once the text has been cut at the special
- * tokens that are left, which are the template's. (transformers makes special tokens of both.)
- * @param specials matches any special token, with the flag `g`
- */
-export function renderPieces(
-  render: RenderChat,
-  messages: readonly ChatMessage[],
-  specials: RegExp,
-  options?: RenderOptions,
-): ChatPiece[] {
-  const mark = `\uFDD0${crypto.randomUUID()}\uFDD1`;
-  const broken = messages.map(({ role, content }) => ({
-    role,
-    content: content.replace(specials, (spelled) => spelled.slice(0, 1) + mark + spelled.slice(1)),
-  }));
-  return cutAtSpecials(render(broken, options), specials).map((piece) =>
-    "text" in piece ? { text: piece.text.replaceAll(mark, "") } : piece,
-  );
 }
 
 /** Cuts a text at every special token that it spells. */

@@ -1,5 +1,6 @@
 export { type ChatConfig, type ChatMessage, ChatTemplateError } from "./chat.ts";
 export { RunTooLongError } from "./segments.ts";
+export { checkTemplate } from "./template.ts";
 export { createTokenizer, type Encoded, type TextDecoding, type Tokenizer, type TokenizerJson } from "./tokenizer.ts";
 export {
   callsText,

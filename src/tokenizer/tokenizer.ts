@@ -6,11 +6,11 @@ import {
   createRenderChat,
   cutAtSpecials,
   type RenderOptions,
-  renderPieces,
 } from "./chat.ts";
 import { createEncoder } from "./encoder.ts";
 import { createReading, type TokenizerModel } from "./reading.ts";
 import { segments } from "./segments.ts";
+import { anyOf } from "./shadows.ts";
 import { createVocabulary } from "./vocabulary.ts";
 
 /** What the build writes: Hugging Face's tokenizer.json and tokenizer_config.json, with what this reads of them. */
@@ -92,7 +92,7 @@ export function createTokenizer({ tokenizer, config }: TokenizerJson): Tokenizer
     reading.bytesOf,
   );
   const plain = createEncoder({ ...tokenizer, ...reading.steps }, config, specialIds);
-  const renderChat = createRenderChat(config);
+  const render = createRenderChat(config, [...specialIds.keys()]);
   const specials = anyOf([...specialIds.keys()]);
   const prefix = config.bos_token ?? config.eos_token ?? "";
   const prefixId = specialIds.get(prefix) ?? vocab[prefix];
@@ -131,15 +131,18 @@ export function createTokenizer({ tokenizer, config }: TokenizerJson): Tokenizer
   }
 
   return {
-    ...{ config, size, startIds, renderChat, bytesOf },
+    ...{ config, size, startIds, bytesOf },
     get bosId() {
       if (prefixId === undefined)
         throw new Error("the tokenizer has no token that texts begin with, and none that ends them");
       return prefixId;
     },
     encode: (text, options = {}) => encodePieces(cutAtSpecials(text, specials), options),
-    encodeChat: (messages, options = {}) =>
-      encodePieces(renderPieces(renderChat, messages, specials, options), options),
+    encodeChat: (messages, options = {}) => encodePieces(render(messages, options), options),
+    renderChat: (messages, options) =>
+      render(messages, options)
+        .map((piece) => ("text" in piece ? piece.text : piece.special))
+        .join(""),
     decode(ids) {
       const decoder = utf8();
       const text = ids.map((id) => decoder.decode(bytesOf(id), { stream: true })).join("") + decoder.decode();
@@ -178,10 +181,3 @@ export function createTokenizer({ tokenizer, config }: TokenizerJson): Tokenizer
 const utf8 = (): TextDecoder => new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
 
 const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
-
-function anyOf(texts: readonly string[]): RegExp {
-  const escaped = [...texts]
-    .sort((a, b) => b.length - a.length)
-    .map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
-  return new RegExp(escaped.length > 0 ? escaped.join("|") : "(?!)", "g");
-}

@@ -1,4 +1,4 @@
-// How tools are put to a model whose chat template has no place for them: what the system message says of them, and how calls and their
+// How tools are put to a model whose chat template has no place for them: what it is told of them, and how calls and their
 // results stand in a conversation. Lists, calls and markers are written as SmolLM2-Instruct saw them in training (its model card, "Function
 // calling"), so that a call which comes back in the next request reads as the model wrote it.
 import { TOOL_CALLS } from "../grammar/index.ts";
@@ -20,7 +20,7 @@ export interface ToolCall {
 
 const { open, close } = TOOL_CALLS;
 
-/** What the system message says of tools. */
+/** What a model is told of tools. */
 export function toolInstructions(tools: readonly ToolDescription[]): string {
   const list = tools.map(({ name, description, parameters }) => ({
     type: "function",
@@ -33,7 +33,7 @@ export function toolInstructions(tools: readonly ToolDescription[]): string {
   ].join("\n");
 }
 
-/** What the system message says of a reply that has to be JSON. @param schema Default: any object */
+/** What a model is told of a reply that has to be JSON. @param schema Default: any object */
 export function jsonInstructions(schema?: unknown, description?: string): string {
   const about = description ? ` ${description}` : "";
   if (schema === undefined) return `Reply with nothing but one JSON object.${about}`;
@@ -62,10 +62,6 @@ function asJson(text: string): string {
   }
 }
 
-/** Adds words to the system message, which comes first where there is one. */
-export function withInstructions(messages: readonly ChatMessage[], instructions: string | undefined): ChatMessage[] {
-  if (instructions === undefined) return [...messages];
-  const [first, ...rest] = messages;
-  if (first?.role !== "system") return [{ role: "system", content: instructions }, ...messages];
-  return [{ role: "system", content: `${first.content}\n\n${instructions}` }, ...rest];
-}
+/** Adds what the gateway says, which goes where the model's template has a place for it. */
+export const withInstructions = (messages: readonly ChatMessage[], instructions: string | undefined): ChatMessage[] =>
+  instructions === undefined ? [...messages] : [{ role: "instructions", content: instructions }, ...messages];

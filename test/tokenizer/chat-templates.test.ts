@@ -14,6 +14,8 @@ describe.each(Object.entries(chats.templates))("a template as of %s", (name, tem
   it("renders what transformers renders, and refuses what it refuses, with the template's words", () => {
     expect(vectors.length).toBeGreaterThan(10);
     for (const { add_generation_prompt: addGenerationPrompt, text, error, ...vector } of vectors) {
+      // Of these, none has a place for what tools gave back: see families.test.ts.
+      if (messagesOf(vector).some(({ role }) => role === "tool")) continue;
       const render = () => tokenizer.renderChat(messagesOf(vector), { addGenerationPrompt });
       if (error !== undefined) expect(render).toThrow(error);
       else expect(render().replace(/Today: \d\d \w+ \d{4}/, "Today: DATE")).toBe(text);
@@ -22,6 +24,7 @@ describe.each(Object.entries(chats.templates))("a template as of %s", (name, tem
 
   it("begins with one bos token, whether it writes that itself or not", async () => {
     for (const { text = "", ...vector } of vectors.filter(({ error }) => error === undefined)) {
+      if (messagesOf(vector).some(({ role }) => role === "tool")) continue;
       const { ids } = await tokenizer.encodeChat(messagesOf(vector));
       expect(ids.filter((id) => id === 1)).toHaveLength(Math.max(1, text.split("<s>").length - 1));
       expect([ids[0], ids[1] === 1]).toEqual([1, false]);
