@@ -90,8 +90,11 @@ export async function readWhole(id: string, dir = checkpointDir(id)): Promise<Wh
  * @param id its folder's name
  * @throws Error that names the part that is missing or damaged, or the tensor that has a type no engine reads
  */
-export async function readCheckpoint(id: string, dir = checkpointDir(id)): Promise<Checkpoint> {
-  const { manifest, file } = await readWhole(id, dir);
+export const readCheckpoint = async (id: string, dir = checkpointDir(id)): Promise<Checkpoint> =>
+  parseCheckpoint(await readWhole(id, dir));
+
+/** @throws Error that names the tensor that has a type no engine reads, or does not lie in the file as it says */
+export async function parseCheckpoint({ manifest, file }: WholeFile): Promise<Checkpoint> {
   const read = async (start: number, length: number) => file.subarray(start, start + length);
   const { metadata, tensors } = await readGguf({ name: manifest.file, size: file.length, read }, ENGINE_TYPES);
   return {

@@ -1,8 +1,8 @@
 // Makes a weight set of a checkpoint: shapes, image and vocabulary.
-import { buildTree, writeTree } from "../../src/engine/grammar/index.ts";
+import { buildTree, type VocabularyTree, writeTree } from "../../src/engine/grammar/index.ts";
 import type { BaseModel, ModelConfig } from "../../src/variants/base.ts";
 import { parseTensorName } from "../../src/variants/layer-tensors.ts";
-import type { Checkpoint } from "./checkpoint.ts";
+import type { Checkpoint, CheckpointManifest, CheckpointTensor } from "./checkpoint.ts";
 import { buildPieces, joinPieces, type Output, type Piece, type SourceTensor, weightsDigest } from "./image.ts";
 import { ROPE_FACTORS, readScaling } from "./rope.ts";
 import { huggingFaceRows, isRotated } from "./rows.ts";
@@ -17,6 +17,27 @@ export interface BuiltBase {
   readonly tokenizer: TokenizerFile;
 }
 
+/** What the build knows of a checkpoint before it lays out the weights. */
+export interface CheckedBase {
+  readonly config: ModelConfig;
+  readonly tensors: readonly CheckpointTensor[];
+  /** The bytes of its tokens. */
+  readonly vocabulary: VocabularyTree;
+  readonly tokenizer: TokenizerFile;
+}
+
+/** @throws Error that names the metadata or the tensor that the engines do not know */
+export function checkBase(checkpoint: Checkpoint): CheckedBase {
+  const tensors = checkpoint.tensors.filter(({ name }) => name !== ROPE_FACTORS);
+  const unknown = tensors.find(({ name }) => !parseTensorName(name));
+  if (unknown) {
+    throw new Error(`${checkpoint.manifest.file}: tensor ${unknown.name} is none that the engines compute with`);
+  }
+  const config = modelConfig(checkpoint);
+  const tokenizer = buildTokenizer(checkpoint);
+  return { config, tensors, tokenizer, vocabulary: buildTree(tokenBytes(checkpoint)) };
+}
+
 /**
  * The same checkpoint gives the same bytes.
  * @param output receives the image's parts and the vocabulary
@@ -24,10 +45,7 @@ export interface BuiltBase {
  */
 export async function buildBase(checkpoint: Checkpoint, output: Output): Promise<BuiltBase> {
   const { manifest } = checkpoint;
-  const tensors = checkpoint.tensors.filter(({ name }) => name !== ROPE_FACTORS);
-  const unknown = tensors.find(({ name }) => !parseTensorName(name));
-  if (unknown) throw new Error(`${manifest.file}: tensor ${unknown.name} is none that the engines compute with`);
-  const config = modelConfig(checkpoint);
+  const { config, tensors, vocabulary, tokenizer } = checkBase(checkpoint);
   const sources = tensors.map(({ name, type, rows, cols, data }): SourceTensor => {
     const identity = `${manifest.sha256} ${name}`;
     return {
@@ -43,20 +61,19 @@ export async function buildBase(checkpoint: Checkpoint, output: Output): Promise
   const image = joinPieces(pieces.values());
   return {
     base: {
-      id: manifest.id,
+      ...describe(manifest),
       digest: weightsDigest(config, image.tensors),
-      created: manifest.created,
-      origin: manifest.origin,
-      license: manifest.license,
       config,
       ...image,
-      vocabulary: await output.files.add(writeTree(buildTree(tokenBytes(checkpoint)))),
+      vocabulary: await output.files.add(writeTree(vocabulary)),
     },
     sources,
     pieces,
-    tokenizer: buildTokenizer(checkpoint),
+    tokenizer,
   };
 }
+
+const describe = ({ id, created, origin, license }: CheckpointManifest) => ({ id, created, origin, license });
 
 /** @throws Error that names the metadata that is missing */
 export function modelConfig({ manifest, metadata, tensors }: Checkpoint): ModelConfig {

@@ -1,9 +1,13 @@
 // A checkpoint as a base of this project: GGUF in parts, linears Q4_1, embedding and head Q8_0, norms fp32, each rounded to nearest.
+import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
-import { sha256 } from "../../../scripts/build/checkpoint.ts";
+import { checkRecipe } from "../../../scripts/build/check.ts";
+import { parseCheckpoint, sha256 } from "../../../scripts/build/checkpoint.ts";
 import { PART_BYTES } from "../../../scripts/build/files.ts";
+import { modelsDir } from "../../../scripts/build/paths.ts";
 import { buildTokenizer } from "../../../scripts/build/tokenizer.ts";
 import { shapesNeeded } from "../../../src/engine/wasm/shapes.ts";
+import { checkTemplate } from "../../../src/tokenizer/index.ts";
 import type { SlotRecipe } from "../../../src/variants/recipe.ts";
 import type { Checkpoint } from "../../checkpoint.ts";
 import { UserError } from "../../error.ts";
@@ -27,6 +31,9 @@ export async function importCheckpoint(
   checkpoint: Checkpoint,
   { id, force, onBytes }: { id: string; force?: boolean | undefined; onBytes?: ((bytes: number) => void) | undefined },
 ): Promise<ImportedCheckpoint> {
+  if (existsSync(join(modelsDir, id))) {
+    throw new UserError(`${id} is the name of a base that comes with the project: give another with --id`);
+  }
   checkServable(checkpoint);
   // Served to clients, who need not know where on a disk it lay.
   const source = HUB_ID.test(checkpoint.name) ? checkpoint.name : basename(checkpoint.name);
@@ -57,6 +64,9 @@ export async function importCheckpoint(
     ...{ created: 0, origin: source, license: "see its origin", licenseFile: "LICENSE" },
     parts: parts.map(({ file, bytes }) => ({ file, bytes: bytes.length, sha256: sha256(bytes) })),
   };
+  await checkRecipe(recipe, await parseCheckpoint({ manifest, file })).catch((error: Error) => {
+    throw new UserError(`it cannot be served: ${error.message}`);
+  });
   const folder = join(artifactsFolder(), "models", id);
   const files = new Map<string, Chunks>([
     ["manifest.json", [Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`)]],
@@ -78,7 +88,8 @@ function checkServable({ name, shape, tokenizer }: Checkpoint): void {
     ggufTokenizer(tokenizer, shape.vocab, name).map(([key, , value]) => [key, value]),
   );
   try {
-    buildTokenizer({ manifest: { file: name }, metadata });
+    const { config } = buildTokenizer({ manifest: { file: name }, metadata });
+    if (config.chat_template !== undefined) checkTemplate(config.chat_template);
   } catch (error) {
     throw new UserError(`it cannot be served: ${(error as Error).message}`);
   }

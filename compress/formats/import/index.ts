@@ -1,10 +1,13 @@
 // Takes in what other programs made: recipes of a base, or whole checkpoints.
 import { readdir, stat } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
+import { checkRecipe } from "../../../scripts/build/check.ts";
+import { readCheckpoint } from "../../../scripts/build/checkpoint.ts";
 import { type Slot, type SlotRecipe, slotRecipeSchema } from "../../../src/variants/recipe.ts";
 import type { LowRankAdapter } from "../../artifact.ts";
 import type { Checkpoint } from "../../checkpoint.ts";
 import { UserError } from "../../error.ts";
+import { peftFiles } from "../../peft.ts";
 import { writeArtifact } from "../../store.ts";
 import { downloadModel, HUB_ID } from "../hub.ts";
 import { openCheckpoint } from "../open.ts";
@@ -146,6 +149,12 @@ async function importRecipe(
     status: "experimental",
     slots: [...slots],
   };
+  const bytes = adapter && peftFiles(adapter, base).get("adapter_model.safetensors");
+  await readCheckpoint(base)
+    .then((built) => checkRecipe(recipe, built, bytes && { file: source, bytes, scaleOf: () => 1 }))
+    .catch((error: Error) => {
+      throw new UserError(`${source} cannot be served: ${error.message}`);
+    });
   const provenance = {
     ...{ method: "import", arguments: { source: basename(source), kind } },
     ...{ checkpoint: checkpoint.digest, version: VERSION },

@@ -1,8 +1,9 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { LowRankLinear } from "../../../compress/artifact.ts";
+import type { Checkpoint } from "../../../compress/checkpoint.ts";
 import { ggufOutput } from "../../../compress/formats/export/gguf.ts";
 import { huggingFaceOutput } from "../../../compress/formats/export/hf.ts";
 import { exportVariant } from "../../../compress/formats/export/index.ts";
@@ -14,7 +15,9 @@ import { stackOf } from "../../../compress/formats/stack.ts";
 import { peftFiles } from "../../../compress/peft.ts";
 import { readRecipes } from "../../../scripts/build/catalogue.ts";
 import { readCheckpoint } from "../../../scripts/build/checkpoint.ts";
+import { buildBase } from "../../../scripts/build/weights.ts";
 import { slotRecipeSchema } from "../../../src/variants/recipe.ts";
+import { memoryOutput } from "../../build/memory.ts";
 import { tinyCheckpoint, tinyShape } from "../tiny.ts";
 import { recipeOf } from "./recipe.ts";
 
@@ -91,6 +94,13 @@ describe("mergekit", () => {
   });
 });
 
+it("a recipe under the id of one that ships is refused: no start would take both", async () => {
+  const file = await put("x.yaml", `merge_method: passthrough\nslices:\n${slice("[0, 3]")}`);
+  await expect(importSource(file, { id: "smollm2-135m" })).rejects.toThrow(
+    "smollm2-135m: a recipe that comes with the project has this id",
+  );
+});
+
 describe("LLM-Drop", () => {
   const config = { num_hidden_layers: 30, hidden_size: 576 };
 
@@ -162,6 +172,14 @@ describe("PEFT", () => {
     await expect(importSource(await write(change))).rejects.toThrow(field);
   });
 
+  it("names the factors that change no slot of the recipe", async () => {
+    const lora = await write();
+    const yaml = `merge_method: passthrough\nslices:\n${slice("[0, 2]", `a/b+${lora}`)}`;
+    await expect(importSource(await put("x.yaml", yaml), { base: "smollm2-135m" })).rejects.toThrow(
+      "x.yaml cannot be served: x: adapter",
+    );
+  });
+
   it("names the factors that do not fit the base", async () => {
     const wide = { ...linear, rows: 576, a: new Float32Array(2 * 576), b: new Float32Array(576 * 2) };
     await expect(importSource(await write({}, [wide]))).rejects.toThrow("layer 2 v_proj: factors [2,576] and [576,2]");
@@ -206,6 +224,40 @@ describe("a checkpoint", () => {
     await expect(narrow).rejects.toThrow(
       "tiny cannot be served: the engine needs hidden size and FFN width in multiples",
     );
+  });
+
+  const served = async (change: Partial<Checkpoint["shape"]>, tokens = 49_152): Promise<Checkpoint> => {
+    const { tokenizer } = await openCheckpoint("smollm2-135m");
+    const layers = [{ heads: 8, kvHeads: 2, ffn: 96 }];
+    const shape = { ...tinyShape, hidden: 64, headDim: 8, vocab: 49_152, layers, ...change };
+    const metadata = { ...(tokenizer as { metadata: Record<string, unknown> }).metadata };
+    for (const key of ["tokens", "token_type"]) {
+      metadata[`tokenizer.ggml.${key}`] = (metadata[`tokenizer.ggml.${key}`] as unknown[]).slice(0, tokens);
+    }
+    return { ...tinyCheckpoint({ shape }), tokenizer: { kind: "gguf", metadata } };
+  };
+
+  it("with a llama3 scaling of a small head starts as it is imported", async () => {
+    const ropeScaling = {
+      type: "llama3",
+      factor: 8,
+      lowFreqFactor: 1,
+      highFreqFactor: 4,
+      originalContextLength: 64,
+    } as const;
+    await importCheckpoint(await served({ ropeScaling }), { id: "small-head" });
+    const { base } = await buildBase(await readCheckpoint("small-head"), memoryOutput());
+    expect(base.config.ropeScaling).toEqual(ropeScaling);
+  });
+
+  it("is refused where the build would refuse it, and nothing is left", async () => {
+    const short = importCheckpoint(await served({}, 49_000), { id: "short" });
+    await expect(short).rejects.toThrow("it cannot be served: short: the embedding needs token_embd.weight as [49000,");
+    const flat = { ...(await served({})), tokenizer: { kind: "gguf" as const, metadata: {} } };
+    await expect(importCheckpoint(flat, { id: "flat" })).rejects.toThrow("it has no tokenizer");
+    const taken = importCheckpoint(await served({}), { id: BASE });
+    await expect(taken).rejects.toThrow(`${BASE} is the name of a base that comes with the project`);
+    await expect(readdir(join(folder, "artifacts"))).rejects.toThrow("ENOENT");
   });
 
   it("names an id that is none", async () => {
