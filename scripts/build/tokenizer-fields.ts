@@ -3,6 +3,8 @@
 /** GGUF's types of vocabulary entries; SentencePiece has the same numbers. */
 export const TOKEN_TYPES = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
+const FILLERS: readonly number[] = [TOKEN_TYPES.normal, TOKEN_TYPES.userDefined];
+
 /** Tokens that end a text or a turn in checkpoints that name another one, or one of several, as the end. (llama.cpp, src/llama-vocab.cpp) */
 const ENDS = ["<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "<|eom_id|>", "<|im_end|>"];
 
@@ -45,7 +47,10 @@ export function tokenizerFields(file: string, metadata: object): TokenizerFields
   return {
     ...{ need, find, fail, tokens, idOf },
     get types() {
-      return need<number[]>("tokenizer.ggml.token_type");
+      // A row that fills the vocabulary up is called so by what converts checkpoints, with whatever type.
+      return need<number[]>("tokenizer.ggml.token_type").map((type, id) =>
+        FILLERS.includes(type) && tokens[id] === `[PAD${id}]` ? TOKEN_TYPES.unused : type,
+      );
     },
     get endIds() {
       const parts = ["eos", "eot", "eom"].map(idOf);

@@ -7,7 +7,7 @@ import { buildPieces, joinPieces, type Output, type Piece, type SourceTensor, we
 import { ROPE_FACTORS, readScaling } from "./rope.ts";
 import { huggingFaceRows, isRotated } from "./rows.ts";
 import { buildTokenizer, type TokenizerFile, tokenBytes } from "./tokenizer.ts";
-import { tokenizerFields } from "./tokenizer-fields.ts";
+import { TOKEN_TYPES, tokenizerFields } from "./tokenizer-fields.ts";
 
 export interface BuiltBase {
   readonly base: BaseModel;
@@ -88,7 +88,7 @@ export function modelConfig({ manifest, metadata, tensors }: Checkpoint): ModelC
   };
   const heads = number("llama.attention.head_count");
   const hidden = number("llama.embedding_length");
-  const { tokens, idOf, endIds, fail } = tokenizerFields(manifest.file, metadata);
+  const { tokens, types, idOf, endIds, fail } = tokenizerFields(manifest.file, metadata);
   const [end] = endIds;
   if (end === undefined) throw fail("metadata tokenizer.ggml.eos_token_id is missing");
   const headDim = number("llama.rope.dimension_count");
@@ -114,5 +114,18 @@ export function modelConfig({ manifest, metadata, tensors }: Checkpoint): ModelC
     rmsEps: Math.fround(number("llama.attention.layer_norm_rms_epsilon")),
     bosTokenId: idOf("bos") ?? end,
     eosTokenIds: [...endIds],
+    ...unusedIds(types, endIds),
   };
+}
+
+/** An end token is drawn, whatever its type says. */
+function unusedIds(types: readonly number[], endIds: readonly number[]): Pick<ModelConfig, "unused"> {
+  const unused: [number, number][] = [];
+  for (const [id, type] of types.entries()) {
+    if (type !== TOKEN_TYPES.unused || endIds.includes(id)) continue;
+    const last = unused.at(-1);
+    if (last?.[1] === id) last[1] = id + 1;
+    else unused.push([id, id + 1]);
+  }
+  return unused.length > 0 ? { unused } : {};
 }

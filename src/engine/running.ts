@@ -1,5 +1,6 @@
 // One generation that holds a sequence: what goes into its next step, and what comes of it.
 import type { Generation } from "./generation.ts";
+import { usedTokens } from "./sampling/index.ts";
 import { dueAt, type Waiting } from "./turns.ts";
 import { EngineError, type Sequence, type StepInput } from "./types.ts";
 
@@ -72,7 +73,8 @@ export function createRunning({ generation, sequence, askedAt, now, maxChunk, on
 
   /** Draws the next token and tells it. */
   function draw(logits: Float32Array): void {
-    const token = generation.sampler.next(logits, sequence.length, matcher?.mask());
+    const mask = matcher?.mask() ?? usedTokens(sequence.plan.base.config);
+    const token = generation.sampler.next(logits, sequence.length, mask);
     const { id } = token;
     if (generation.endIds.includes(id)) {
       generation.onEnd("stop", token);

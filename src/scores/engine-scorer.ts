@@ -1,5 +1,5 @@
 // A scorer over an engine in the same process: offline, and inside a replica on the weights that serve.
-import { createSampler } from "../engine/sampling/index.ts";
+import { createSampler, usedTokens } from "../engine/sampling/index.ts";
 import type { Engine, LogitsWanted, Pace, Sequence } from "../engine/types.ts";
 import type { Plan } from "../variants/plan.ts";
 import {
@@ -87,7 +87,7 @@ export function createEngineScorer({ engine, plan, pace = () => undefined }: Eng
       while (ids.length < maxTokens) {
         const logits = await step(sequence, [next], "last", signal);
         if (!Number.isFinite(logits[0])) throw new ScoringError(`${plan.id} gives logits that are not finite`);
-        next = sampler.next(logits, sequence.length).id;
+        next = sampler.next(logits, sequence.length, usedTokens(plan.base.config)).id;
         ids.push(next);
         if (stops.has(next)) break;
       }

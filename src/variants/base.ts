@@ -30,6 +30,8 @@ export const modelConfigSchema = z.strictObject({
   rmsEps: z.number().positive(),
   bosTokenId: z.int().nonnegative(),
   eosTokenIds: z.array(z.int().nonnegative()).min(1),
+  /** Ids that stand for nothing, as rows that fill a vocabulary up: each from its first to before its end. Absent: there are none. */
+  unused: z.array(z.tuple([z.int().nonnegative(), z.int().positive()])).optional(),
 });
 export type ModelConfig = z.infer<typeof modelConfigSchema>;
 

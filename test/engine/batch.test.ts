@@ -61,6 +61,25 @@ describe("createBatcher", () => {
     expect(open()).toBe(0);
   });
 
+  it("hands the sampler a mask of the tokens that stand for something, where some do not", async () => {
+    const { engine } = countingEngine();
+    const masks: (Int32Array | undefined)[] = [];
+    const sampler: Generation["sampler"] = {
+      next(logits, _, mask) {
+        masks.push(mask);
+        return greedy.next(logits);
+      },
+    };
+    const config = { ...plan.base.config, unused: [[5, 6] as [number, number]] };
+    const padded = { ...plan, base: { ...plan.base, config } };
+    for (const own of [padded, plan]) {
+      const { generation, done } = collector(3, 1, { plan: own, sampler });
+      createBatcher({ engine, pace, maxRunning: 4 }).submit(generation);
+      await done;
+    }
+    expect(masks.map((mask) => mask?.[0])).toEqual([~(1 << 5), undefined]);
+  });
+
   it("ends at an end token without delivering it", async () => {
     const { engine } = countingEngine();
     const { generation, tokens, end, done } = collector(3, 9, { endIds: [5] });

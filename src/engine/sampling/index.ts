@@ -2,3 +2,4 @@
 
 export { logSumExp, type TokenLogprob, topLogprobs } from "./logprobs.ts";
 export { createSampler, type Sampled, type Sampler, type SamplerOptions, SamplingError } from "./sampler.ts";
+export { usedTokens } from "./used.ts";

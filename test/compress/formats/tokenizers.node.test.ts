@@ -57,6 +57,9 @@ describe.each(Object.entries(LLAMAS))("%s", (name, { vectors, vocab }) => {
         );
       }
       expect(base.config.vocab).toBe(vocab);
+      // Rows that fill the embedding up, as of the two with 912: none of them is drawn.
+      const filled = { "tinyllama-model": 900, "llama-3": 906 }[name];
+      expect(base.config.unused).toEqual(filled === undefined ? undefined : [[filled, 912]]);
       expect(base.config.bosTokenId).toBe(tokenizer.bosId);
       expect(base.config.eosTokenIds).toEqual(name === "llama-3" ? [901, 904, 905] : [2]);
       expect(tokenizer.config.chat_template === undefined).toBe(!/^(tinyllama|llama-3)$/.test(name));

@@ -5,6 +5,7 @@ import {
   type SamplerOptions,
   SamplingError,
   topLogprobs,
+  usedTokens,
 } from "../../../src/engine/sampling/index.ts";
 
 const logitsOf = (...values: number[]): Float32Array => Float32Array.from(values);
@@ -186,5 +187,44 @@ describe("log-probabilities", () => {
     expect(topLogprobs(logitsOf(1, 2, 2, 0), 3).map((t) => t.id)).toEqual([1, 2, 0]);
     expect(topLogprobs(logitsOf(1, 2), 5).map((t) => t.id)).toEqual([1, 0]);
     expect(topLogprobs(logitsOf(1, 2), 0)).toEqual([]);
+  });
+});
+
+describe("tokens that stand for nothing", () => {
+  const vocab = 70;
+  const mask = usedTokens({
+    vocab,
+    unused: [
+      [3, 4],
+      [31, 34],
+      [64, 70],
+    ],
+  });
+  const isUsed = (id: number): boolean => id !== 3 && !(id >= 31 && id < 34) && id < 64;
+
+  it("are never drawn, whatever their logits and biases", () => {
+    const logits = Float32Array.from({ length: vocab }, (_, id) => (isUsed(id) ? 0 : 50));
+    const all: Omit<SamplerOptions, "seed">[] = [
+      ...[{ temperature: 0 }, {}, { topK: 3 }, { topP: 0.5 }],
+      {
+        logitBias: new Map([
+          [3, 100],
+          [64, 100],
+        ]),
+      },
+    ];
+    for (const options of all) {
+      const sampler = createSampler({ seed: 1, ...options });
+      for (let position = 0; position < 300; position++) {
+        expect(isUsed(sampler.next(logits, position, mask).id)).toBe(true);
+      }
+    }
+    const sampler = createSampler({ seed: 1 });
+    const seen = new Set(Array.from({ length: 5000 }, (_, i) => sampler.next(new Float32Array(vocab), i, mask).id));
+    expect(seen.size).toBe(60);
+  });
+
+  it("are none where a vocabulary has no such", () => {
+    expect(usedTokens({ vocab })).toBeUndefined();
   });
 });
