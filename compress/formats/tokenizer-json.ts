@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { preNames, preOf } from "../../scripts/build/byte-level.ts";
+import { isPair } from "../../scripts/build/merges.ts";
 import { PREFIX_KEY, type SpacePrefix } from "../../scripts/build/sentencepiece.ts";
 import { TOKEN_TYPES } from "../../scripts/build/tokenizer-fields.ts";
 import { SPACE } from "../../src/tokenizer/pieces.ts";
@@ -43,7 +44,7 @@ export function vocabularyOf(tokenizer: TokenizerJson, name: string): Vocabulary
     );
   }
   const isPieces = model.byte_fallback ?? false;
-  const entries = isPieces ? pieceEntries(tokenizer) : byteLevelEntries(tokenizer);
+  const entries = isPieces ? pieceEntries(tokenizer, name) : byteLevelEntries(tokenizer, name);
   if (!entries) {
     throw new UserError(
       `${name}/tokenizer.json splits or rewrites text in a way that is not supported (only byte-level BPE as of ${preNames.join(", ")}, and SentencePiece's BPE as of Llama 2)`,
@@ -67,23 +68,29 @@ export function vocabularyOf(tokenizer: TokenizerJson, name: string): Vocabulary
   };
 }
 
-const mergesOf = ({ model }: TokenizerJson): string[] =>
-  model.merges.map((merge) => (typeof merge === "string" ? merge : merge.join(" ")));
+/** As GGUF has them. @throws UserError naming a merge in one string that is not of two tokens, which transformers refuses, too */
+function mergesOf({ model }: TokenizerJson, name: string): string[] {
+  const odd = model.merges.find((merge) => typeof merge === "string" && !isPair(merge));
+  if (odd !== undefined)
+    throw new UserError(`${name}/tokenizer.json: the merge ${JSON.stringify(odd)} is not of two tokens`);
+  return model.merges.map((merge) => (typeof merge === "string" ? merge : merge.join(" "))).filter(isPair);
+}
 
-function byteLevelEntries(tokenizer: TokenizerJson): Vocabulary["entries"] | undefined {
+function byteLevelEntries(tokenizer: TokenizerJson, name: string): Vocabulary["entries"] | undefined {
   const pre = preOf(tokenizer.pre_tokenizer, tokenizer.model.ignore_merges ?? false);
   if (!pre || tokenizer.normalizer != null) return undefined;
+  const merges = mergesOf(tokenizer, name);
   return () => [
     ["tokenizer.ggml.pre", "string", pre],
-    ["tokenizer.ggml.merges", "string[]", mergesOf(tokenizer)],
+    ["tokenizer.ggml.merges", "string[]", merges],
   ];
 }
 
 /** The merges go along: scores, by which llama.cpp merges, cannot tell apart two merges that make one token. */
-function pieceEntries(tokenizer: TokenizerJson): Vocabulary["entries"] | undefined {
+function pieceEntries(tokenizer: TokenizerJson, name: string): Vocabulary["entries"] | undefined {
   const prefix = prefixOf(tokenizer);
   if (!prefix) return undefined;
-  const merges = mergesOf(tokenizer);
+  const merges = mergesOf(tokenizer, name);
   const { vocab } = tokenizer.model;
   return (size) => {
     // A token's score falls with the rank of the first merge that makes it, as SentencePiece's trainer counts.

@@ -1,6 +1,7 @@
 // Byte-level BPE (GPT-2's kind) in Hugging Face's form. The patterns that split text are those of the tokenizer.json that the checkpoints
 // were published with; GGUF knows each by a name. (llama.cpp, src/llama-vocab.cpp)
 import { isDeepStrictEqual } from "node:util";
+import { isPair } from "./merges.ts";
 import type { TokenizerForm } from "./tokenizer.ts";
 import type { TokenizerFields } from "./tokenizer-fields.ts";
 
@@ -83,7 +84,7 @@ export function byteLevelForm(fields: TokenizerFields): TokenizerForm {
     pre_tokenizer: { type: "Sequence", pretokenizers: steps },
     decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
     model: { unk_token: null, fuse_unk: false, byte_fallback: false, ignore_merges: ignoreMerges },
-    merges: fields.need<string[]>("tokenizer.ggml.merges"),
+    merges: fields.need<string[]>("tokenizer.ggml.merges").filter(isPair),
     addsBos,
   };
 }

@@ -1,5 +1,6 @@
 // SentencePiece's BPE with byte fallback (Llama 2, TinyLlama) in Hugging Face's form.
 import { byteToken, SPACE } from "../../src/tokenizer/pieces.ts";
+import { isPair } from "./merges.ts";
 import type { TokenizerForm } from "./tokenizer.ts";
 import { TOKEN_TYPES, type TokenizerFields } from "./tokenizer-fields.ts";
 
@@ -44,7 +45,7 @@ export function sentencePieceForm(fields: TokenizerFields): TokenizerForm {
       unk_token: unknown === undefined ? null : (tokens[unknown] as string),
       ...{ fuse_unk: true, byte_fallback: true, ignore_merges: false },
     },
-    merges: merges.filter((merge) => isText(merge.replace(" ", ""))),
+    merges: merges.filter((merge) => isPair(merge) && isText(merge.replace(" ", ""))),
     addsBos: true,
   };
 }

@@ -11,9 +11,10 @@ import { importSource } from "../../../compress/formats/import/index.ts";
 import { openCheckpoint } from "../../../compress/formats/index.ts";
 import { putOutput } from "../../../compress/formats/output.ts";
 import { stackOf } from "../../../compress/formats/stack.ts";
+import { ggufTokenizer } from "../../../compress/formats/tokenizer.ts";
 import { readCheckpoint } from "../../../scripts/build/checkpoint.ts";
 import { openOutput } from "../../../scripts/build/output.ts";
-import { tokenBytes } from "../../../scripts/build/tokenizer.ts";
+import { buildTokenizer, tokenBytes } from "../../../scripts/build/tokenizer.ts";
 import { buildBase } from "../../../scripts/build/weights.ts";
 import { createTokenizer, type TokenizerJson } from "../../../src/tokenizer/index.ts";
 import { LLAMAS, llamaCheckpoint } from "../llamas.ts";
@@ -104,6 +105,51 @@ it("calibration sequences begin as texts do", async () => {
   for (const row of await sequences("tinyllama")) expect([row[0], row.indexOf(1, 1)]).toEqual([1, -1]);
 });
 
+describe("a merge whose token holds a space", () => {
+  it.each(["tinyllama", "llama-3"])("joins nothing of a text, and no pair that its words spell: %s", async (name) => {
+    const { files, vectors } = LLAMAS[name]!;
+    const own = files["tokenizer.json"] as { model: { vocab: Record<string, number>; merges: unknown[] } };
+    // The first two words of the merge are tokens that no merge joins: "x q" would be one in 'x q z'.
+    const { vocab, merges } = own.model;
+    const joined = new Set(merges.map((merge) => (merge as string[]).join(" ")));
+    const letters = [..."abcdefghijklmnopqrstuvwxyz"];
+    const [a, b] = letters
+      .flatMap((x) => letters.map((y) => [x, y] as const))
+      .find(([x, y]) => !joined.has(`${x} ${y}`))!;
+    const model = { ...own.model, vocab: { ...vocab }, merges: [[`${a} ${b}`, "z"], [a, `${b} z`], ...merges] };
+    const checkpoint = llamaCheckpoint(name, { "tokenizer.json": { ...own, model } });
+    await importCheckpoint(checkpoint, { id: "spaced" });
+    const { tokenizer } = await served("spaced");
+    for (const { text, ids } of vectors.filter(({ text }) => !text.startsWith("<"))) {
+      expect((await tokenizer.encode(text)).ids, JSON.stringify(text)).toEqual(ids);
+    }
+    const { ids } = await tokenizer.encode(`${a}${b}`, { addStart: false });
+    expect(ids.at(-1)).toBe(vocab[b]);
+    const gguf = createTokenizer(
+      JSON.parse(JSON.stringify(buildTokenizer({ manifest: { file: "x" }, metadata: ggufWith(name, `${a} ${b} z`) }))),
+    );
+    expect((await gguf.encode(`${a}${b}`, { addStart: false })).ids).toEqual(ids);
+  });
+
+  /** The metadata of a GGUF file that has such a merge first. */
+  function ggufWith(name: string, merge: string): object {
+    const { tokenizer, shape } = llamaCheckpoint(name);
+    const metadata = Object.fromEntries(
+      ggufTokenizer(tokenizer, shape.vocab, name).map(([key, , value]) => [key, value]),
+    );
+    return { ...metadata, "tokenizer.ggml.merges": [merge, ...(metadata["tokenizer.ggml.merges"] as string[])] };
+  }
+});
+
+it("a chat template that does not parse fails at import", async () => {
+  const config = {
+    ...LLAMAS.tinyllama!.files["tokenizer_config.json"],
+    chat_template: "{% for message in messages %}",
+  };
+  const checkpoint = llamaCheckpoint("tinyllama", { "tokenizer_config.json": config });
+  await expect(importCheckpoint(checkpoint, { id: "odd" })).rejects.toThrow("its chat template does not parse");
+});
+
 describe("what is not supported is named, with what is", () => {
   const tokenizerJson = LLAMAS["llama-3"]!.files["tokenizer.json"] as { added_tokens: object[]; model: object };
   const wordLevel = { ...tokenizerJson, pre_tokenizer: { type: "Whitespace" } };
@@ -114,6 +160,10 @@ describe("what is not supported is named, with what is", () => {
     [wordLevel, "only byte-level BPE as of smollm, llama-bpe"],
     [rewriting, "splits or rewrites text"],
     [greedy, "token <|begin_of_text|> takes in what is around it"],
+    [
+      { ...tokenizerJson, model: { ...tokenizerJson.model, merges: ["a b", "a b c"] } },
+      'the merge "a b c" is not of two tokens',
+    ],
     [{ ...tokenizerJson, model: { type: "WordPiece", vocab: {} } }, "is not as expected"],
   ])("tokenizer.json: %#", async (file, problem) => {
     const checkpoint = llamaCheckpoint("llama-3", { "tokenizer.json": file });
