@@ -15,7 +15,7 @@ export function define(command: Command): void {
   command
     .argument(
       "<source>",
-      "checkpoint: .gguf file, folder or Hugging Face id; recipe: mergekit YAML, LLM-Drop's config.json, PEFT folder, recipe; what training left",
+      "checkpoint: .gguf file (any shard), folder or Hugging Face id; recipe: mergekit YAML, LLM-Drop's config.json, PEFT folder or id, recipe; what training left",
     )
     .option("--id <id>", "what the variant is to be called (default: the source's name)")
     .option("--base <id>", "the base that a recipe is of (default: the one that it names)")

@@ -1,9 +1,9 @@
 // What all readers end in: a checkpoint whose tensors are checked against its shape, named by a digest, and read when they are wanted.
 import { createHash } from "node:crypto";
-import { BLOCKS } from "../../scripts/build/gguf.ts";
+import { notFinite } from "../../scripts/build/finite.ts";
 import type { Checkpoint, LayerShape, Matrix, ModelShape, StoredTensor, TokenizerSource } from "../checkpoint.ts";
 import { UserError } from "../error.ts";
-import { dequantizeBlocks, firstNotFinite } from "./dequantize.ts";
+import { dequantizeBlocks } from "./dequantize.ts";
 
 export interface Parts {
   readonly name: string;
@@ -32,12 +32,8 @@ export async function assemble({ name, shape, tensors, tokenizer, readStored, cl
     for (const tensor of [...tensors].sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const { name: own, type, rows, cols } = tensor;
       const data = await readStored(tensor);
-      const at = firstNotFinite(type, data);
-      if (at !== undefined) {
-        const place = `[${Math.floor(at / cols)}, ${at % cols}]`;
-        const what = BLOCKS[type].values === 1 ? "" : "as a scale of the block ";
-        throw new UserError(`${name}: tensor ${own} has NaN or infinity ${what}at ${place}: the file is damaged`);
-      }
+      const problem = notFinite(tensor, data);
+      if (problem) throw new UserError(`${name}: tensor ${own} ${problem}: the file is damaged`);
       hash.update(JSON.stringify([own, type, rows, cols])).update(data);
     }
     return {

@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { GGUFParseOutput } from "@huggingface/gguf";
 import { z } from "zod";
+import { notFinite } from "./finite.ts";
 import { readGguf } from "./gguf.ts";
 import { artifactsDir, modelsDir } from "./paths.ts";
 
@@ -93,13 +94,18 @@ export async function readWhole(id: string, dir = checkpointDir(id)): Promise<Wh
 export const readCheckpoint = async (id: string, dir = checkpointDir(id)): Promise<Checkpoint> =>
   parseCheckpoint(await readWhole(id, dir));
 
-/** @throws Error that names the tensor that has a type no engine reads, or does not lie in the file as it says */
+/** @throws Error that names the tensor that has a type no engine reads, does not lie in the file as it says, or is not finite */
 export async function parseCheckpoint({ manifest, file }: WholeFile): Promise<Checkpoint> {
   const read = async (start: number, length: number) => file.subarray(start, start + length);
   const { metadata, tensors } = await readGguf({ name: manifest.file, size: file.length, read }, ENGINE_TYPES);
   return {
     manifest,
     metadata,
-    tensors: tensors.map(({ start, bytes, ...tensor }) => ({ ...tensor, data: file.subarray(start, start + bytes) })),
+    tensors: tensors.map(({ start, bytes, ...tensor }) => {
+      const data = file.subarray(start, start + bytes);
+      const problem = notFinite(tensor, data);
+      if (problem) throw new Error(`${manifest.file}: tensor ${tensor.name} ${problem}: the file is damaged`);
+      return { ...tensor, data };
+    }),
   };
 }

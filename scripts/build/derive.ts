@@ -6,6 +6,7 @@ import { parseTensorName, typesOf } from "../../src/variants/layer-tensors.ts";
 import { PlanError } from "../../src/variants/plan.ts";
 import type { SlotRecipe, StoredTensor } from "../../src/variants/recipe.ts";
 import { sha256 } from "./checkpoint.ts";
+import { notFinite } from "./finite.ts";
 import { BLOCKS } from "./gguf.ts";
 import { buildPieces, joinPieces, type Output, pieceOf, type SourceTensor, weightsDigest } from "./image.ts";
 import { artifactsDir } from "./paths.ts";
@@ -69,6 +70,8 @@ async function findTensor(
     async read() {
       const data = await readFile(file);
       if (sha256(data) !== digest) throw fail(`is damaged: ${file} does not have the sha256 that its name says`);
+      const problem = notFinite({ type, cols }, data);
+      if (problem) throw fail(problem);
       return data;
     },
   };

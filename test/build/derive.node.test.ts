@@ -45,8 +45,14 @@ afterEach(async () => {
 });
 
 /** Stores a tensor, and says how a recipe names it. */
-async function store(name: string, rows: number, cols: number, type = typesOf(name)[0]): Promise<StoredTensor> {
-  const bytes = new Uint8Array(rows * cols * BLOCKS[type]).fill(77);
+async function store(
+  name: string,
+  rows: number,
+  cols: number,
+  type = typesOf(name)[0],
+  fill = 77,
+): Promise<StoredTensor> {
+  const bytes = new Uint8Array(rows * cols * BLOCKS[type]).fill(fill);
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   await writeFile(join(folder, "tensors", `${sha256}.bin`), bytes);
   return { sha256, type, rows, cols };
@@ -140,6 +146,14 @@ describe("a tensor is refused, with its name and the recipe's,", () => {
     await writeFile(join(folder, "tensors", `${stored.sha256}.bin`), new Uint8Array(96 * 64 * BLOCKS.q4_1));
     await expect(deriveBase({ ...tinyRecipe(), tensors: { [up]: stored } }, built, output)).rejects.toThrow(
       `tiny: tensor ${up} is damaged`,
+    );
+  });
+
+  it("that is not finite", async () => {
+    const output = memoryOutput();
+    const tensors = { [up]: await store(up, 96, 64, "q4_1", 0xff) };
+    await expect(deriveBase({ ...tinyRecipe(), tensors }, await tinyBuilt(output), output)).rejects.toThrow(
+      `tiny: tensor ${up} has NaN or infinity as a scale of the block at [0, 0]`,
     );
   });
 });

@@ -4,13 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { UserError } from "../../../compress/error.ts";
-import { dequantizeBlocks, firstNotFinite } from "../../../compress/formats/dequantize.ts";
+import { dequantizeBlocks } from "../../../compress/formats/dequantize.ts";
 import { ggufOutput } from "../../../compress/formats/export/gguf.ts";
 import { huggingFaceOutput } from "../../../compress/formats/export/hf.ts";
 import { openCheckpoint } from "../../../compress/formats/index.ts";
 import { putOutput } from "../../../compress/formats/output.ts";
 import { INDEX } from "../../../compress/formats/safetensors.ts";
 import { stackOf } from "../../../compress/formats/stack.ts";
+import { type CheckpointManifest, parseCheckpoint } from "../../../scripts/build/checkpoint.ts";
+import { firstNotFinite } from "../../../scripts/build/finite.ts";
 import { BLOCKS, type BlockType } from "../../../scripts/build/gguf.ts";
 import blocks from "../../fixtures/gguf-blocks/vectors.json" with { type: "json" };
 import { tinyCheckpoint } from "../tiny.ts";
@@ -192,5 +194,9 @@ describe("a number that is none", () => {
     for (const source of ["hf", "a.gguf"]) {
       expect(await problemOf(join(folder, source))).toContain(`tensor ${name} has NaN or infinity at ${place}`);
     }
+    // A base that somebody put among the artifacts comes to the build without an import.
+    const manifest = { file: "a.gguf" } as CheckpointManifest;
+    const built = parseCheckpoint({ manifest, file: await readFile(join(folder, "a.gguf")) });
+    await expect(built).rejects.toThrow(`a.gguf: tensor ${name} has NaN or infinity at ${place}`);
   });
 });

@@ -109,3 +109,10 @@ it("fetches all shards of a GGUF file that was split", async () => {
   for (const shard of shards) files.set(shard, CONFIG);
   expect((await readdir(await download())).sort()).toEqual([".complete.json", ...shards]);
 });
+
+it("fetches an adapter with its configuration", async () => {
+  files.clear();
+  files.set("adapter_config.json", CONFIG).set("adapter_model.safetensors", WEIGHTS).set("README.md", CONFIG);
+  const names = [".complete.json", "adapter_config.json", "adapter_model.safetensors"];
+  expect((await readdir(await download())).sort()).toEqual(names);
+});
