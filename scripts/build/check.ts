@@ -1,17 +1,24 @@
 // The build's checks on a recipe and its base, without the weights that the build lays out: for commands that make recipes.
 import { z } from "zod";
 import type { Adapter } from "../../src/variants/adapter.ts";
-import type { BaseModel } from "../../src/variants/base.ts";
+import type { BaseModel, ModelConfig } from "../../src/variants/base.ts";
 import { compileCatalogue } from "../../src/variants/catalogue.ts";
 import { type CatalogueFile, catalogueFileSchema } from "../../src/variants/catalogue-file.ts";
 import { type SlotRecipe, slotRecipeSchema } from "../../src/variants/recipe.ts";
 import { type AdapterSource, packAdapter } from "./adapter.ts";
 import { readRecipes } from "./catalogue.ts";
-import type { Checkpoint } from "./checkpoint.ts";
+import type { Checkpoint, CheckpointTensor } from "./checkpoint.ts";
 import { checkBase } from "./weights.ts";
 
 /** Stands for a file that the build would write. */
 const NO_FILE = { file: "none", sha256: "none", bytes: 1 };
+
+/** A weight set as recipes are checked against it: shapes and types, without places. */
+export const withoutWeights = (id: string, config: ModelConfig, tensors: readonly CheckpointTensor[]): BaseModel => ({
+  ...{ id, digest: "none", created: 0, origin: "none", license: "none", config },
+  ...{ imageBytes: 1, parts: [NO_FILE], vocabulary: NO_FILE },
+  tensors: tensors.map(({ data, ...tensor }) => ({ ...tensor, digest: "none", offset: 0, bytes: data.length })),
+});
 
 /**
  * @param checkpoint the recipe's base
@@ -25,13 +32,7 @@ export async function checkRecipe(recipe: SlotRecipe, checkpoint: Checkpoint, so
   const parsed = slotRecipeSchema.safeParse(recipe);
   if (!parsed.success) throw new Error(`${recipe.id} is not a recipe:\n${z.prettifyError(parsed.error)}`);
   const { config, tensors } = checkBase(checkpoint);
-  const { id, created, origin, license } = checkpoint.manifest;
-  const base: BaseModel = {
-    ...{ id, created, origin, license, config, digest: "none", imageBytes: 1, parts: [NO_FILE], vocabulary: NO_FILE },
-    tensors: tensors.map(({ name, type, rows, cols, data }) => ({
-      ...{ name, type, rows, cols, digest: "none", offset: 0, bytes: data.length },
-    })),
-  };
+  const base = withoutWeights(checkpoint.manifest.id, config, tensors);
   const adapters: Record<string, Adapter> = {};
   if (source) adapters[recipe.id] = { ...packAdapter(source, recipe, base).adapter, parts: [NO_FILE] };
   const catalogue: CatalogueFile = { bases: [base], recipes: [recipe], onnx: {}, adapters, weightSets: {} };

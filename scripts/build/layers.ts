@@ -3,6 +3,7 @@
 import { basename } from "node:path";
 import { parseTensorName, typesOf } from "../../src/variants/layer-tensors.ts";
 import { type CheckpointTensor, readWhole, sha256 } from "./checkpoint.ts";
+import { notFinite } from "./finite.ts";
 import { BLOCKS } from "./gguf.ts";
 import { buildPieces, joinPieces, type Output, pieceOf, type SourceTensor, weightsDigest } from "./image.ts";
 import { recipeFile } from "./paths.ts";
@@ -42,28 +43,14 @@ export function readLayers(file: Uint8Array): Layers {
     }
     const content = file.subarray(data + start, data + start + bytes);
     const cols = (width / blockBytes) * values;
-    checkFinite(type, cols, content, fail);
+    const problem = notFinite({ type, cols }, content);
+    if (problem) throw fail(problem);
     return { name, type, rows, cols, data: content };
   });
   if (found.size === 0) throw new Error("it has no layers");
   const gap = [...found].findIndex((_, layer) => !found.has(layer));
   if (gap >= 0) throw new Error(`it has ${found.size} layers, but none of them is layer ${gap}`);
   return { count: found.size, tensors };
-}
-
-/** @throws what `fail` makes of the place of a scale, minimum or norm that is infinite or none */
-function checkFinite(type: "q4_1" | "f32", cols: number, data: Uint8Array, fail: (problem: string) => Error): void {
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  const { bytes, values } = BLOCKS[type];
-  for (let at = 0; at < data.length; at += bytes) {
-    const finite =
-      type === "f32"
-        ? Number.isFinite(view.getFloat32(at, true))
-        : [0, 2].every((half) => (view.getUint16(at + half, true) & 0x7c00) !== 0x7c00);
-    if (finite) continue;
-    const value = (at / bytes) * values;
-    throw fail(`is not finite at [${Math.floor(value / cols)}, ${value % cols}]`);
-  }
 }
 
 /**

@@ -3,14 +3,15 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { type AdapterSource, packAdapter } from "../../../scripts/build/adapter.ts";
-import { type CheckpointTensor, checkpointDir, readCheckpoint, sha256 } from "../../../scripts/build/checkpoint.ts";
+import { withoutWeights } from "../../../scripts/build/check.ts";
+import { checkpointDir, readCheckpoint, sha256 } from "../../../scripts/build/checkpoint.ts";
 import { PART_BYTES } from "../../../scripts/build/files.ts";
 import { readLayers } from "../../../scripts/build/layers.ts";
 import { modelsDir, recipesDir } from "../../../scripts/build/paths.ts";
 import { scaleOf } from "../../../scripts/build/peft-config.ts";
 import { modelConfig } from "../../../scripts/build/weights.ts";
 import { shapesOf, slotProblem } from "../../../src/engine/wasm/shapes.ts";
-import type { BaseModel, ModelConfig } from "../../../src/variants/base.ts";
+import type { BaseModel } from "../../../src/variants/base.ts";
 import { parseTensorName } from "../../../src/variants/layer-tensors.ts";
 import { compilePlan } from "../../../src/variants/plan.ts";
 import { provenanceSchema, type SlotRecipe, slotRecipeSchema, slotSchema } from "../../../src/variants/recipe.ts";
@@ -110,18 +111,9 @@ async function openBase(id: string): Promise<Base> {
   const checkpoint = await readCheckpoint(id);
   const { created, license, licenseFile } = checkpoint.manifest;
   return {
-    ...{ model: describe(id, modelConfig(checkpoint), checkpoint.tensors), origin: await originOf(id) },
+    ...{ model: withoutWeights(id, modelConfig(checkpoint), checkpoint.tensors), origin: await originOf(id) },
     ...{ created, license },
     terms: await readFile(join(checkpointDir(id), licenseFile)),
-  };
-}
-
-/** Weights as plans are checked against them: shapes and types, without places. */
-function describe(id: string, config: ModelConfig, tensors: readonly CheckpointTensor[]): BaseModel {
-  const file = { file: "", sha256: "", bytes: 1 };
-  return {
-    ...{ id, digest: "", created: 0, origin: "", license: "", config, imageBytes: 1, parts: [file], vocabulary: file },
-    tensors: tensors.map(({ data, ...tensor }) => ({ ...tensor, digest: "", offset: 0, bytes: data.length })),
   };
 }
 
@@ -195,7 +187,11 @@ async function adapterOf(folder: string, student: Student, base: Base, place: st
       const source: AdapterSource = {
         ...{ file: weightsFile, bytes },
         scaleOf: ({ number, linear, a }) =>
-          scaleOf(config, { number, linear, rank: a.shape[0] ?? 0 }, (problem) => new Error(`${weightsFile}: ${problem}`)),
+          scaleOf(
+            config,
+            { number, linear, rank: a.shape[0] ?? 0 },
+            (problem) => new Error(`${weightsFile}: ${problem}`),
+          ),
       };
       const { adapter, image } = packAdapter(source, recipe, model);
       compilePlan(recipe, model, { ...adapter, parts: [{ file: "", sha256: "", bytes: image.length }] });
@@ -207,7 +203,7 @@ async function adapterOf(folder: string, student: Student, base: Base, place: st
 function layersIn(file: string, bytes: Uint8Array, id: string, { config, tensors }: BaseModel): BaseModel {
   try {
     const layers = readLayers(bytes);
-    const own = describe(id, { ...config, layers: layers.count }, layers.tensors);
+    const own = withoutWeights(id, { ...config, layers: layers.count }, layers.tensors);
     const outside = tensors.filter(({ name }) => parseTensorName(name)?.layer === undefined);
     return { ...own, tensors: [...outside, ...own.tensors] };
   } catch (error) {

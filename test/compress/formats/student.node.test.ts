@@ -127,17 +127,17 @@ describe("what training left and cannot be served", () => {
     [
       "a scale that is infinite",
       () => poked("blk.1.ffn_up.weight", 360 + 20, [0, 0x7c]),
-      "blk.1.ffn_up.weight is not finite at [1, 32]",
+      "blk.1.ffn_up.weight has NaN or infinity as a scale of the block at [1, 32]",
     ],
     [
       "a minimum that is none",
       () => poked("blk.1.ffn_up.weight", 2, [1, 0x7e]),
-      "blk.1.ffn_up.weight is not finite at [0, 0]",
+      "blk.1.ffn_up.weight has NaN or infinity as a scale of the block at [0, 0]",
     ],
     [
       "a norm that is none",
       () => poked("blk.2.ffn_norm.weight", 8, [0, 0, 0xc0, 0x7f]),
-      "blk.2.ffn_norm.weight is not finite at [0, 2]",
+      "blk.2.ffn_norm.weight has NaN or infinity at [0, 2]",
     ],
     [
       "a layer that is left out",
