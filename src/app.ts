@@ -15,9 +15,9 @@ import {
   ROUTING_HEADERS,
   reportError,
   tellLimits,
+  tellWarnings,
   unservedEndpoint,
   WARNING_HEADER,
-  warnOfQuarantine,
 } from "./routes/index.ts";
 import { createRouter, type RouterOptions } from "./routing/index.ts";
 import { consoleLog } from "./telemetry/index.ts";
@@ -100,7 +100,7 @@ export function createApp(options: AppOptions): App {
     await next();
   });
   app.use("/v1/*", tellLimits);
-  app.use("/v1/*", warnOfQuarantine(deps.scores));
+  app.use("/v1/*", tellWarnings(deps.scores));
 
   addRoutes(app, deps);
 

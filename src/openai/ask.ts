@@ -4,6 +4,7 @@ import type { Sampling } from "../replica/protocol.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import type { WireBudget } from "./budget.ts";
 import type { Prompt } from "./prompt.ts";
+import type { Seed } from "./seed.ts";
 
 /** The model that stands for the best variant within the budget. */
 export const AUTO = "auto";
@@ -17,6 +18,8 @@ export interface Ask {
   /** The body's field, without what headers and the key say. */
   readonly budget: WireBudget | undefined;
   readonly stream: boolean;
+  /** What the reply's warning says of the request: what was left out of it. */
+  readonly warnings: readonly string[];
   /** Reads the prompts, one or more. @param room tokens that prompt and reply may have together */
   prompts(tokenizer: Tokenizer, room: number): Promise<readonly Prompt[]>;
   /** The length of replies is a default, and not the client's wish. */
@@ -28,7 +31,7 @@ export interface Ask {
   readonly unstopped?: string | undefined;
   readonly sampling: Omit<Sampling, "choice" | "seed">;
   /** Undefined when any will do. */
-  readonly seed: number | undefined;
+  readonly seed: Seed | undefined;
   /** As in `GenerateRequest`. */
   readonly logprobs?: number | undefined;
   readonly promptLogprobs?: number | undefined;

@@ -1,5 +1,6 @@
 // Reads a JSON body from a stranger: bounded in bytes, in nesting and in number of values before any of it becomes an object.
 import { ApiError } from "./errors.ts";
+import { parseWithSeed } from "./seed.ts";
 
 export const MAX_BODY_BYTES = 4 * 1024 * 1024;
 /** A body that is too large is read on, and thrown away, up to here: a client that is still sending would not see the reply. */
@@ -20,7 +21,7 @@ export async function readJson(request: Request): Promise<unknown> {
   const bytes = await readBytes(request);
   checkStructure(bytes);
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes));
+    return parseWithSeed(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes));
   } catch {
     throw new ApiError(
       "invalid_json",

@@ -34,6 +34,10 @@ const assistantContentSchema = z.union(
   ],
   { error: WANTED },
 );
+/** A tool may have nothing to say. */
+const resultSchema = z.union([z.string(), z.array(textPartSchema)], {
+  error: "expected a string or an array of parts of type 'text'",
+});
 const nameSchema = z.string().nullish().openapi({ description: "Has no effect." });
 const calledSchema = z.object({
   name: z.string().min(1),
@@ -73,7 +77,7 @@ export const messageSchema = z
       turn("developer").openapi({ description: "Rendered as `system`." }),
       turn("user"),
       assistantSchema,
-      z.object({ role: z.literal("tool"), content: contentSchema, tool_call_id: z.string().min(1) }),
+      z.object({ role: z.literal("tool"), content: resultSchema, tool_call_id: z.string().min(1) }),
       z
         .object({ role: z.literal("function"), content: contentSchema.nullable(), name: z.string().min(1) })
         .openapi({ deprecated: true }),

@@ -17,7 +17,8 @@ import {
   stopSchema,
 } from "./generation-fields.ts";
 import { DEFAULT_MAX_TOKENS, fitPrompt } from "./prompt.ts";
-import { refuseUnsupported, unsupportedFields } from "./unsupported.ts";
+import { joinSystem } from "./system-message.ts";
+import { ignoredFields, ignoredInChat, leftOut, refuseUnsupported, unsupportedFields } from "./unsupported.ts";
 import { validate } from "./validate.ts";
 
 export const chatRequestSchema = z
@@ -61,7 +62,7 @@ export const chatRequestSchema = z
     ...commonFields,
   })
   .openapi("ChatCompletionRequest", {
-    description: `Unknown fields are ignored. These, which would change the answer, are refused with \`unsupported_parameter\`:\n${unsupportedFields}`,
+    description: `Unknown fields are ignored. These, which would change the answer, are refused with \`unsupported_parameter\`:\n${unsupportedFields}\n\nLeft out, and named in the reply's header \`x-franken-warning\`: ${ignoredInChat}, and tools of other types than \`function\`.`,
     example: {
       model: "smollm2-135m",
       messages: [{ role: "user", content: "What is the capital of Italy?" }],
@@ -81,7 +82,8 @@ export interface ChatRequest {
 
 /** @throws ApiError that names the field at fault */
 export function parseChatRequest(body: unknown): ChatRequest {
-  if (typeof body === "object" && body !== null) refuseUnsupported(body as Record<string, unknown>);
+  const fields = typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
+  refuseUnsupported(fields);
   const request = validate(chatRequestSchema, body);
   const { max_completion_tokens: maxCompletionTokens, max_tokens: olderMaxTokens } = request;
   const includeUsage = readIncludeUsage(request);
@@ -98,10 +100,11 @@ export function parseChatRequest(body: unknown): ChatRequest {
     });
   }
   const format = readChatFormat(request);
-  const messages = withInstructions(readMessages(request.messages), format.instructions);
+  const messages = withInstructions(joinSystem(readMessages(request.messages)), format.instructions);
   const maxTokens = maxCompletionTokens ?? olderMaxTokens ?? undefined;
   const ask: Ask = {
     ...readGeneration(request),
+    warnings: leftOut([...ignoredFields(fields), ...format.leftOut]),
     mayShorten: maxTokens === undefined,
     n: request.n ?? 1,
     stop: readStop(request.stop),

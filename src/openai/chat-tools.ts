@@ -4,6 +4,7 @@
 import { z } from "@hono/zod-openapi";
 import { MAX_CALLS } from "../grammar/index.ts";
 import { ApiError } from "./errors.ts";
+import { otherToolSchema, otherToolsLeftOut } from "./other-tools.ts";
 import { quote } from "./quote.ts";
 import {
   createReplyFormat,
@@ -101,7 +102,10 @@ const responseFormatSchema = z
 
 export const replyFields = {
   response_format: responseFormatSchema.nullish(),
-  tools: z.array(toolSchema).max(MAX_TOOLS).nullish(),
+  tools: z
+    .array(z.union([toolSchema, otherToolSchema], { error: "expected a tool, which is an object with a 'type'" }))
+    .max(MAX_TOOLS)
+    .nullish(),
   tool_choice: toolChoiceSchema.nullish(),
   parallel_tool_calls: z
     .boolean()
@@ -124,6 +128,8 @@ export interface ChatFormat extends ReplyFormat {
   readonly callsAs: "tool_calls" | "function_call";
   /** Why a reply of calls ends: with a named choice for no other reason than any. */
   readonly finishReason: "tool_calls" | "function_call" | "stop";
+  /** What of the request was left out. */
+  readonly leftOut: readonly string[];
 }
 
 /** @throws ApiError that names the field at fault */
@@ -140,12 +146,10 @@ export function readChatFormat(fields: ReplyFields): ChatFormat {
     );
   }
   const field = isOlder ? "functions" : "tools";
-  const pathOf = (index: number): string => (isOlder ? `functions.${index}` : `tools.${index}.function`);
-  const given: readonly z.infer<(typeof toolSchema)["shape"]["function"]>[] = isOlder
-    ? (functions ?? [])
-    : (tools ?? []).map((tool) => tool.function);
-  const list = given.map(
-    ({ name, description, parameters, strict }): FunctionTool => ({
+  const { given, places, others } = splitTools(tools ?? []);
+  const pathOf = (index: number): string => (isOlder ? `functions.${index}` : `tools.${places[index]}.function`);
+  const list = (isOlder ? (functions ?? []) : given).map(
+    ({ name, description, parameters, strict }: WireFunction): FunctionTool => ({
       name,
       description: description?.toWellFormed(),
       parameters: parameters ?? undefined,
@@ -179,8 +183,28 @@ export function readChatFormat(fields: ReplyFields): ChatFormat {
     }),
     callsAs: isOlder ? "function_call" : "tool_calls",
     finishReason: typeof choice === "object" ? "stop" : isOlder ? "function_call" : "tool_calls",
+    leftOut: otherToolsLeftOut(others),
   };
 }
+
+type WireFunction = z.infer<(typeof toolSchema)["shape"]["function"]>;
+
+/** The functions among the tools, each with its place in the request, and the types of the others. */
+function splitTools(tools: NonNullable<ReplyFields["tools"]>) {
+  const given: WireFunction[] = [];
+  const places: number[] = [];
+  const others: string[] = [];
+  for (const [place, tool] of tools.entries()) {
+    if (isFunction(tool)) {
+      given.push(tool.function);
+      places.push(place);
+    } else others.push(tool.type);
+  }
+  return { given, places, others };
+}
+
+type Tool = NonNullable<ReplyFields["tools"]>[number];
+const isFunction = (tool: Tool): tool is z.infer<typeof toolSchema> => tool.type === "function";
 
 function readToolChoice(given: ReplyFields["tool_choice"]): { choice: ToolChoice; allowed?: readonly string[] } {
   if (given == null) return { choice: "auto" };

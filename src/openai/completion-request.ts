@@ -99,6 +99,7 @@ export function parseCompletionRequest(body: unknown): CompletionRequest {
   }
   const ask: Ask = {
     ...readGeneration(request),
+    warnings: [],
     mayShorten: maxTokens === undefined,
     n: bestOf,
     stop: readStop(request.stop),

@@ -6,7 +6,7 @@ export const ERROR_EXAMPLES: Readonly<Record<ErrorCode, readonly [message: strin
     "We could not parse the JSON body of your request: it is not valid JSON in UTF-8. The API expects a JSON payload.",
   ],
   missing_required_parameter: ["Missing required parameter: 'model'.", "model"],
-  invalid_type: ["Invalid value for 'seed': Invalid input: expected int, received string.", "seed"],
+  invalid_type: ["Invalid value for 'seed': expected an integer of 64 bits.", "seed"],
   invalid_value: ["Invalid value for 'temperature': Too big: expected number to be <=2.", "temperature"],
   unsupported_parameter: [
     "Unsupported parameter: 'audio' is not supported by this gateway. Leave it out; accepted is nothing but null.",

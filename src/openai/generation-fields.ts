@@ -4,6 +4,7 @@ import type { Ask } from "./ask.ts";
 import { budgetSchema } from "./budget.ts";
 import { ApiError } from "./errors.ts";
 import { logitBiasSchema, parseLogitBias } from "./logit-bias.ts";
+import { seedSchema } from "./seed.ts";
 
 /** Choices of one prompt. */
 export const MAX_CHOICES = 16;
@@ -19,9 +20,7 @@ export const generationFields = {
     description: "0 takes the likeliest token. Default: 1.",
   }),
   top_p: z.number().min(0).max(1).nullish().openapi({ description: "Default: 1." }),
-  seed: z.int().nullish().openapi({
-    description: "The same request with the same seed gets the same text, under any load. Default: a random one.",
-  }),
+  seed: seedSchema.nullish(),
   stream: z.boolean().nullish().openapi({ description: "Sends the reply as server-sent events. Default: false." }),
   budget: budgetSchema.nullish(),
 };
@@ -60,7 +59,8 @@ export function readGeneration(
 ): Pick<Ask, "model" | "user" | "budget" | "stream" | "seed" | "sampling"> {
   return {
     model: request.model,
-    user: request.user ?? request.safety_identifier ?? undefined,
+    // An empty name is none.
+    user: request.user || request.safety_identifier || undefined,
     budget: request.budget ?? undefined,
     stream: request.stream ?? false,
     seed: request.seed ?? undefined,

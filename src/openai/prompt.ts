@@ -11,7 +11,10 @@ const CHARACTERS_PER_TOKEN = 16;
 
 export interface Prompt {
   readonly ids: readonly number[];
+  /** Most tokens of a reply, which the context has room for. */
   readonly maxTokens: number;
+  /** What the reply's warning says where the request asked for more. */
+  readonly warning?: string | undefined;
 }
 
 /** What is to become a prompt, and how long the reply may be. */
@@ -29,9 +32,12 @@ export interface PromptSource {
   readonly maxTokensParam: string;
   /** Where it does not say. */
   readonly defaultMaxTokens?: number;
+  /** Whether a prompt that leaves less room for the reply than was asked for is refused. Default: false. */
+  readonly needsRoom?: boolean;
 }
 
 /**
+ * Clients send constants for the length of replies: one beyond the room is lowered to it.
  * @param contextLength tokens of prompt and reply together, at most
  * @throws ApiError `context_length_exceeded` with both numbers, or naming a run of characters that is too long to read
  */
@@ -64,11 +70,13 @@ export async function fitPrompt(source: PromptSource, contextLength: number): Pr
     throw exceeded(`your ${name} resulted in ${resulted} tokens. Please reduce the length of the ${name}.`, param);
   }
   const { maxTokens = Math.min(defaultMaxTokens, left) } = source;
-  if (maxTokens > left) {
+  if (maxTokens <= left) return { ids, maxTokens };
+  if (source.needsRoom) {
     throw exceeded(
       `you requested ${ids.length + maxTokens} tokens (${ids.length} in the ${name}, ${maxTokens} in the completion). Please reduce the length of the ${name} or completion.`,
       maxTokensParam,
     );
   }
-  return { ids, maxTokens };
+  const warning = `${maxTokensParam} lowered from ${maxTokens} to ${left}, which is what ${ids.length} tokens of prompt leave of ${contextLength}`;
+  return { ids, maxTokens: left, warning };
 }

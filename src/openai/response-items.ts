@@ -15,17 +15,19 @@ const outputTextSchema = z.object({
   logprobs: logprobsSchema.shape.content.openapi({ description: "Empty unless `include` asks for them." }),
 });
 
-const inputPartsSchema = z
-  .array(
-    z.discriminatedUnion(
-      "type",
-      [inputTextSchema, z.object({ type: z.literal("output_text"), text: z.string() }), refusalSchema],
-      { error: otherType("parts", ["input_text", "output_text", "refusal"]) },
-    ),
-  )
-  .min(1);
-const textOrParts = z.union([z.string(), inputPartsSchema], {
+const partsSchema = z.array(
+  z.discriminatedUnion(
+    "type",
+    [inputTextSchema, z.object({ type: z.literal("output_text"), text: z.string() }), refusalSchema],
+    { error: otherType("parts", ["input_text", "output_text", "refusal"]) },
+  ),
+);
+const textOrParts = z.union([z.string(), partsSchema.min(1)], {
   error: "expected a string or a non-empty array of parts of type 'input_text'",
+});
+/** A tool may have nothing to say. */
+const resultSchema = z.union([z.string(), partsSchema], {
+  error: "expected a string or an array of parts of type 'input_text'",
 });
 
 const id = z.string().max(128);
@@ -49,10 +51,11 @@ const inputItemSchema = z.discriminatedUnion(
     z.object({
       type: z.literal("function_call_output"),
       call_id: callFields.call_id,
-      output: textOrParts,
+      output: resultSchema,
     }),
+    z.looseObject({ type: z.literal("reasoning") }).openapi({ description: "Left out: no variant reasons." }),
   ],
-  { error: otherType("items", ["message", "function_call", "function_call_output"]) },
+  { error: otherType("items", ["message", "function_call", "function_call_output", "reasoning"]) },
 );
 
 export const inputSchema = z
@@ -61,7 +64,7 @@ export const inputSchema = z
   })
   .openapi({
     description:
-      "A user's message, or items: messages, function calls and their outputs. `developer` is rendered as `system`; parts are joined by line breaks.",
+      "A user's message, or items: messages, function calls and their outputs; items of type `reasoning` are left out. `developer` is rendered as `system`; parts are joined by line breaks.",
   });
 
 const messageItemSchema = z.object({
@@ -106,8 +109,9 @@ const partText = (part: Exclude<TextOrParts, string>[number]): string =>
 /** Gives what a client sent the form in which it is kept. @param newId of letters and digits */
 export function toItems(input: z.infer<typeof inputSchema>, newId: () => string): Item[] {
   if (typeof input === "string") return toItems([{ role: "user", content: input }], newId);
-  return input.map((item): Item => {
+  return input.flatMap((item): Item | [] => {
     const status = "completed";
+    if (item.type === "reasoning") return [];
     if (item.type === "function_call")
       return {
         type: "function_call",

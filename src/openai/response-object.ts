@@ -1,7 +1,7 @@
 // The response object of the Responses API, and the events that tell of one as it grows.
 import { z } from "@hono/zod-openapi";
 import { outputItemSchema } from "./response-items.ts";
-import type { TokenCounts } from "./usage.ts";
+import { cacheWriteSchema, type TokenCounts } from "./usage.ts";
 
 export const responseStatusSchema = z.enum(["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]);
 
@@ -10,6 +10,7 @@ export const responseUsageSchema = z
     input_tokens: z.int(),
     input_tokens_details: z.object({
       cached_tokens: z.int().openapi({ description: "Tokens of the prompt that an earlier request had computed." }),
+      cache_write_tokens: cacheWriteSchema,
     }),
     output_tokens: z.int().openapi({ description: "The end token is not among them." }),
     output_tokens_details: z.object({ reasoning_tokens: z.literal(0) }),
@@ -93,7 +94,7 @@ export const newResponse = ({ id, createdAt, model, status }: NewResponse, echo:
 
 export const responseUsage = (counts: TokenCounts): z.infer<typeof responseUsageSchema> => ({
   input_tokens: counts.promptTokens,
-  input_tokens_details: { cached_tokens: counts.cachedTokens },
+  input_tokens_details: { cached_tokens: counts.cachedTokens, cache_write_tokens: 0 },
   output_tokens: counts.completionTokens,
   output_tokens_details: { reasoning_tokens: 0 },
   total_tokens: counts.promptTokens + counts.completionTokens,

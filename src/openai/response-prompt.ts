@@ -3,6 +3,7 @@ import { type ChatMessage, callsText, resultText, type Tokenizer, withInstructio
 import { ApiError } from "./errors.ts";
 import { fitPrompt, type Prompt } from "./prompt.ts";
 import type { FunctionCallItem, Item } from "./response-items.ts";
+import { joinSystem } from "./system-message.ts";
 
 export interface PromptOptions {
   readonly conversation: readonly Item[];
@@ -22,7 +23,7 @@ export function createPrompts(options: PromptOptions) {
     conversation.flatMap((item) => (item.type === "function_call" ? [[item.call_id, item.name]] : [])),
   );
   return async (tokenizer: Tokenizer, room: number): Promise<readonly Prompt[]> => {
-    const without = (dropped: number): Promise<Prompt> => {
+    const without = (dropped: number, needsRoom: boolean): Promise<Prompt> => {
       const messages = toMessages(conversation.slice(dropped), names, options);
       return fitPrompt(
         {
@@ -31,12 +32,17 @@ export function createPrompts(options: PromptOptions) {
           encode: (limit) => tokenizer.encodeChat(messages, { limit }),
           maxTokens,
           maxTokensParam: "max_output_tokens",
+          needsRoom,
         },
         room,
       );
     };
-    if (truncation === "disabled") return [await without(0)];
-    const { value, index } = await firstThatFits(cuts(conversation), without);
+    if (truncation === "disabled") return [await without(0, false)];
+    const places = cuts(conversation);
+    const found = await firstThatFits(places, (dropped) => without(dropped, true));
+    const last = places.at(-1) as number;
+    // The reply is shortened only where there is nothing more to drop.
+    const { value, index } = found ?? { value: await without(last, false), index: last };
     onDropped(index);
     return [value];
   };
@@ -53,7 +59,7 @@ function cuts(items: readonly Item[]): number[] {
   });
 }
 
-/** The first place from which on the prompt fits. Fewer items are always fewer tokens, so that halving finds it. */
+/** The first place from which on the prompt fits; undefined when there is none. Fewer items are always fewer tokens, so that halving finds it. */
 async function firstThatFits(places: readonly number[], read: (place: number) => Promise<Prompt>) {
   const attempt = async (place: number): Promise<Prompt | ApiError> =>
     read(place).catch((error: unknown) => {
@@ -70,10 +76,9 @@ async function firstThatFits(places: readonly number[], read: (place: number) =>
     if (!(value instanceof ApiError)) {
       found = { value, index };
       high = at - 1;
-    } else if (at === places.length - 1) throw value;
-    else low = at + 1;
+    } else low = at + 1;
   }
-  return found as { value: Prompt; index: number };
+  return found;
 }
 
 function toMessages(
@@ -81,8 +86,7 @@ function toMessages(
   names: ReadonlyMap<string, string>,
   { instructions, format }: PromptOptions,
 ): ChatMessage[] {
-  const messages: ChatMessage[] = [];
-  const system: string[] = instructions ? [instructions] : [];
+  const messages: ChatMessage[] = instructions ? [{ role: "system", content: instructions }] : [];
   for (let i = 0; i < items.length; ) {
     const item = items[i] as Item;
     if (item.type === "function_call_output") {
@@ -97,14 +101,11 @@ function toMessages(
       messages.push({ role: "assistant", content: calls.length > 0 ? callsText(text, calls) : text });
     } else {
       const content = messageText(item);
-      const role = item.role === "user" ? "user" : "system";
-      if (role === "system" && messages.length === 0) system.push(content);
-      else messages.push({ role, content });
+      messages.push({ role: item.role === "user" ? "user" : "system", content });
       i++;
     }
   }
-  if (system.length > 0) messages.unshift({ role: "system", content: system.join("\n\n") });
-  return withInstructions(messages, format.instructions);
+  return withInstructions(joinSystem(messages), format.instructions);
 }
 
 function callsFrom(items: readonly Item[], start: number): FunctionCallItem[] {

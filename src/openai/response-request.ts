@@ -16,7 +16,13 @@ import {
   toolChoiceSchema,
   toolsSchema,
 } from "./response-tools.ts";
-import { refuseUnsupportedInResponse, unsupportedInResponse } from "./response-unsupported.ts";
+import {
+  ignoredInResponse,
+  ignoredResponseFields,
+  refuseUnsupportedInResponse,
+  unsupportedInResponse,
+} from "./response-unsupported.ts";
+import { leftOut } from "./unsupported.ts";
 import { validate } from "./validate.ts";
 
 const LOGPROBS = "message.output_text.logprobs";
@@ -77,18 +83,20 @@ export const responseRequestSchema = z
       .nullish()
       .openapi({ description: "Lets one reply have several calls. Default: true." }),
     max_tool_calls: z.int().min(1).nullish().openapi({ description: "Has no effect: it is about built-in tools." }),
-    reasoning: z.looseObject({}).nullish().openapi({ description: "Has no effect: no variant reasons." }),
-    stream_options: z.looseObject({}).nullish().openapi({ description: "Has no effect: events are not obfuscated." }),
+    reasoning: z
+      .looseObject({})
+      .nullish()
+      .openapi({ description: "Has no effect: no variant reasons. The reply's header `x-franken-warning` says so." }),
+    stream_options: z.looseObject({}).nullish().openapi({
+      description: "Has no effect: events are not obfuscated. The reply's header `x-franken-warning` says so.",
+    }),
     truncation: z.enum(["auto", "disabled"]).nullish().openapi({
       description: "`auto` drops the oldest items when input and reply do not fit the context. Default: `disabled`.",
     }),
     ...commonFields,
-    seed: z.int().nullish().openapi({
-      description: "Not OpenAI's: the same request with the same seed gets the same text. Default: a random one.",
-    }),
   })
   .openapi("ResponseRequest", {
-    description: `Unknown fields are ignored. These, which would change the answer, are refused with \`unsupported_parameter\`:\n${unsupportedInResponse}`,
+    description: `Unknown fields are ignored. These, which would change the answer, are refused with \`unsupported_parameter\`:\n${unsupportedInResponse}\n\nLeft out, and named in the reply's header \`x-franken-warning\`: ${ignoredResponseFields}, tools of other types than \`function\`, and items of type \`reasoning\`.`,
     example: {
       model: "smollm2-135m",
       input: "What is the capital of Italy?",
@@ -125,7 +133,8 @@ export interface ResponseRequest {
  * @throws ApiError that names the field at fault
  */
 export function parseResponseRequest(body: unknown, newId: () => string): ResponseRequest {
-  if (typeof body === "object" && body !== null) refuseUnsupportedInResponse(body as Record<string, unknown>);
+  const fields = typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
+  refuseUnsupportedInResponse(fields);
   const request = validate(responseRequestSchema, body);
   const tellsLogprobs = request.include?.includes(LOGPROBS) ?? false;
   if (request.top_logprobs && !tellsLogprobs) {
@@ -148,6 +157,14 @@ export function parseResponseRequest(body: unknown, newId: () => string): Respon
     );
   }
   const format = readResponseFormat(request);
+  const items = toItems(request.input, newId);
+  if (items.length === 0) {
+    throw new ApiError("invalid_value", "Invalid value for 'input': it has nothing but items of type 'reasoning'.", {
+      param: "input",
+    });
+  }
+  const reasoning =
+    request.input.length > items.length && typeof request.input !== "string" ? ["items of type reasoning"] : [];
   const maxTokens = request.max_output_tokens ?? undefined;
   const temperature = request.temperature ?? 1;
   const topP = request.top_p ?? 1;
@@ -161,7 +178,7 @@ export function parseResponseRequest(body: unknown, newId: () => string): Respon
     background: request.background ?? false,
     store: request.store ?? undefined,
     previousResponseId: request.previous_response_id ?? undefined,
-    items: toItems(request.input, newId),
+    items,
     format,
     echo: (store) => ({
       background: request.background ?? false,
@@ -187,6 +204,7 @@ export function parseResponseRequest(body: unknown, newId: () => string): Respon
     }),
     ask: (conversation, onDropped) => ({
       ...readGeneration(request),
+      warnings: leftOut([...ignoredInResponse(fields), ...format.leftOut, ...reasoning]),
       mayShorten: maxTokens === undefined,
       n: 1,
       stop: [],

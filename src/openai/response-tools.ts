@@ -1,6 +1,7 @@
 // What a response may be, as the Responses API asks for it: the form of its text, and the functions that may be called.
 import { z } from "@hono/zod-openapi";
 import { ApiError } from "./errors.ts";
+import { otherToolSchema, otherToolsLeftOut } from "./other-tools.ts";
 import { createReplyFormat, type ReplyFormat, type TextFormat, type ToolChoice } from "./reply-format.ts";
 import { otherType } from "./validate.ts";
 
@@ -32,8 +33,7 @@ export const textSchema = z
 
 export const toolsSchema = z
   .array(
-    z.discriminatedUnion(
-      "type",
+    z.union(
       [
         z.object({
           type: z.literal("function"),
@@ -42,8 +42,9 @@ export const toolsSchema = z
           parameters: schema.nullish(),
           strict: z.boolean().nullish(),
         }),
+        otherToolSchema,
       ],
-      { error: otherType("tools", ["function"]) },
+      { error: "expected a tool, which is an object with a 'type'" },
     ),
   )
   .max(MAX_TOOLS)
@@ -76,6 +77,8 @@ export interface ResponseFormat extends ReplyFormat {
   readonly text: Record<string, unknown>;
   readonly tools: readonly Record<string, unknown>[];
   readonly toolChoice: z.infer<typeof toolChoiceSchema>;
+  /** What of the request was left out. */
+  readonly leftOut: readonly string[];
 }
 
 interface FormatFields {
@@ -89,16 +92,23 @@ interface FormatFields {
 export function readResponseFormat(fields: FormatFields): ResponseFormat {
   const { text, tools: given, tool_choice: toolChoice, parallel_tool_calls: parallel } = fields;
   const format = text?.format ?? { type: "text" as const };
-  const tools = (given ?? []).map(({ name, description, parameters, strict }) => ({
-    name,
-    description: description ?? undefined,
-    parameters: parameters ?? undefined,
-    strict: strict ?? false,
-  }));
+  const tools = (given ?? []).flatMap((tool, at) =>
+    isFunction(tool)
+      ? {
+          at,
+          name: tool.name,
+          description: tool.description ?? undefined,
+          parameters: tool.parameters ?? undefined,
+          strict: tool.strict ?? false,
+        }
+      : [],
+  );
+  /** A tool's place in the request. */
+  const placeOf = (index: number): number => tools[index]?.at ?? index;
   const twice = tools.findIndex(({ name }, index) => tools.findIndex((other) => other.name === name) < index);
   if (twice >= 0) {
     throw new ApiError("invalid_value", `There are two tools named '${tools[twice]?.name}'. Names must be unique.`, {
-      param: `tools.${twice}.name`,
+      param: `tools.${placeOf(twice)}.name`,
     });
   }
   const wished = toolChoice ?? "auto";
@@ -113,7 +123,7 @@ export function readResponseFormat(fields: FormatFields): ResponseFormat {
     parallel: parallel ?? true,
     params: {
       schema: "text.format.schema",
-      parameters: (index) => `tools.${index}.parameters`,
+      parameters: (index) => `tools.${placeOf(index)}.parameters`,
       choice: "tool_choice",
     },
   });
@@ -128,8 +138,12 @@ export function readResponseFormat(fields: FormatFields): ResponseFormat {
       strict,
     })),
     toolChoice: wished,
+    leftOut: otherToolsLeftOut((given ?? []).flatMap((tool) => (isFunction(tool) ? [] : tool.type))),
   };
 }
+
+type Tool = z.infer<typeof toolsSchema>[number];
+const isFunction = (tool: Tool): tool is Extract<Tool, { type: "function" }> => tool.type === "function";
 
 const textFormat = (format: NonNullable<z.infer<typeof textSchema>["format"]>): TextFormat =>
   format.type !== "json_schema"

@@ -1,7 +1,7 @@
 // Fields that change a response and that this gateway does not have, and fields of chat completions that have another name here: refused by
 // name, never ignored.
 import { ApiError } from "./errors.ts";
-import { never, only, refuse, type Unsupported } from "./unsupported.ts";
+import { ignored, never, only, refuse, type Unsupported } from "./unsupported.ts";
 
 const REQUEST_FIELDS: Readonly<Record<string, Unsupported>> = {
   context_management: {
@@ -13,7 +13,8 @@ const REQUEST_FIELDS: Readonly<Record<string, Unsupported>> = {
   service_tier: only("auto", "default"),
 };
 
-const NESTED_FIELDS: Readonly<Record<string, Readonly<Record<string, Unsupported>>>> = {
+/** Wishes about how a model works, which no variant here knows: clients send them to every model. */
+const IGNORED_FIELDS: Readonly<Record<string, Readonly<Record<string, Unsupported>>>> = {
   reasoning: { effort: only("none"), generate_summary: never, summary: never },
   stream_options: { include_obfuscation: only(false) },
   text: { verbosity: only("medium") },
@@ -45,12 +46,7 @@ const NOTHING: Readonly<Record<string, readonly unknown[]>> = {
 };
 
 /** A list for the API's description, in Markdown. */
-export const unsupportedInResponse: string = [
-  ...Object.entries(REQUEST_FIELDS),
-  ...Object.entries(NESTED_FIELDS).flatMap(([outer, fields]) =>
-    Object.entries(fields).map(([name, field]) => [`${outer}.${name}`, field] as const),
-  ),
-]
+export const unsupportedInResponse: string = [...Object.entries(REQUEST_FIELDS)]
   .map(([name, { harmless }]) => `- \`${name}\`: accepted is ${harmless}`)
   .concat(
     `- of chat completions: ${Object.keys(ELSEWHERE)
@@ -59,13 +55,22 @@ export const unsupportedInResponse: string = [
   )
   .join("\n");
 
+/** Fields that are left out, for the reply's warning. */
+export const ignoredInResponse = (body: Readonly<Record<string, unknown>>): string[] =>
+  Object.entries(IGNORED_FIELDS).flatMap(([outer, fields]) => {
+    const value = Object.hasOwn(body, outer) ? body[outer] : undefined;
+    return typeof value === "object" && value !== null
+      ? ignored(value as Record<string, unknown>, fields, `${outer}.`)
+      : [];
+  });
+/** Their names in Markdown. */
+export const ignoredResponseFields: string = Object.entries(IGNORED_FIELDS)
+  .flatMap(([outer, fields]) => Object.keys(fields).map((name) => `\`${outer}.${name}\``))
+  .join(", ");
+
 /** @throws ApiError `unsupported_parameter` that names the field */
 export function refuseUnsupportedInResponse(body: Readonly<Record<string, unknown>>): void {
   refuse(body, REQUEST_FIELDS, "");
-  for (const [outer, fields] of Object.entries(NESTED_FIELDS)) {
-    const value = Object.hasOwn(body, outer) ? body[outer] : undefined;
-    if (typeof value === "object" && value !== null) refuse(value as Record<string, unknown>, fields, `${outer}.`);
-  }
   for (const [name, here] of Object.entries(ELSEWHERE)) {
     const value = Object.hasOwn(body, name) ? body[name] : undefined;
     if (value === undefined || value === null || NOTHING[name]?.includes(value)) continue;

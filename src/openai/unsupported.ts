@@ -19,11 +19,15 @@ const REQUEST_FIELDS: Readonly<Record<string, Unsupported>> = {
     harmless: '["text"]',
     isHarmless: (value) => Array.isArray(value) && value.length === 1 && value[0] === "text",
   },
-  reasoning_effort: only("none"),
   service_tier: only("auto", "default"),
   store: only(false),
-  verbosity: only("medium"),
   web_search_options: never,
+};
+
+/** Wishes about how a model works, which no variant here knows: clients send them to every model. */
+const IGNORED_FIELDS: Readonly<Record<string, Unsupported>> = {
+  reasoning_effort: only("none"),
+  verbosity: only("medium"),
 };
 
 const MESSAGE_FIELDS: Readonly<Record<string, Unsupported>> = {
@@ -37,6 +41,13 @@ export const unsupportedFields: string = [
 ]
   .map(([name, { harmless }]) => `- \`${name}\`: accepted is ${harmless}`)
   .join("\n");
+
+/** Fields of a chat completion request that are left out, for the reply's warning. */
+export const ignoredFields = (body: Readonly<Record<string, unknown>>): string[] => ignored(body, IGNORED_FIELDS);
+/** Their names in Markdown. */
+export const ignoredInChat: string = Object.keys(IGNORED_FIELDS)
+  .map((name) => `\`${name}\``)
+  .join(", ");
 
 /** @throws ApiError `unsupported_parameter` that names the field */
 export function refuseUnsupported(body: Readonly<Record<string, unknown>>): void {
@@ -55,14 +66,33 @@ export function refuse(
   fields: Readonly<Record<string, Unsupported>>,
   prefix = "",
 ): void {
-  for (const [name, { harmless, isHarmless }] of Object.entries(fields)) {
-    const value = Object.hasOwn(object, name) ? object[name] : undefined;
-    if (value === undefined || value === null || isHarmless(value)) continue;
-    const param = prefix + name;
-    throw new ApiError(
-      "unsupported_parameter",
-      `Unsupported parameter: '${param}' is not supported by this gateway. Leave it out; accepted is ${harmless}.`,
-      { param },
-    );
-  }
+  const [param, field] = wishesOf(object, fields, prefix)[0] ?? [];
+  if (!field) return;
+  throw new ApiError(
+    "unsupported_parameter",
+    `Unsupported parameter: '${param}' is not supported by this gateway. Leave it out; accepted is ${field.harmless}.`,
+    { param },
+  );
 }
+
+/** What the reply's warning says of parts of the request that had no effect. */
+export const leftOut = (names: readonly string[]): string[] =>
+  names.length === 0 ? [] : [`without effect here: ${names.join(", ")}`];
+
+/** Names of the fields that an object has with a value that would change something. */
+export const ignored = (
+  object: Readonly<Record<string, unknown>>,
+  fields: Readonly<Record<string, Unsupported>>,
+  prefix = "",
+): string[] => wishesOf(object, fields, prefix).map(([name]) => name);
+
+/** Fields of the table that the object has with a value that would change something. */
+const wishesOf = (
+  object: Readonly<Record<string, unknown>>,
+  fields: Readonly<Record<string, Unsupported>>,
+  prefix: string,
+): [name: string, field: Unsupported][] =>
+  Object.entries(fields).flatMap(([name, field]) => {
+    const value = Object.hasOwn(object, name) ? object[name] : undefined;
+    return value === undefined || value === null || field.isHarmless(value) ? [] : [[prefix + name, field]];
+  });

@@ -101,7 +101,7 @@ export function streamGeneration({ request, ready, log, onOver }: GenerationOpti
       submitted = batcher.submit({
         plan,
         promptIds: request.promptIds,
-        maxTokens: request.mayShorten ? Math.min(request.maxTokens, room) : request.maxTokens,
+        maxTokens: Math.min(request.maxTokens, room),
         endIds,
         matcher: grammar && vocabulary && createMatcher({ grammar, vocabulary, endIds }),
         allowed: request.allowed,

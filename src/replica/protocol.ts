@@ -12,7 +12,8 @@ export interface Sampling {
   readonly frequencyPenalty?: number | undefined;
   /** Pairs of token id and bias. */
   readonly logitBias?: readonly (readonly [number, number])[] | undefined;
-  readonly seed: number;
+  /** Its low 64 bits count. */
+  readonly seed: number | bigint;
   /** Choices under one seed draw from streams of their own. Default: 0. */
   readonly choice?: number | undefined;
 }
@@ -23,10 +24,8 @@ export interface GenerateRequest extends Sampling {
   /** Variant id, one of the catalogue's. */
   readonly variant: string;
   readonly promptIds: readonly number[];
-  /** 0 only with `promptLogprobs`. */
+  /** The replica lowers it to what it has room for. 0 only with `promptLogprobs`. */
   readonly maxTokens: number;
-  /** `maxTokens` is a default, not the client's wish: the replica lowers it to what it has room for. */
-  readonly mayShorten: boolean;
   /** Requests of one scope, a client's, go on from each other's prompts and replies where theirs begin alike. Default: they do not. */
   readonly scope?: string | undefined;
   /** Each token comes with its log-probability and with those of this many of the likeliest. Default: with neither. */

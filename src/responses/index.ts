@@ -3,7 +3,7 @@ import type { ResponseRunner } from "./runner.ts";
 import type { ResponseStore } from "./store.ts";
 
 export { type ResponseJob, type ResponseRunner, RUN_PATH } from "./runner.ts";
-export { checkStorable, createResponseStore, type ResponseStore, type StoredResponse } from "./store.ts";
+export { createResponseStore, type ResponseStore, type StoredResponse, whyNotStorable } from "./store.ts";
 
 /** What a deployment with a database can do. */
 export interface ResponseKeeping {

@@ -1,5 +1,5 @@
 // Responses in D1, each under the key that made it, until they expire.
-import { ApiError, type Item, type ResponseObject } from "../openai/index.ts";
+import type { Item, ResponseObject } from "../openai/index.ts";
 import { StorageError } from "./errors.ts";
 
 export interface StoredResponse {
@@ -34,15 +34,11 @@ const MAX_BYTES = 900_000;
 /** Rows deleted by one sweep: D1 bounds the time of a statement. */
 const MAX_SWEPT = 1_000;
 
-/** To be called before a response is made. @throws ApiError `invalid_value` for more than can be stored */
-export function checkStorable(stored: StoredResponse): void {
+/** To be asked before a response is made. @returns what is wrong with it; undefined for what can be stored */
+export function whyNotStorable(stored: StoredResponse): string | undefined {
   const bytes = new TextEncoder().encode(JSON.stringify(stored)).length;
-  if (bytes <= MAX_BYTES) return;
-  throw new ApiError(
-    "invalid_value",
-    `Request and conversation are ${bytes} bytes of JSON; at most ${MAX_BYTES} can be stored. Set 'store' to false, or send less.`,
-    { param: "store" },
-  );
+  if (bytes <= MAX_BYTES) return undefined;
+  return `request and conversation are ${bytes} bytes of JSON, and at most ${MAX_BYTES} can be stored`;
 }
 
 export function createResponseStore({ db, keepMs, now }: ResponseStoreOptions): ResponseStore {

@@ -25,6 +25,7 @@ import type { AppEnv, GatewayDeps } from "./context.ts";
 import { startDeadline } from "./deadline.ts";
 import { type Participation, participate } from "./participate.ts";
 import { offerToShadow } from "./shadow.ts";
+import { warn } from "./warning.ts";
 
 /** Choices of one request that are generated at once; the others wait. */
 const MAX_AT_ONCE = 8;
@@ -164,7 +165,6 @@ async function start(c: Context<AppEnv>, deps: GatewayDeps, { id, ask, arrivedAt
           variant,
           promptIds: ids,
           maxTokens,
-          mayShorten: ask.mayShorten,
           scope: c.get("access").keyId,
           ...ask.sampling,
           seed,
@@ -244,7 +244,8 @@ export async function readPrompts(c: Context<AppEnv>, { catalogue, router, token
   c.get("record").model = ask.model;
   c.get("record").stream = ask.stream;
   const tokenizer = tokenizerOf(base);
-  const prompts = await ask.prompts(tokenizer, pinned?.plan.contextLength ?? router.roomOf(base.id));
+  const prompts = await ask.prompts(tokenizer, router.roomOf(base.id, pinned && ask.model));
+  warn(c, ...ask.warnings, ...prompts.flatMap(({ warning }) => warning ?? []));
   return { base, pinned, tokenizer, prompts };
 }
 

@@ -54,6 +54,8 @@ export interface AppEnv {
     access: Access;
     /** How it stands with the key's limits, where it has some. */
     limits?: Verdict;
+    /** What the reply's header `x-franken-warning` says. */
+    warnings?: readonly string[];
     /** Settles when a streamed reply has ended, which is after its handler has returned. */
     settled?: Promise<void>;
   };

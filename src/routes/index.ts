@@ -8,6 +8,7 @@ import { addDocsRoutes } from "./docs.ts";
 import { addExperimentRoutes } from "./experiments.ts";
 import { addFeedbackRoutes } from "./feedback.ts";
 import { addHealthRoutes } from "./health.ts";
+import { addInputTokensRoutes } from "./input-tokens.ts";
 import { addModelRoutes } from "./models.ts";
 import { addResponseRoutes } from "./responses.ts";
 import { addRoutingRoutes } from "./routing.ts";
@@ -20,13 +21,14 @@ export { tellLimits } from "./admit.ts";
 export { ROUTING_HEADERS } from "./choose.ts";
 export { type App, type AppEnv, type GatewayDeps, reportError } from "./context.ts";
 export { unservedEndpoint } from "./unserved.ts";
-export { WARNING_HEADER, warnOfQuarantine } from "./warning.ts";
+export { tellWarnings, WARNING_HEADER } from "./warning.ts";
 
 const ROUTES: readonly AddRoutes[] = [
   addChatRoutes,
   addCompletionRoutes,
   addTokenizerRoutes,
   addResponseRoutes,
+  addInputTokensRoutes,
   addStoredResponseRoutes,
   addModelRoutes,
   addRoutingRoutes,

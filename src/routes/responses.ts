@@ -18,12 +18,14 @@ import {
   responseRequestSchema,
   responseSchema,
 } from "../openai/index.ts";
-import { checkStorable, type ResponseKeeping, RUN_PATH } from "../responses/index.ts";
+import { type ResponseKeeping, RUN_PATH, whyNotStorable } from "../responses/index.ts";
 import { type Answer, answer, readPrompts, type StreamedReply } from "./answer.ts";
 import { bearer } from "./bearer.ts";
 import { type AddRoutes, type AppEnv, type GatewayDeps, reportError } from "./context.ts";
 import { GENERATION_ERRORS } from "./generation-errors.ts";
+import { historyOf } from "./history.ts";
 import { streamReply } from "./stream.ts";
+import { warn } from "./warning.ts";
 
 const responsesRoute = createRoute({
   method: "post",
@@ -81,7 +83,7 @@ export const addResponseRoutes: AddRoutes = (app, deps) => {
         const conversation = [...(await historyOf(c, request, deps)), ...request.items];
         checkCalls(conversation);
         making = { request, conversation, id, keeping, stored: keeping !== undefined, dropped: 0 };
-        if (keeping) checkStorable({ response: unmade(making, deps), input: conversation });
+        if (isTooLarge(c, deps, making)) making = { ...making, keeping: undefined, stored: false };
         return request.background && keeping ? queue(c, deps, making, keeping) : askOf(making);
       },
       (reply) => respond(c, deps, making, reply),
@@ -129,23 +131,22 @@ function keepingFor({ store, background, previousResponseId }: ResponseRequest, 
   return store === false ? undefined : responses;
 }
 
-async function historyOf(c: Context<AppEnv>, request: ResponseRequest, { responses }: GatewayDeps): Promise<Item[]> {
-  const { previousResponseId: id } = request;
-  if (id === undefined || !responses) return [];
-  const previous = await responses.store.find(c.get("access").keyId, id);
-  if (!previous) {
-    throw new ApiError("previous_response_not_found", `Previous response with id '${id.slice(0, 100)}' not found.`, {
-      param: "previous_response_id",
+/**
+ * Whether a response cannot be kept, which its request did not ask for: it is answered, and its warning says so.
+ * @throws ApiError `invalid_value` where the request asked for it
+ */
+function isTooLarge(c: Context<AppEnv>, deps: GatewayDeps, making: Making): boolean {
+  const { request, conversation, keeping } = making;
+  const why = keeping && whyNotStorable({ response: unmade(making, deps), input: conversation });
+  if (!why) return false;
+  if (request.store || request.background) {
+    const mend = request.background ? "Send less." : "Set 'store' to false, or send less.";
+    throw new ApiError("invalid_value", `The response cannot be stored: ${why}. ${mend}`, {
+      param: request.background ? "background" : "store",
     });
   }
-  const { status, output } = previous.response;
-  if (status !== "completed" && status !== "incomplete") {
-    throw new ApiError("invalid_value", `The response '${id}' is ${status}: there is nothing yet to go on from.`, {
-      param: "previous_response_id",
-    });
-  }
-  // A call that was cut short cannot have an output.
-  return [...previous.input, ...output.filter((item) => item.type === "message" || item.status === "completed")];
+  warn(c, `not stored: ${why}`);
+  return true;
 }
 
 /** A response of which nothing is there yet. */

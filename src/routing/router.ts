@@ -90,8 +90,8 @@ export interface Router {
    * has a copy of what was learnt and of the list of quarantined variants.
    */
   route(request: RouteRequest, waitUntil: WaitUntil): Promise<Routed | undefined>;
-  /** Most tokens of prompt and reply together that any variant of a base has room for. */
-  roomOf(base: string): number;
+  /** Most tokens of prompt and reply together that a variant of a base, or any of them, has room for, as far as is known. */
+  roomOf(base: string, variant?: string): number;
   /** Throws when D1 is away and neither this isolate nor the store has it. */
   find(id: string): Promise<KeptDecision | undefined>;
   /** What has been learnt, and what an idle machine is predicted to need for a prompt and a reply of `tokens` each. */
@@ -208,7 +208,11 @@ export function createRouter(options: RouterOptions): Router {
         },
       });
     },
-    roomOf: (base) => Math.max(...candidatesOf(base, new Set()).map(({ capacity }) => capacity)),
+    roomOf(base, variant) {
+      const plan = variant === undefined ? undefined : plans.get(variant);
+      if (!plan) return Math.max(...candidatesOf(base, new Set()).map(({ capacity }) => capacity));
+      return Math.min(plan.contextLength, news.get(base)?.capacities?.[plan.id] ?? plan.contextLength);
+    },
     async find(id) {
       const near =
         kept.get(id) ??

@@ -75,7 +75,6 @@ describe("the replica's isolate", () => {
       variant: "smollm2-135m",
       promptIds: new Array<number>(1985).fill(1),
       maxTokens: 32,
-      mayShorten: false,
       temperature: 1,
       topP: 1,
       seed: 1,

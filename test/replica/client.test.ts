@@ -7,7 +7,6 @@ const request: GenerateRequest = {
   requestId: "req_1",
   variant: "smollm2-135m",
   promptIds: [1],
-  mayShorten: false,
   maxTokens: 8,
   temperature: 1,
   topP: 1,

@@ -15,7 +15,6 @@ const request: GenerateRequest = {
   variant: "tiny",
   promptIds: [7, 7, 7],
   maxTokens: 3,
-  mayShorten: false,
   temperature: 0,
   topP: 1,
   seed: 1,
@@ -130,11 +129,11 @@ describe("streamGeneration", () => {
     expect(batches.length - steps).toBeLessThanOrEqual(5);
   });
 
-  it("lowers a default of maxTokens to what the engine has room for", async () => {
+  it("lowers maxTokens to what the engine has room for", async () => {
     const { engine } = countingEngine({ capacity: 5 });
     const frames = await framesOf(
       generate({
-        request: { ...request, maxTokens: 100, mayShorten: true },
+        request: { ...request, maxTokens: 100 },
         ready: readyOn(engine),
         log: () => {},
       }),

@@ -56,7 +56,6 @@ const request = (variant: string, promptIds: number[], change: Partial<GenerateR
   variant,
   promptIds,
   maxTokens: 24,
-  mayShorten: false,
   temperature: 0,
   topP: 1,
   seed: 1,

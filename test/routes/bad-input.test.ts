@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { errorOf, saying, testGateway, USER } from "./gateway.ts";
+import type { ReplicaStatus } from "../../src/replica/protocol.ts";
+import { end, errorOf, ready, saying, standIn, testGateway, tokens, USER } from "./gateway.ts";
 
 interface Case {
   readonly name: string;
@@ -59,8 +60,8 @@ const CASES: readonly Case[] = [
   ...invalid("stop", "invalid_value", { stop: "" }, { stop: ["1", "2", "3", "4", "5"] }),
   ...invalid("stop.1", "invalid_value", { stop: ["a", ""] }),
   ...invalid("tools.0.type", "invalid_value", { tools: [{ type: { toString: null }, function: { name: "f" } }] }),
-  ...invalid("seed", "invalid_type", { seed: 1.5 }, { seed: "1" }),
-  ...invalid("seed", "invalid_value", { seed: 2 ** 60 }),
+  ...invalid("seed", "invalid_type", { seed: "1" }),
+  ...invalid("seed", "invalid_value", { seed: 1.5 }, { seed: 2 ** 64 }, { seed: -(2 ** 65) }),
   ...invalid("stream", "invalid_type", { stream: "yes" }),
   ...invalid("stream_options", "invalid_value", { stream_options: { include_usage: true } }),
   ...invalid("stream_options", "invalid_type", { stream: true, stream_options: 1 }),
@@ -73,8 +74,6 @@ const CASES: readonly Case[] = [
   ...Object.entries({
     modalities: ["text", "audio"],
     audio: { voice: "alloy", format: "mp3" },
-    reasoning_effort: "high",
-    verbosity: "low",
     web_search_options: {},
     store: true,
     service_tier: "flex",
@@ -243,13 +242,26 @@ describe("the context", () => {
     expect((await errorOf(response)).code).toBe("context_length_exceeded");
   });
 
-  test("that prompt and reply together exceed is named with all numbers", async () => {
-    const response = await testGateway().chat({ max_tokens: 8192 });
-    expect(await errorOf(response)).toMatchObject({
-      code: "context_length_exceeded",
-      param: "max_tokens",
-      message: `${fits}you requested 8223 tokens (31 in the messages, 8192 in the completion). Please reduce the length of the messages or completion.`,
-    });
+  test("that leaves less room than max_tokens asks for lowers it, and the reply's warning says so", async () => {
+    const gateway = testGateway([...tokens([19556]), { type: "end", reason: "length" }]);
+    const response = await gateway.chat({ max_tokens: 8192 });
+    expect(response.status).toBe(200);
+    expect(response.headers.get("x-franken-warning")).toBe(
+      "max_tokens lowered from 8192 to 8161, which is what 31 tokens of prompt leave of 8192",
+    );
+    expect(await response.json()).toMatchObject({ choices: [{ finish_reason: "length" }] });
+    expect(gateway.replica.requests[0]?.maxTokens).toBe(8161);
+    const fitting = await gateway.chat({ max_tokens: 8161 });
+    expect(fitting.headers.get("x-franken-warning")).toBeNull();
+  });
+
+  test("is held against what the replica has room for, once it has told", async () => {
+    const status = (): ReplicaStatus => ({ ...ready, capacities: { "smollm2-135m": 100 } });
+    const gateway = testGateway(standIn([end], status));
+    await gateway.chat({});
+    const lowered = await gateway.chat({ max_tokens: 4096 });
+    expect(lowered.headers.get("x-franken-warning")).toContain("max_tokens lowered from 4096 to 69");
+    expect((await gateway.chat(user(" word".repeat(90)))).status).toBe(400);
   });
 
   test("may be filled to the last token", async () => {

@@ -224,7 +224,18 @@ describe("400, with the field as param, for", () => {
   test.each<[string, string, string, object]>([
     ["tools", "invalid_type", "tools", { tools: {} }],
     ["too many tools", "invalid_value", "tools", { tools: Array.from({ length: 129 }, () => weather) }],
-    ["custom tools", "invalid_value", "tools.0.type", { tools: [{ type: "custom", custom: { name: "f" } }] }],
+    [
+      "a choice of a custom tool",
+      "invalid_value",
+      "tool_choice.type",
+      { tools: [{ type: "custom", custom: { name: "f" } }], tool_choice: { type: "custom", custom: { name: "f" } } },
+    ],
+    [
+      "a call that only tools of other kinds could be",
+      "invalid_value",
+      "tool_choice",
+      { tools: [{ type: "custom", custom: { name: "f" } }], tool_choice: "required" },
+    ],
     ["a tool without a type", "missing_required_parameter", "tools.0.type", { tools: [{ function: { name: "f" } }] }],
     [
       "a tool without a name",

@@ -61,7 +61,7 @@ describe("a whole reply", () => {
         prompt_tokens: 31,
         completion_tokens: 2,
         total_tokens: 33,
-        prompt_tokens_details: { cached_tokens: 0 },
+        prompt_tokens_details: { cached_tokens: 0, cache_write_tokens: 0 },
         completion_tokens_details: {
           reasoning_tokens: 0,
           accepted_prediction_tokens: 0,

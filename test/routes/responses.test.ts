@@ -105,7 +105,7 @@ describe("a whole response", () => {
       incomplete_details: null,
       usage: {
         input_tokens: 31,
-        input_tokens_details: { cached_tokens: 0 },
+        input_tokens_details: { cached_tokens: 0, cache_write_tokens: 0 },
         output_tokens: 2,
         output_tokens_details: { reasoning_tokens: 0 },
         total_tokens: 33,
@@ -535,12 +535,38 @@ describe("truncation", () => {
   });
 });
 
+describe("a response too large to keep", () => {
+  const tools = Array.from({ length: 100 }, (_, i) => ({
+    ...{ type: "function", name: `f${i}`, parameters: { type: "object" } },
+    description: "word ".repeat(2000),
+  }));
+  const ask = { tools, tool_choice: "none" };
+
+  test("is answered where its request did not ask for it to be kept", async () => {
+    const gateway = gatewayWith(await saying("Rome."));
+    const reply = await gateway.create(ask);
+    expect(reply.headers.get("x-franken-warning")).toMatch(/^not stored: request and conversation are \d+ bytes/);
+    const response = await responseOf(reply);
+    expect(response.store).toBe(false);
+    expect(textOf(response)).toBe("Rome.");
+    expect((await gateway.get(`/v1/responses/${response.id}`)).status).toBe(404);
+  });
+
+  test.each(["store", "background"])("is refused where it asks for '%s'", async (param) => {
+    const gateway = gatewayWith(await saying("Rome."));
+    const response = await gateway.create({ ...ask, [param]: true });
+    expect(response.status).toBe(400);
+    expect(await errorOf(response)).toMatchObject({ code: "invalid_value", param });
+    expect(gateway.replica.requests).toEqual([]);
+  });
+});
+
 describe("a request that is wrong", () => {
   test.each([
     [{ input: undefined }, "missing_required_parameter", "input"],
     [{ input: [] }, "invalid_value", "input"],
     [{ input: [{ type: "item_reference", id: "msg_1" }] }, "invalid_value", "input.0.type"],
-    [{ input: [{ type: "reasoning", id: "rs_1", summary: [] }] }, "invalid_value", "input.0.type"],
+    [{ input: [{ type: "reasoning", id: "rs_1", summary: [] }] }, "invalid_value", "input"],
     [
       { input: [{ role: "user", content: [{ type: "input_image", image_url: "x" }] }] },
       "invalid_value",
@@ -548,8 +574,8 @@ describe("a request that is wrong", () => {
     ],
     [{ input: [{ type: "function_call", call_id: "c", name: 5, arguments: "" }] }, "invalid_type", "input.0.name"],
     [{ input: [{ type: "function_call_output", call_id: "c", output: "" }] }, "invalid_value", "input"],
-    [{ tools: [{ type: "web_search" }] }, "invalid_value", "tools.0.type"],
-    [{ tools: [{ type: "mcp", server_label: "x" }] }, "invalid_value", "tools.0.type"],
+    [{ tools: [{ type: "web_search" }], tool_choice: "required" }, "invalid_value", "tool_choice"],
+    [{ tools: [{ type: "web_search" }], tool_choice: { type: "web_search" } }, "invalid_value", "tool_choice.type"],
     [
       {
         tools: [
@@ -568,9 +594,7 @@ describe("a request that is wrong", () => {
       "invalid_json_schema",
       "text.format.schema",
     ],
-    [{ text: { verbosity: "low" } }, "unsupported_parameter", "text.verbosity"],
     [{ reasoning: "high" }, "invalid_type", "reasoning"],
-    [{ reasoning: { effort: "high" } }, "unsupported_parameter", "reasoning.effort"],
     [{ conversation: "conv_1" }, "unsupported_parameter", "conversation"],
     [{ prompt: { id: "pmpt_1" } }, "unsupported_parameter", "prompt"],
     [{ messages: [] }, "unsupported_parameter", "messages"],
