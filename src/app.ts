@@ -6,7 +6,7 @@ import { requestId } from "hono/request-id";
 import { matchedRoutes } from "hono/route";
 import { createAuthorizationCheck } from "./access/index.ts";
 import { createLimiter, LIMIT_HEADERS, type LimitStore } from "./limits/index.ts";
-import { ApiError, errorResponse } from "./openai/index.ts";
+import { ApiError, drainBody, errorResponse } from "./openai/index.ts";
 import {
   type App,
   type AppEnv,
@@ -64,6 +64,7 @@ export function createApp(options: AppOptions): App {
     const method = c.req.method;
     c.set("record", { requestId: c.get("requestId"), method, route: "", status: 0, ms: 0 });
     await next();
+    await drainBody(c.req.raw);
     c.header("openai-processing-ms", String(deps.now() - started));
     c.header("openai-version", OPENAI_VERSION);
     const finish = (): void => {

@@ -1,16 +1,26 @@
-// Reads a JSON body from a stranger: bounded in bytes, in nesting and in number of values before any of it becomes an object.
+// Reads a JSON body from a stranger: bounded in time, in bytes, in nesting and in number of values before any of it becomes an object.
+import { gunzipSync, inflateSync } from "node:zlib";
 import { ApiError } from "./errors.ts";
 import { parseWithSeed } from "./seed.ts";
+import { ClientGoneError } from "./sse.ts";
 
 export const MAX_BODY_BYTES = 4 * 1024 * 1024;
 /** A body that is too large is read on, and thrown away, up to here: a client that is still sending would not see the reply. */
 const MAX_DRAINED_BYTES = 8 * MAX_BODY_BYTES;
+/** A body has to be there this long after it was begun to be read. */
+const BODY_DEADLINE_MS = 30_000;
+/** A body that no reply depends on is waited for this long. */
+const DRAIN_DEADLINE_MS = 2_000;
 const MAX_DEPTH = 64;
 /** 4 MiB of empty arrays would be 100 MB of objects; a full context of one-token messages is some 60,000 values. */
 const MAX_VALUES = 200_000;
 
-/** @throws ApiError `unsupported_media_type`, `request_too_large` or `invalid_json` */
-export async function readJson(request: Request): Promise<unknown> {
+/**
+ * @param deadlineMs Default: half a minute
+ * @throws ApiError `unsupported_media_type`, `request_too_large`, `request_timeout` or `invalid_json`; ClientGoneError for a body that
+ *   breaks off
+ */
+export async function readJson(request: Request, deadlineMs = BODY_DEADLINE_MS): Promise<unknown> {
   const contentType = request.headers.get("content-type") ?? "";
   if (!/^application\/([\w.-]+\+)?json\s*(;|$)/i.test(contentType.trim())) {
     throw new ApiError(
@@ -18,7 +28,8 @@ export async function readJson(request: Request): Promise<unknown> {
       "Unsupported content type. This API method only accepts 'application/json' requests; set the header 'Content-Type: application/json'.",
     );
   }
-  const bytes = await readBytes(request);
+  const decompress = decompressionOf(request);
+  const bytes = decompress(await readBytes(request, deadlineMs));
   checkStructure(bytes);
   try {
     return parseWithSeed(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes));
@@ -30,25 +41,58 @@ export async function readJson(request: Request): Promise<unknown> {
   }
 }
 
-async function readBytes(request: Request): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  const announced = Number(request.headers.get("content-length"));
-  if (request.body && announced <= MAX_DRAINED_BYTES) {
-    const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader();
-    for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
-      length += chunk.value.length;
-      if (length <= MAX_BODY_BYTES) chunks.push(chunk.value);
-      else chunks.length = 0;
-      if (length > MAX_DRAINED_BYTES) {
-        await reader.cancel().catch(() => {});
-        break;
-      }
+/**
+ * Reads what nobody has read of a body, and throws it away. The runtime closes a connection whose request was not read to its end without
+ * telling the client, which then loses its next request. Gives up on what is large or slow.
+ */
+export async function drainBody(request: Request, deadlineMs = DRAIN_DEADLINE_MS): Promise<void> {
+  if (!request.body || request.bodyUsed || announcedBytes(request) > MAX_BODY_BYTES) return;
+  await readChunks(request.body, { deadlineMs, mostBytes: MAX_BODY_BYTES }).catch(() => {});
+}
+
+const tooLarge = (): ApiError =>
+  new ApiError("request_too_large", `The request body is larger than the maximum of ${MAX_BODY_BYTES} bytes.`);
+
+type Decompress = (bytes: Uint8Array) => Uint8Array;
+const DECOMPRESSION: Readonly<Record<string, Decompress>> = {
+  identity: (bytes) => bytes,
+  gzip: (bytes) => gunzipSync(bytes, { maxOutputLength: MAX_BODY_BYTES }),
+  deflate: (bytes) => inflateSync(bytes, { maxOutputLength: MAX_BODY_BYTES }),
+};
+
+/** @throws ApiError `unsupported_media_type`; what is given throws `request_too_large` or `invalid_json` */
+function decompressionOf(request: Request): Decompress {
+  const encoding = (request.headers.get("content-encoding") ?? "").trim().toLowerCase() || "identity";
+  const decompress = Object.hasOwn(DECOMPRESSION, encoding) ? DECOMPRESSION[encoding] : undefined;
+  if (!decompress) {
+    const known = Object.keys(DECOMPRESSION).join(", ");
+    throw new ApiError(
+      "unsupported_media_type",
+      `Unsupported content encoding. Request bodies may be compressed as one of: ${known}.`,
+    );
+  }
+  return (bytes) => {
+    try {
+      return decompress(bytes);
+    } catch (error) {
+      if (isBeyondLimit(error as NodeJS.ErrnoException)) throw tooLarge();
+      throw new ApiError("invalid_json", `We could not read the body of your request: it is not valid ${encoding}.`);
     }
-  }
-  if (Math.max(length, announced) > MAX_BODY_BYTES) {
-    throw new ApiError("request_too_large", `The request body is larger than the maximum of ${MAX_BODY_BYTES} bytes.`);
-  }
+  };
+}
+
+/** Node has a code for it, workerd only a message. */
+const isBeyondLimit = ({ code, message }: NodeJS.ErrnoException): boolean =>
+  code === "ERR_BUFFER_TOO_LARGE" || /memory limit/i.test(message);
+
+const announcedBytes = (request: Request): number => Number(request.headers.get("content-length"));
+
+async function readBytes(request: Request, deadlineMs: number): Promise<Uint8Array> {
+  const announced = announcedBytes(request);
+  if (!request.body) return new Uint8Array();
+  if (announced > MAX_DRAINED_BYTES) throw tooLarge();
+  const { chunks, length } = await readChunks(request.body, { deadlineMs, mostBytes: MAX_DRAINED_BYTES });
+  if (length > MAX_BODY_BYTES) throw tooLarge();
   const bytes = new Uint8Array(length);
   let offset = 0;
   for (const chunk of chunks) {
@@ -56,6 +100,41 @@ async function readBytes(request: Request): Promise<Uint8Array> {
     offset += chunk.length;
   }
   return bytes;
+}
+
+interface Bounds {
+  readonly deadlineMs: number;
+  /** Reading ends beyond these. */
+  readonly mostBytes: number;
+}
+
+/** Reads on beyond `MAX_BODY_BYTES`, and keeps nothing then. */
+async function readChunks(body: ReadableStream<Uint8Array>, { deadlineMs, mostBytes }: Bounds) {
+  const reader = body.getReader();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const message = `The request body was not there within ${deadlineMs} ms.`;
+    timer = setTimeout(() => reject(new ApiError("request_timeout", message)), deadlineMs);
+  });
+  const gone = (cause: unknown): never => {
+    throw new ClientGoneError("the body broke off", { cause });
+  };
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  try {
+    while (length <= mostBytes) {
+      const chunk = await Promise.race([reader.read().catch(gone), late]);
+      if (chunk.done) break;
+      length += chunk.value.length;
+      if (length <= MAX_BODY_BYTES) chunks.push(chunk.value);
+      else chunks.length = 0;
+    }
+  } finally {
+    clearTimeout(timer);
+    // What was read to its end has nothing left to cancel.
+    reader.cancel().catch(() => {});
+  }
+  return { chunks, length };
 }
 
 const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];

@@ -40,6 +40,7 @@ export const ERROR_EXAMPLES: Readonly<Record<ErrorCode, readonly [message: strin
     "POST /v1/embeddings is not served: this gateway runs one text model and does not have embeddings. It serves POST /v1/chat/completions; GET /openapi.json describes all there is.",
   ],
   method_not_allowed: ["Not allowed to POST on /v1/models; allowed are GET, HEAD, OPTIONS."],
+  request_timeout: ["The request body was not there within 30000 ms."],
   request_too_large: ["The request body is larger than the maximum of 4194304 bytes."],
   unsupported_media_type: [
     "Unsupported content type. This API method only accepts 'application/json' requests; set the header 'Content-Type: application/json'.",

@@ -9,7 +9,7 @@ import { ERROR_EXAMPLES } from "./error-examples.ts";
 const TYPES = ["invalid_request_error", "requests", "tokens", "server_error"] as const;
 
 interface ErrorKind {
-  readonly status: 400 | 401 | 403 | 404 | 405 | 413 | 415 | 422 | 429 | 500 | 503 | 504;
+  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 413 | 415 | 422 | 429 | 500 | 503 | 504;
   readonly type: (typeof TYPES)[number];
   /** The code that clients see, where several kinds of error share one. Default: the kind's name. */
   readonly code?: "rate_limit_exceeded";
@@ -40,6 +40,7 @@ const ERRORS = {
   unknown_url: { status: 404, type: "invalid_request_error" },
   unsupported_endpoint: { status: 404, type: "invalid_request_error" },
   method_not_allowed: { status: 405, type: "invalid_request_error" },
+  request_timeout: { status: 408, type: "invalid_request_error" },
   request_too_large: { status: 413, type: "invalid_request_error" },
   unsupported_media_type: { status: 415, type: "invalid_request_error" },
   budget_unmet: { status: 422, type: "invalid_request_error" },

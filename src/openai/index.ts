@@ -1,7 +1,7 @@
 // The door of the wire contract: what routes and the app use of it.
 
 export { type Ask, AUTO } from "./ask.ts";
-export { MAX_BODY_BYTES, readJson } from "./body.ts";
+export { drainBody, MAX_BODY_BYTES, readJson } from "./body.ts";
 export {
   BUDGET_HEADERS,
   budgetSchema,

@@ -31,6 +31,7 @@ const WRITING = [
   "missing_required_parameter",
   "invalid_type",
   "invalid_value",
+  "request_timeout",
   "request_too_large",
   "unsupported_media_type",
 ] as const;

@@ -39,6 +39,7 @@ const feedbackRoute = createRoute({
       "invalid_value",
       "invalid_api_key",
       "completion_not_found",
+      "request_timeout",
       "request_too_large",
       "unsupported_media_type",
       "internal_error",

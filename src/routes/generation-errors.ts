@@ -14,6 +14,7 @@ export const GENERATION_ERRORS = [
   "grammar_failed",
   "invalid_api_key",
   "model_not_found",
+  "request_timeout",
   "request_too_large",
   "unsupported_media_type",
   "budget_unmet",

@@ -71,6 +71,7 @@ const BODY_ERRORS = [
   "invalid_value",
   "invalid_api_key",
   "model_not_found",
+  "request_timeout",
   "request_too_large",
   "unsupported_media_type",
   "internal_error",
