@@ -19,7 +19,9 @@ export interface Sampling {
 }
 
 export interface GenerateRequest extends Sampling {
-  /** For the log: ties a replica's lines to the gateway's. */
+  /** Names the generation. Drawn by the gateway: a client cannot choose or repeat it. */
+  readonly id: string;
+  /** For the log alone: ties a replica's lines to the gateway's. A client may have chosen it. */
   readonly requestId: string;
   /** Variant id, one of the catalogue's. */
   readonly variant: string;
@@ -165,7 +167,7 @@ export interface Replica {
    * Goes on with a generation under another variant, whose KV slots must be among those of the one so far. False when the generation is
    * over or cannot go on that way; it then runs on as it was.
    */
-  switchVariant(requestId: string, variant: string): Promise<boolean>;
+  switchVariant(id: string, variant: string): Promise<boolean>;
   /**
    * Measures an item while there is nothing to generate, and gives way at once to what comes. Loads first if nothing has yet.
    * @throws Error when the weights cannot be loaded

@@ -61,6 +61,7 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
     return plan;
   };
   return class extends DurableObject<ReplicaEnv> implements Replica {
+    /** By the generations' ids. */
     readonly #running = new Map<string, StreamedGeneration>();
 
     async status(weightsId: string, wake = true): Promise<ReplicaStatus> {
@@ -83,7 +84,7 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
     }
 
     async generate(request: GenerateRequest): Promise<ReadableStream<Uint8Array>> {
-      const { requestId, variant, grammar } = request;
+      const { id, variant, grammar } = request;
       let use: EngineUse | undefined;
       const ready = async (): Promise<Ready> => {
         const plan = planOf(variant);
@@ -96,17 +97,17 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
         ready: ready(),
         log: (entry) => console.log(JSON.stringify(entry)),
         onOver: () => {
-          this.#running.delete(requestId);
+          this.#running.delete(id);
           use?.release();
         },
       });
-      this.#running.set(requestId, generation);
+      this.#running.set(id, generation);
       return generation.readable;
     }
 
-    async switchVariant(requestId: string, variant: string): Promise<boolean> {
+    async switchVariant(id: string, variant: string): Promise<boolean> {
       const plan = catalogue.get(variant)?.plan;
-      const generation = this.#running.get(requestId);
+      const generation = this.#running.get(id);
       if (!plan || !generation) return false;
       return generation.switchPlan(plan).then(
         () => true,

@@ -142,6 +142,7 @@ async function start(c: Context<AppEnv>, deps: GatewayDeps, { id, ask, arrivedAt
       // One request's pace and place in the queue are its first choice's.
       const followed = choice === 0;
       const requestId = followed ? c.get("requestId") : `${c.get("requestId")}.${choice}`;
+      const id = `gen_${deps.newId()}`;
       const generation = startGeneration({
         replica,
         tokenizer,
@@ -155,12 +156,13 @@ async function start(c: Context<AppEnv>, deps: GatewayDeps, { id, ask, arrivedAt
               onToken() {
                 const lighter = routed.token();
                 // It may come too late: then the answer ends as it is.
-                if (lighter) replica.switchVariant(requestId, lighter).catch(() => {});
+                if (lighter) replica.switchVariant(id, lighter).catch(() => {});
               },
               onVariant: routed.switched,
             }
           : {}),
         request: {
+          id,
           requestId,
           variant,
           promptIds: ids,

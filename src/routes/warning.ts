@@ -12,9 +12,7 @@ export function warn(c: Context<AppEnv>, ...warnings: readonly string[]): void {
   c.set("warnings", [...(c.get("warnings") ?? []), ...warnings]);
 }
 
-/**
- * Writes the header. Whoever named a variant under quarantine still gets the answer.
- */
+/** Writes the header. Whoever named a variant under quarantine still gets the answer. */
 export const tellWarnings =
   (scores: Scoreboard): MiddlewareHandler<AppEnv> =>
   async (c, next) => {

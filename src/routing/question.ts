@@ -33,7 +33,7 @@ export interface Policy {
 export const POLICY: Policy = { explore: 0.02, exploreWithin: 2, price: 1000, margin: 0.1 };
 
 export interface Question {
-  /** Seeds the exploration: the same request gets the same answer. */
+  /** Seeds the exploration: the same id gets the same answer. Not a client's. */
   readonly requestId: string;
   readonly work: Work;
   /** Tokens that prompt and reply must have room for. */

@@ -150,6 +150,7 @@ export function createRouter(options: RouterOptions): Router {
     async route(request, waitUntil) {
       const { requestId, key, base, budget, pinned, promptTokens, maxTokens, model, arm } = request;
       const high = arm?.quantile ?? quantile;
+      const id = `dec_${options.newId()}`;
       const [{ state, at }, quarantined] = await Promise.all([snapshot.get(waitUntil), options.quarantined(waitUntil)]);
       const { profile, crowding } = compile(state, at, high);
       const board = boardOf(base);
@@ -163,7 +164,8 @@ export function createRouter(options: RouterOptions): Router {
       const needed = promptTokens + (request.mayShorten ? 1 : maxTokens);
       const choose = (only: string | undefined): Decision | undefined =>
         decide({
-          requestId,
+          // The request's own id may be the client's, who could choose to explore by it.
+          requestId: id,
           work,
           needed,
           budget,
@@ -187,7 +189,7 @@ export function createRouter(options: RouterOptions): Router {
       const { costs } = candidates.find((candidate) => candidate.variant === variant) as Candidate;
       const predicted = predictAll((level) => predict(costs, profile.of(variant), load, work, level));
       const made = recordOf({
-        ...{ id: `dec_${options.newId()}`, now: now(), requestId, model, budget, quantile: high },
+        ...{ id, now: now(), requestId, model, budget, quantile: high },
         experiment: arm?.experiment ?? null,
         ...{ elapsedMs: request.elapsedMs, maxTokens, work, underWay: board.count, decision, predicted },
       });

@@ -71,6 +71,7 @@ describe("the replica's isolate", () => {
     // Every character of such a string is a place of its own in the grammar: nothing asks more of the replica.
     const schema = { type: "string", minLength: 1000, maxLength: 2000 };
     const request: GenerateRequest = {
+      id: "gen_memory",
       requestId: "memory",
       variant: "smollm2-135m",
       promptIds: new Array<number>(1985).fill(1),

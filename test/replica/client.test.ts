@@ -4,6 +4,7 @@ import type { Frame, GenerateRequest, Replica } from "../../src/replica/protocol
 import { end, type Script, standIn, tokens, wait } from "../routes/gateway.ts";
 
 const request: GenerateRequest = {
+  id: "gen_1",
   requestId: "req_1",
   variant: "smollm2-135m",
   promptIds: [1],

@@ -11,6 +11,7 @@ import { grammarOf } from "../support/grammar.ts";
 
 const plan = compilePlan(tinyRecipe(), tinyBase());
 const request: GenerateRequest = {
+  id: "gen_1",
   requestId: "req_1",
   variant: "tiny",
   promptIds: [7, 7, 7],

@@ -52,6 +52,7 @@ async function batcherOf(base: BaseModel, open: OpenFile): Promise<Batcher> {
 }
 
 const request = (variant: string, promptIds: number[], change: Partial<GenerateRequest> = {}): GenerateRequest => ({
+  id: "gen_1",
   requestId: `req_${variant}`,
   variant,
   promptIds,

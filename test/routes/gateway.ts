@@ -35,6 +35,8 @@ export interface StandIn extends Replica {
   cancelled: number;
   /** Variants that it was asked to go on with. */
   readonly switches: string[];
+  /** Generations that it was asked to go on with them. */
+  readonly switched: string[];
 }
 
 export function standIn(script: Script | ((request: GenerateRequest) => Script), status = () => ready): StandIn {
@@ -44,7 +46,9 @@ export function standIn(script: Script | ((request: GenerateRequest) => Script),
     cancelled: 0,
     status: async () => status(),
     switches: [],
-    switchVariant: async (_requestId, variant) => {
+    switched: [],
+    switchVariant: async (id, variant) => {
+      self.switched.push(id);
       self.switches.push(variant);
       return true;
     },
