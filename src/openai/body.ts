@@ -1,8 +1,8 @@
 // Reads a JSON body from a stranger: bounded in time, in bytes, in nesting and in number of values before any of it becomes an object.
 import { gunzipSync, inflateSync } from "node:zlib";
 import { ApiError } from "./errors.ts";
+import { ClientGoneError } from "./reply-stream.ts";
 import { parseWithSeed } from "./seed.ts";
-import { ClientGoneError } from "./sse.ts";
 
 export const MAX_BODY_BYTES = 4 * 1024 * 1024;
 /** A body that is too large is read on, and thrown away, up to here: a client that is still sending would not see the reply. */

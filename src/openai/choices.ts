@@ -70,29 +70,38 @@ export interface WholeChoice {
   readonly finishReason: FinishReason;
 }
 
-/** Reads all events. @param count choices there are */
-export async function collectChoices(events: AsyncIterable<ChoiceEvent>, count: number): Promise<WholeChoice[]> {
-  const choices = Array.from({ length: count }, () => ({
+export interface ChoiceCollector {
+  write(event: ChoiceEvent): void;
+  /** To be called after the last event. */
+  choices(): WholeChoice[];
+}
+
+/** @param count choices there are */
+export function createChoiceCollector(count: number): ChoiceCollector {
+  const all = Array.from({ length: count }, () => ({
     text: "",
     promptTokens: [] as FrameToken[],
     tokens: [] as FrameToken[],
     endToken: undefined as FrameToken | undefined,
     finishReason: undefined as FinishReason | undefined,
   }));
-  for await (const { choice: index, event } of events) {
-    const choice = choices[index] as (typeof choices)[number];
-    if (event.type === "prompt") choice.promptTokens.push(...event.tokens);
-    if (event.type === "text") {
-      choice.text += event.text;
-      choice.tokens.push(...event.tokens);
-    }
-    if (event.type === "end") {
-      choice.finishReason = event.finishReason;
-      choice.endToken = event.token;
-    }
-  }
-  return choices.map((choice) => {
-    if (!choice.finishReason) throw new Error("a generation ended without its last event");
-    return { ...choice, finishReason: choice.finishReason };
-  });
+  return {
+    write({ choice: index, event }) {
+      const choice = all[index] as (typeof all)[number];
+      if (event.type === "prompt") choice.promptTokens.push(...event.tokens);
+      if (event.type === "text") {
+        choice.text += event.text;
+        choice.tokens.push(...event.tokens);
+      }
+      if (event.type === "end") {
+        choice.finishReason = event.finishReason;
+        choice.endToken = event.token;
+      }
+    },
+    choices: () =>
+      all.map((choice) => {
+        if (!choice.finishReason) throw new Error("a generation ended without its last event");
+        return { ...choice, finishReason: choice.finishReason };
+      }),
+  };
 }

@@ -13,7 +13,13 @@ export {
 export { chatChunkSchema, chatCompletionSchema } from "./chat-reply-schema.ts";
 export { type ChatRequest, chatRequestSchema, parseChatRequest } from "./chat-request.ts";
 export { chatCompletion, createChatWriter } from "./chat-response.ts";
-export { type ChoiceEvent, collectChoices, mergeChoices, type WholeChoice } from "./choices.ts";
+export {
+  type ChoiceCollector,
+  type ChoiceEvent,
+  createChoiceCollector,
+  mergeChoices,
+  type WholeChoice,
+} from "./choices.ts";
 export { type CompletionRequest, completionRequestSchema, parseCompletionRequest } from "./completion-request.ts";
 export {
   completion,
@@ -44,6 +50,7 @@ export {
   type ToolChoice,
 } from "./reply-format.ts";
 export type { ReplyOptions } from "./reply-head.ts";
+export { ClientGoneError, createReplyStream, type ReplyStream } from "./reply-stream.ts";
 export { checkCalls, type Item } from "./response-items.ts";
 export { itemPageSchema, pageOf, pageQuerySchema } from "./response-list.ts";
 export {
@@ -60,7 +67,7 @@ export {
   responseRequestSchema,
 } from "./response-request.ts";
 export { createResponseWriter } from "./response-writer.ts";
-export { ClientGoneError, createEventStream, type ServerEvent } from "./sse.ts";
+export { commentText, eventText, type ServerEvent } from "./sse.ts";
 export { createReplyReader, type ReadReply, type ReplyPiece, type ReplyReader, readReply } from "./tool-calls.ts";
 export type { TokenCounts } from "./usage.ts";
 export { validate } from "./validate.ts";

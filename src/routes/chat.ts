@@ -5,19 +5,19 @@ import {
   chatCompletion,
   chatCompletionSchema,
   chatRequestSchema,
-  collectChoices,
   createChatWriter,
+  createChoiceCollector,
   errorResponses,
   parseChatRequest,
   type ReplyOptions,
   readJson,
-  type WholeChoice,
 } from "../openai/index.ts";
 import { type Answer, answer } from "./answer.ts";
 import { bearer } from "./bearer.ts";
 import type { AddRoutes } from "./context.ts";
 import { GENERATION_ERRORS } from "./generation-errors.ts";
 import { streamReply } from "./stream.ts";
+import { wholeReply } from "./whole.ts";
 
 const chatRoute = createRoute({
   method: "post",
@@ -62,11 +62,12 @@ export const addChatRoutes: AddRoutes = (app, deps) => {
             createWriter: (fingerprint) => createChatWriter({ ...head, fingerprint }, request, reply, newCallId),
           });
         }
-        const choices = await collectChoices(reply.events, reply.count);
-        c.get("record").finishReason = (choices[0] as WholeChoice).finishReason;
-        return c.json(
-          chatCompletion({ ...head, fingerprint: await reply.fingerprint() }, request, reply, choices, newCallId),
-        );
+        const collector = createChoiceCollector(reply.count);
+        return wholeReply(c, {
+          ...{ log: deps.log, answer: reply, write: collector.write },
+          end: (fingerprint) =>
+            chatCompletion({ ...head, fingerprint }, request, reply, collector.choices(), newCallId),
+        });
       },
     );
   });

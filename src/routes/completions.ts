@@ -1,22 +1,22 @@
 // POST /v1/completions, whole and streamed.
 import { createRoute } from "@hono/zod-openapi";
 import {
-  collectChoices,
   completion,
   completionChunkSchema,
   completionRequestSchema,
   completionSchema,
+  createChoiceCollector,
   createCompletionWriter,
   errorResponses,
   parseCompletionRequest,
   readJson,
-  type WholeChoice,
 } from "../openai/index.ts";
 import { answer } from "./answer.ts";
 import { bearer } from "./bearer.ts";
 import type { AddRoutes } from "./context.ts";
 import { GENERATION_ERRORS } from "./generation-errors.ts";
 import { streamReply } from "./stream.ts";
+import { wholeReply } from "./whole.ts";
 
 const completionsRoute = createRoute({
   method: "post",
@@ -60,9 +60,11 @@ export const addCompletionRoutes: AddRoutes = (app, deps) => {
             createWriter: (fingerprint) => createCompletionWriter({ ...head, fingerprint }, request, reply),
           });
         }
-        const choices = await collectChoices(reply.events, reply.count);
-        c.get("record").finishReason = (choices[0] as WholeChoice).finishReason;
-        return c.json(completion({ ...head, fingerprint: await reply.fingerprint() }, request, reply, choices));
+        const collector = createChoiceCollector(reply.count);
+        return wholeReply(c, {
+          ...{ log: deps.log, answer: reply, write: collector.write },
+          end: (fingerprint) => completion({ ...head, fingerprint }, request, reply, collector.choices()),
+        });
       },
     );
   });

@@ -26,6 +26,7 @@ import { GENERATION_ERRORS } from "./generation-errors.ts";
 import { historyOf } from "./history.ts";
 import { streamReply } from "./stream.ts";
 import { warn } from "./warning.ts";
+import { wholeReply } from "./whole.ts";
 
 const responsesRoute = createRoute({
   method: "post",
@@ -59,6 +60,8 @@ interface Making {
   /** What keeps it in the end, if anything here is to. */
   readonly keeping: ResponseKeeping | undefined;
   readonly stored: boolean;
+  /** It is a background response's, whose object reads the reply. */
+  readonly held: boolean;
   /** Oldest items that were left out. */
   dropped: number;
 }
@@ -82,7 +85,7 @@ export const addResponseRoutes: AddRoutes = (app, deps) => {
         const keeping = keepingFor(request, deps);
         const conversation = [...(await historyOf(c, request, deps)), ...request.items];
         checkCalls(conversation);
-        making = { request, conversation, id, keeping, stored: keeping !== undefined, dropped: 0 };
+        making = { request, conversation, id, keeping, stored: keeping !== undefined, held: false, dropped: 0 };
         if (isTooLarge(c, deps, making)) making = { ...making, keeping: undefined, stored: false };
         return request.background && keeping ? queue(c, deps, making, keeping) : askOf(making);
       },
@@ -101,7 +104,16 @@ export const addResponseRoutes: AddRoutes = (app, deps) => {
     const { id, created_at: createdAt } = job.response;
     const request = { ...parseResponseRequest(job.body, deps.newId), stream: false };
     const { conversation } = job;
-    const making: Making = { request, conversation, id, createdAt, keeping: undefined, stored: true, dropped: 0 };
+    const making: Making = {
+      request,
+      conversation,
+      id,
+      createdAt,
+      keeping: undefined,
+      stored: true,
+      held: true,
+      dropped: 0,
+    };
     return answer(
       c,
       deps,
@@ -219,11 +231,10 @@ async function respond(
       errorEvents: writer.fail,
     });
   }
-  for await (const { event } of reply.events) {
-    writer.write(event);
-    if (event.type === "end") c.get("record").finishReason = event.finishReason;
-  }
-  return c.json(await finish());
+  return wholeReply(c, {
+    ...{ log: deps.log, answer: reply, end: finish, held: making.held },
+    write: ({ event }) => void writer.write(event),
+  });
 }
 
 /** An answer does not fail because it could not be kept: it says so. */

@@ -74,10 +74,10 @@ test("maps refusals to its error classes", async () => {
   const gateway = testGateway();
   await expect(clientOf(gateway, "sk-wrong").models.list()).rejects.toThrow(OpenAI.AuthenticationError);
   await expect(clientOf(gateway).models.retrieve("gpt-5")).rejects.toThrow(OpenAI.NotFoundError);
-  await expect(clientOf(gateway).chat.completions.create({ ...request, verbosity: "high" })).rejects.toMatchObject({
+  await expect(clientOf(gateway).chat.completions.create({ ...request, modalities: ["audio"] })).rejects.toMatchObject({
     status: 400,
     code: "unsupported_parameter",
-    param: "verbosity",
+    param: "modalities",
   });
 });
 

@@ -389,8 +389,8 @@ describe("an error of the replica", () => {
 });
 
 describe("the deadline", () => {
-  test("ends a whole reply with 504 and cancels the replica", async () => {
-    const gateway = testGateway([...tokens([19556]), "never"], { deadlineMs: 100 });
+  test("ends a whole reply of which there is nothing yet with 504 and cancels the replica", async () => {
+    const gateway = testGateway([wait, "never"], { deadlineMs: 100 });
     const response = await gateway.chat({});
     expect(response.status).toBe(504);
     expect(response.headers.get("x-should-retry")).toBe("false");

@@ -141,9 +141,12 @@ export const quarantining = (...variants: string[]): Scoreboard => ({
 export interface TestGateway {
   /**
    * Sends a request with the key, unless `headers` has another authorization (or an empty one, for none).
+   * Reads whole replies to their end, as clients do.
    * @param job of a background response, which its object sends beside its request
    */
   fetch(path: string, init?: RequestInit, job?: ResponseJob): Promise<Response>;
+  /** The same, and reads nothing. */
+  open(path: string, init?: RequestInit, job?: ResponseJob): Promise<Response>;
   /** Posts a chat completion; `model` and `messages` have defaults. */
   chat(body: object): Promise<Response>;
   readonly replica: StandIn;
@@ -181,7 +184,8 @@ export function testGateway(
     props: {},
   } as unknown as ExecutionContext;
   const gateway: TestGateway = {
-    async fetch(path, init = {}, job = undefined) {
+    fetch: async (...request) => readAhead(await gateway.open(...request)),
+    async open(path, init = {}, job = undefined) {
       const headers = new Headers(init.headers);
       if (!headers.has("authorization")) headers.set("authorization", `Bearer ${KEY}`);
       if (!headers.get("authorization")) headers.delete("authorization");
@@ -199,6 +203,15 @@ export function testGateway(
     settled: () => Promise.all(running),
   };
   return gateway;
+}
+
+/** A whole reply with its body read; one that breaks off does so again for its reader. */
+async function readAhead(response: Response): Promise<Response> {
+  if (!response.headers.get("content-type")?.startsWith("application/json")) return response;
+  const bytes = await response.bytes().catch((error: Error) => error);
+  const broken = (error: Error) => new ReadableStream({ start: (controller) => controller.error(error) });
+  const body = bytes instanceof Error ? broken(bytes) : bytes.length > 0 ? bytes : null;
+  return new Response(body, response);
 }
 
 export interface ErrorBody {

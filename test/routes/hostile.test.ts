@@ -19,4 +19,4 @@ test("600 mutated requests each get an answer or an error envelope, and nothing 
   // The mutations reach the depths: some requests survive them, and most do not.
   expect(statuses.get(200)).toBeGreaterThan(50);
   expect(statuses.get(400)).toBeGreaterThan(100);
-});
+}, 30_000);

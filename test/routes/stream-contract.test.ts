@@ -133,6 +133,8 @@ test("a stream is the whole reply in pieces, with one end and the usage of what 
     fc.asyncProperty(recipes, async (recipe) => {
       const given = await caseOf(recipe);
       const whole = await gatewayOf(given).chat(bodyOf(given));
+      // A whole reply that failed half-way has a body that breaks off.
+      const told = whole.status === 200 ? await whole.text().catch(() => undefined) : undefined;
       const response = await gatewayOf(given).chat({ ...bodyOf(given), ...streamed });
       const sent = given.ids.map((ids) => sentOf(ids, given));
       const isCut = given.ids.map((ids, i) => (sent[i] as number) < ids.length);
@@ -142,7 +144,7 @@ test("a stream is the whole reply in pieces, with one end and the usage of what 
         return;
       }
       const events = eventsOf(await response.text());
-      if (whole.status !== 200) {
+      if (told === undefined) {
         seen.failed++;
         expect(events.filter((event) => event.startsWith('{"error"'))).toEqual([events.at(-1)]);
         expect(events).not.toContain("[DONE]");
@@ -150,7 +152,7 @@ test("a stream is the whole reply in pieces, with one end and the usage of what 
       }
       expect(events.indexOf("[DONE]")).toBe(events.length - 1);
       const chunks = events.slice(0, -1).map((event) => chatChunkSchema.parse(JSON.parse(event)));
-      const completion = chatCompletionSchema.parse(await whole.json());
+      const completion = chatCompletionSchema.parse(JSON.parse(told));
       expect(chunks.at(-1)).toMatchObject({ choices: [], usage: completion.usage });
       if (given.ending === "stop" || given.ending === "length") {
         expect(completion.usage.completion_tokens).toBe(sent.reduce((sum, count) => sum + count, 0));
