@@ -72,6 +72,9 @@ export async function answer(
 ): Promise<Response> {
   const arrivedAt = deps.now();
   const { signal, release } = startDeadline(c, deps.deadlineMs);
+  const over = Promise.withResolvers<void>();
+  // The runtime drops a handler whose client has left, unless something is to be waited for: the end has to be noted all the same.
+  c.executionCtx.waitUntil(over.promise);
   let settled: Promise<void> | undefined;
   let admission: Admission | undefined;
   /** Gives the tokens that were used. */
@@ -86,7 +89,10 @@ export async function answer(
     stop = started.end;
     const replied = await reply(started.answer);
     if (replied instanceof Response) return replied;
-    settled = replied.settled.then(() => end()).finally(release);
+    settled = replied.settled
+      .then(() => end())
+      .finally(release)
+      .finally(over.resolve);
     c.set("settled", settled);
     return replied.response;
   } catch (error) {
@@ -96,6 +102,7 @@ export async function answer(
     if (!settled) {
       end(failure);
       release();
+      over.resolve();
     }
   }
 }

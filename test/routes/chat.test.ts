@@ -270,7 +270,9 @@ describe("a stream", () => {
     expect(chunks.map(({ choices }) => choices[0]?.delta)).toEqual([{ role: "assistant", content: "" }, {}]);
   });
 
-  test("gives the text of the whole reply, in well-formed pieces, for any tokens and stop strings", async () => {
+  test("gives the text of the whole reply, in well-formed pieces, for any tokens and stop strings", {
+    timeout: 30_000,
+  }, async () => {
     let stopped = 0;
     let broken = 0;
     for (let seed = 1; seed <= 120; seed++) {
