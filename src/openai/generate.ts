@@ -46,8 +46,8 @@ export interface GenerationOptions {
   /** A reply that begins with this is not cut at `stop`. Default: there is no such text. */
   readonly unstopped?: string | undefined;
   readonly signal: AbortSignal;
-  /** Called when the prompt's computation begins. */
-  onStart?(cachedTokens: number): void;
+  /** Called when the prompt's computation begins. @param maxTokens of the reply, where there is room for fewer than asked for */
+  onStart?(cachedTokens: number, maxTokens: number | undefined): void;
   /** Called as each token comes. */
   onToken?(): void;
   /** Called when another variant goes on. */
@@ -88,7 +88,7 @@ export function startGeneration(options: GenerationOptions): Generation {
       } else if (frame.type === "start") {
         // Not told on: an error that comes before the first token still gets a status of its own.
         cachedTokens = frame.cached;
-        onStart?.(frame.cached);
+        onStart?.(frame.cached, frame.maxTokens);
       } else if (frame.type === "variant") {
         downshifts.push({ variant: frame.id, from_token: frame.fromToken });
         onVariant?.(frame.id, frame.fromToken);

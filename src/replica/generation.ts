@@ -98,17 +98,19 @@ export function streamGeneration({ request, ready, log, onOver }: GenerationOpti
       const { grammar, logitBias, logprobs, promptLogprobs } = request;
       const endIds = plan.base.config.eosTokenIds;
       const room = Math.max(1, batcher.capacityOf(plan) - request.promptIds.length);
+      const maxTokens = Math.min(request.maxTokens, room);
+      const lowered = maxTokens < request.maxTokens ? { maxTokens } : {};
       submitted = batcher.submit({
         plan,
         promptIds: request.promptIds,
-        maxTokens: Math.min(request.maxTokens, room),
+        maxTokens,
         endIds,
         matcher: grammar && vocabulary && createMatcher({ grammar, vocabulary, endIds }),
         allowed: request.allowed,
         scope: request.scope,
         promptLikelihoods: promptLogprobs,
         sampler: createSampler({ ...request, logitBias: new Map(logitBias), topLogprobs: logprobs }),
-        onStart: (cached) => void outbox.send({ type: "start", cached }),
+        onStart: (cached) => void outbox.send({ type: "start", cached, ...lowered }),
         onPrompt: (rows) => sendPrompt(rows, promptLogprobs ?? 0),
         onToken(token) {
           tokens++;

@@ -54,8 +54,12 @@ export type FrameToken = z.infer<typeof tokenSchema>;
 export const frameSchema = z.discriminatedUnion("type", [
   /** Still queued or prefilling; written at least every 200 ms, so that a client that left is noticed. */
   z.strictObject({ type: z.literal("wait") }),
-  /** The prompt is being computed; `cached` of its tokens were there already. */
-  z.strictObject({ type: z.literal("start"), cached: z.int().nonnegative() }),
+  /** The prompt is being computed; `cached` of its tokens were there already. With `maxTokens` where there is room for fewer than asked. */
+  z.strictObject({
+    type: z.literal("start"),
+    cached: z.int().nonnegative(),
+    maxTokens: z.int().nonnegative().optional(),
+  }),
   /** The next tokens of the prompt, from its second one on. */
   z.strictObject({ type: z.literal("prompt"), tokens: z.array(tokenSchema) }),
   tokenSchema.extend({ type: z.literal("token") }),

@@ -159,7 +159,12 @@ async function start(c: Context<AppEnv>, deps: GatewayDeps, { id, ask, arrivedAt
         now: deps.now,
         ...(followed
           ? {
-              onStart: routed.started,
+              onStart(cached: number, room: number | undefined) {
+                routed.started(cached);
+                // The gateway learns what a replica has room for with its first reply.
+                if (room !== undefined && !ask.mayShorten)
+                  warn(c, `the reply's length lowered from ${maxTokens} to ${room}`);
+              },
               onToken() {
                 const lighter = routed.token();
                 // It may come too late: then the answer ends as it is.

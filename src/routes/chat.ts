@@ -24,7 +24,7 @@ const chatRoute = createRoute({
   path: "/v1/chat/completions",
   summary: "Create a chat completion",
   description:
-    "Messages in, a reply out: whole, or as server-sent events with `stream`. An error after the first event comes as an event whose data is an `Error`; then the stream ends without `[DONE]`. Lines that begin with a colon only keep the connection alive.",
+    "Messages in, a reply out: whole, which is white space while it is made and then JSON, or as server-sent events with `stream`. An error after the first event comes as an event whose data is an `Error`; then the stream ends without `[DONE]`. Lines that begin with a colon only keep the connection alive.",
   security: [bearer],
   request: { body: { required: true, content: { "application/json": { schema: chatRequestSchema } } } },
   responses: {

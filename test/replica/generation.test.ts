@@ -139,6 +139,7 @@ describe("streamGeneration", () => {
         log: () => {},
       }),
     );
+    expect(frames).toContainEqual({ type: "start", cached: 0, maxTokens: 2 });
     expect(frames.filter((frame) => frame.type === "token")).toHaveLength(2);
     expect(frames.at(-1)).toEqual({ type: "end", reason: "length" });
   });

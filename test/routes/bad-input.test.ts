@@ -255,6 +255,18 @@ describe("the context", () => {
     expect(fitting.headers.get("x-franken-warning")).toBeNull();
   });
 
+  test("that the replica has less room for than was thought is warned of too, whole or streamed", async () => {
+    for (const stream of [false, true]) {
+      const gateway = testGateway([{ type: "start", cached: 0, maxTokens: 50 }, ...tokens([19556]), end]);
+      const response = await gateway.chat({ max_tokens: 4096, stream });
+      expect(response.headers.get("x-franken-warning")).toBe("the reply's length lowered from 4096 to 50");
+      await response.text();
+      const byDefault = await gateway.chat({ stream });
+      expect(byDefault.headers.get("x-franken-warning")).toBeNull();
+      await byDefault.text();
+    }
+  });
+
   test("is held against what the replica has room for, once it has told", async () => {
     const status = (): ReplicaStatus => ({ ...ready, capacities: { "smollm2-135m": 100 } });
     const gateway = testGateway(standIn([end], status));
