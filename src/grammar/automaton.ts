@@ -1,5 +1,6 @@
 // A grammar as the replica gets it: one flat automaton over bytes, plain data, so that schemas are read where requests are checked and
 // the isolate that holds the weights needs nothing but the numbers.
+import type { Work } from "./work.ts";
 
 /** An edge's label: from `lo | hi << 8` (one byte of that range), or one of these. */
 export const JUMP = -1;
@@ -36,6 +37,8 @@ export class GrammarTooLarge extends Error {
 }
 
 export interface AutomatonBuilder {
+  /** Counts what states and edges cost. */
+  readonly work: Work;
   /** The state that ends a rule. */
   readonly done: State;
   /** A new state without edges. @throws GrammarTooLarge */
@@ -45,52 +48,42 @@ export interface AutomatonBuilder {
   /** The state that may go on as any of these. @throws GrammarTooLarge */
   any(states: readonly State[]): State;
   jump(from: State, to: State): void;
+  /** Lets a state read one byte of a range, too. */
+  read(from: State, lo: number, hi: number, next: State): void;
   /** The state that reads what the rule at `start` reads and goes on at `next`. @throws GrammarTooLarge */
   call(start: State, next: State): State;
-  /** States from which the end can be reached. */
+  /** `[states]`: 1 for those from which the end can be reached. */
   productive(): Uint8Array;
-  /** The automaton from `start` on, without edges that lead nowhere. */
-  build(start: State): Grammar;
+  /** The automaton from `start` on, without edges that lead nowhere. @param reaches what `productive` gives */
+  build(start: State, reaches: Uint8Array): Grammar;
 }
 
-export function createAutomatonBuilder(): AutomatonBuilder {
+export function createAutomatonBuilder(work: Work): AutomatonBuilder {
   /** Per state its edges, three numbers each. */
   const edges: number[][] = [[DONE, 0, 0]];
-  const bytes = new Map<string, State>();
+  const bytes = new Map<number, State>();
 
   const state = (): State => {
+    work.spend(1);
     if (edges.length === MAX_STATES) throw new GrammarTooLarge(`a grammar may have ${MAX_STATES} states`);
     return edges.push([]) - 1;
+  };
+  const add = (from: State, label: number, to: State): void => {
+    work.spend(1);
+    edges[from]?.push(label, to, 0);
   };
   const withEdges = (list: number[]): State => {
     const made = state();
     edges[made] = list;
     return made;
   };
-  const productive = (): Uint8Array => {
-    const reaches = new Uint8Array(edges.length);
-    const leads = (at: number, list: readonly number[]): boolean =>
-      list[at] === DONE ||
-      (reaches[list[at + 1] as number] === 1 && (list[at] !== CALL || reaches[list[at + 2] as number] === 1));
-    const order = edges.map((_, id) => id);
-    // There and back: states are mostly made after what follows them, rules before.
-    for (let changed = true; changed; order.reverse()) {
-      changed = false;
-      for (const id of order) {
-        if (reaches[id]) continue;
-        const list = edges[id] as number[];
-        for (let at = 0; at < list.length && !reaches[id]; at += 3) if (leads(at, list)) reaches[id] = 1;
-        if (reaches[id]) changed = true;
-      }
-    }
-    return reaches;
-  };
 
   return {
+    work,
     done: 0,
     state,
     byte(lo, hi, next) {
-      const key = `${lo},${hi},${next}`;
+      const key = next * 65_536 + (lo | (hi << 8));
       let made = bytes.get(key);
       if (made === undefined) {
         made = withEdges([lo | (hi << 8), next, 0]);
@@ -99,6 +92,7 @@ export function createAutomatonBuilder(): AutomatonBuilder {
       return made;
     },
     any(states) {
+      work.spend(states.length);
       if (states.length === 1) return states[0] as State;
       // What only reads a few bytes needs no jump: its edges stand here as well. A few, or chains of choices would grow as their square.
       return withEdges(
@@ -110,12 +104,12 @@ export function createAutomatonBuilder(): AutomatonBuilder {
         }),
       );
     },
-    jump: (from, to) => void edges[from]?.push(JUMP, to, 0),
+    jump: (from, to) => add(from, JUMP, to),
+    read: (from, lo, hi, next) => add(from, lo | (hi << 8), next),
     // A call at a rule's end returns to nothing: going there is enough, and leaves nothing open.
     call: (start, next) => (next === 0 ? start : withEdges([CALL, start, next])),
-    productive,
-    build(start) {
-      const reaches = productive();
+    productive: () => productive(edges, work),
+    build(start, reaches) {
       const number = new Map<State, number>();
       const order: State[] = [];
       const visit = (id: State): void => {
@@ -127,8 +121,11 @@ export function createAutomatonBuilder(): AutomatonBuilder {
       for (let i = 0; i < order.length; i++) {
         const list = edges[order[i] as State] as number[];
         const own: number[] = [];
+        work.spend(2 + list.length);
         for (let at = 0; at < list.length; at += 3) {
-          const [label, target, back] = list.slice(at, at + 3) as [number, number, number];
+          const label = list[at] as number;
+          const target = list[at + 1] as number;
+          const back = list[at + 2] as number;
           if (label !== DONE && !reaches[target]) continue;
           if (label === CALL && !reaches[back]) continue;
           own.push(label, target, back);
@@ -151,4 +148,35 @@ export function createAutomatonBuilder(): AutomatonBuilder {
       return { start: 0, offsets, edges: flat };
     },
   };
+}
+
+/** Goes from the end back, along each edge once; a call leads to the end when both of its states do. */
+function productive(edges: readonly (readonly number[])[], work: Work): Uint8Array {
+  const reaches = new Uint8Array(edges.length);
+  /** By state the edges that lead to it: whose, and where in its list. */
+  const needed: number[][] = edges.map(() => []);
+  const due: State[] = [];
+  const reach = (id: State): void => {
+    if (reaches[id]) return;
+    reaches[id] = 1;
+    due.push(id);
+  };
+  for (const [id, list] of edges.entries()) {
+    work.spend(1 + list.length / 3);
+    for (let at = 0; at < list.length; at += 3) {
+      if (list[at] === DONE) reach(id);
+      else needed[list[at + 1] as State]?.push(id, at);
+      if (list[at] === CALL) needed[list[at + 2] as State]?.push(id, at);
+    }
+  }
+  for (let to = due.pop(); to !== undefined; to = due.pop()) {
+    const list = needed[to] as number[];
+    work.spend(1 + list.length / 2);
+    for (let i = 0; i < list.length; i += 2) {
+      const [id, at] = [list[i] as State, list[i + 1] as number];
+      const own = edges[id] as readonly number[];
+      if (reaches[own[at + 1] as State] && (own[at] !== CALL || reaches[own[at + 2] as State])) reach(id);
+    }
+  }
+  return reaches;
 }

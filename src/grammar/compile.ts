@@ -5,14 +5,19 @@ import { createAutomatonBuilder, type Fragment, type Grammar } from "./automaton
 import { SchemaError } from "./errors.ts";
 import { characterSet, complement, createFragments, type Fragments, MAX_CODE_POINT } from "./fragments.ts";
 import { createJson } from "./json.ts";
-import { schemaFragment } from "./schema.ts";
+import type { Mode } from "./keywords.ts";
+import { type SchemaFragment, schemaFragment } from "./schema.ts";
+import { createTexts } from "./texts.ts";
+import { atOnce, createWork, type Steps, type Work, WorkLimitError } from "./work.ts";
 
 export interface ToolFormat {
   readonly name: string;
   /** Schema of the arguments; without it there are none. */
   readonly parameters?: unknown;
-  /** As in `OutputFormat`. Default false. */
+  /** As in `OutputFormat`; without it, what cannot be enforced is left out and noted. Default: false. */
   readonly strict?: boolean | undefined;
+  /** Paths within the grammar's format, as errors have them, of schemas that count as `true`. Default: none. */
+  readonly opened?: ReadonlySet<string> | undefined;
 }
 
 export type ValueFormat =
@@ -44,51 +49,88 @@ export const MAX_CALLS = 8;
 
 const NO_PARAMETERS = { type: "object", properties: {}, required: [], additionalProperties: false };
 
+export interface Compiled {
+  readonly grammar: Grammar;
+  /** What is not enforced of schemas, although they are not refused. */
+  readonly notes: readonly SchemaError[];
+}
+
+/** Pure; a few milliseconds for an ordinary schema. @throws SchemaError as `compileSteps` does */
+export const compileGrammar = (format: OutputFormat): Grammar => atOnce(compileSteps(format)).grammar;
+
 /**
- * Pure; a few milliseconds for an ordinary schema.
- * @throws SchemaError for a schema that is malformed or asks for what is not enforced; of a tool's, the path begins with `/tools/<index>`
+ * @param work counts what it costs, and says when the event loop should have its turn: then it yields
+ * @throws SchemaError for a schema that is malformed, asks for what is not enforced, or costs too much; of a tool's, the path begins with
+ * `/tools/<index>`
  */
-export function compileGrammar(format: OutputFormat): Grammar {
+export function* compileSteps(format: OutputFormat, work: Work = createWork()): Steps<Compiled> {
   try {
-    return compile(format);
+    return yield* compile(format, work);
   } catch (error) {
+    if (error instanceof WorkLimitError) throw new SchemaError({ path: "", problem: TOO_MUCH, final: true });
     if (!(error instanceof RangeError)) throw error;
     throw new SchemaError({ path: "", problem: "is nested too deeply, in a pattern or a value" });
   }
 }
 
-function compile(format: OutputFormat): Grammar {
-  const builder = createAutomatonBuilder();
+function* compile(format: OutputFormat, work: Work): Steps<Compiled> {
+  const builder = createAutomatonBuilder(work);
   const make = createFragments(builder);
-  const json = createJson(make);
-  const checks: (() => void)[] = [];
+  const json = createJson(make, builder);
+  const texts = createTexts({ builder, json, work });
+  const notes: SchemaError[] = [];
+  const schemas: SchemaFragment[] = [];
 
-  const ofSchema = (schema: unknown, strict: boolean, at = ""): Fragment => {
-    const { fragment, check } = schemaFragment({ builder, make, json, schema, strict, at });
-    checks.push(check);
-    return fragment;
-  };
-  const callOf = ({ name, parameters = NO_PARAMETERS, strict = false }: ToolFormat, index: number): Fragment =>
-    make.sequence(
+  function* ofSchema(schema: unknown, mode: Mode, tool?: ToolPlace): Steps<Fragment> {
+    const note = (error: SchemaError): void => void notes.push(error);
+    const { at = "", opened = NONE } = tool ?? {};
+    const options = { builder, make, json, texts, work, schema, mode, object: tool !== undefined, at, opened, note };
+    const made = yield* schemaFragment(options);
+    schemas.push(made);
+    return made.fragment;
+  }
+  function* callOf({ name, parameters = NO_PARAMETERS, strict, opened }: ToolFormat, index: number): Steps<Fragment> {
+    const place = { at: `/tools/${index}`, opened };
+    const fragment = yield* ofSchema(parameters, strict ? "strict" : "lenient", place);
+    return make.sequence(
       ...[make.literal('{"name"'), json.colon, make.literal(JSON.stringify(name)), json.comma],
-      ...[make.literal('"arguments"'), json.colon, ofSchema(parameters, strict, `/tools/${index}`), make.literal("}")],
+      ...[make.literal('"arguments"'), json.colon, fragment, make.literal("}")],
     );
-  const ofValue = (value: ValueFormat): Fragment =>
-    value.type === "json_object" ? json.object : ofSchema(value.schema, value.strict ?? true);
-  const rootOf = (): Fragment => {
-    if (format.type !== "tool_calls") return ofValue(format);
-    const calls = json.list(make.choice(...format.tools.map(callOf)), 1, format.several ? MAX_CALLS : 1);
+  }
+  function* ofValue(value: ValueFormat): Steps<Fragment> {
+    if (value.type === "json_object") return json.object;
+    return yield* ofSchema(value.schema, (value.strict ?? true) ? "strict" : "enforced");
+  }
+  function* rootOf(): Steps<Fragment> {
+    if (format.type !== "tool_calls") return yield* ofValue(format);
+    const tools: Fragment[] = [];
+    for (const [index, tool] of format.tools.entries()) tools.push(yield* callOf(tool, index));
+    const calls = json.list(make.choice(...tools), 1, format.several ? MAX_CALLS : 1);
     const written = make.sequence(make.literal(TOOL_CALLS.open), calls, make.literal(TOOL_CALLS.close));
     const { otherwise } = format;
     if (!otherwise) return written;
-    return make.choice(otherwise.type === "text" ? textWithout(TOOL_CALLS.open, make) : ofValue(otherwise), written);
-  };
+    return make.choice(
+      otherwise.type === "text" ? textWithout(TOOL_CALLS.open, make) : yield* ofValue(otherwise),
+      written,
+    );
+  }
 
-  const start = rootOf()(builder.done);
-  make.finish();
-  for (const check of checks) check();
-  return builder.build(start);
+  const start = (yield* rootOf())(builder.done);
+  yield* make.finish();
+  yield;
+  const reaches = builder.productive();
+  yield;
+  for (const schema of schemas) yield* schema.check(reaches);
+  return { grammar: builder.build(start, reaches), notes };
 }
+
+interface ToolPlace {
+  readonly at: string;
+  readonly opened: ReadonlySet<string> | undefined;
+}
+
+const NONE: ReadonlySet<string> = new Set();
+const TOO_MUCH = "takes too much work to read: make it smaller, and its patterns less ambiguous";
 
 /** Any text that does not begin with a prefix. */
 function textWithout(prefix: string, make: Fragments): Fragment {

@@ -6,6 +6,8 @@ export interface SchemaErrorOptions {
   /** The keyword at fault, when it is one. */
   readonly keyword?: string | undefined;
   readonly problem: string;
+  /** Whether it is no use to try again without the place. Default: false. */
+  readonly final?: boolean;
 }
 
 /** A schema that is malformed, or asks for what is not enforced. The message names keyword and place. */
@@ -14,12 +16,14 @@ export class SchemaError extends Error {
   readonly path: string;
   readonly keyword: string | undefined;
   readonly problem: string;
+  readonly final: boolean;
 
-  constructor({ path, keyword, problem }: SchemaErrorOptions) {
+  constructor({ path, keyword, problem, final = false }: SchemaErrorOptions) {
     super(`#${path}: ${keyword === undefined ? "" : `"${keyword}" `}${problem}`);
     this.path = path;
     this.keyword = keyword;
     this.problem = problem;
+    this.final = final;
   }
 }
 

@@ -44,3 +44,11 @@ export const FORMATS: Readonly<Record<string, string>> = {
   uuid: "^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$",
   uri: `^https?://${HOSTNAME}(:[1-9][0-9]{0,3})?(/[a-zA-Z0-9._~-]{0,60}){0,8}(\\?[a-zA-Z0-9._~=&-]{0,120})?(#[a-zA-Z0-9._~-]{0,60})?$`,
 };
+
+/** Formats that JSON Schema defines (draft 2020-12, 7.3). Any other name is an annotation. */
+const STANDARD = new Set([
+  ...["date-time", "date", "time", "duration", "email", "idn-email", "hostname", "idn-hostname", "ipv4", "ipv6"],
+  ...["uri", "uri-reference", "iri", "iri-reference", "uri-template", "uuid", "json-pointer"],
+  ...["relative-json-pointer", "regex"],
+]);
+export const isStandardFormat = (name: string): boolean => STANDARD.has(name);

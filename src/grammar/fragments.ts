@@ -1,5 +1,6 @@
 // What grammars are put together from: literals, sequences, choices, repetitions, sets of characters.
 import type { AutomatonBuilder, Fragment, State } from "./automaton.ts";
+import type { Steps } from "./work.ts";
 
 /** Code points as ascending ranges `[first, last]` that do not touch. */
 export type CharacterSet = readonly (readonly [number, number])[];
@@ -35,6 +36,9 @@ export function intersection(a: CharacterSet, b: CharacterSet): CharacterSet {
   return complement(characterSet([...complement(a), ...complement(b)]));
 }
 
+/** Repetitions that have states of their own; more are counted in blocks of as many. */
+const BLOCK = 256;
+
 export interface Fragments {
   readonly empty: Fragment;
   /** Matches nothing at all. */
@@ -45,14 +49,15 @@ export interface Fragments {
   oneOf(texts: readonly string[]): Fragment;
   sequence(...parts: readonly Fragment[]): Fragment;
   choice(...parts: readonly Fragment[]): Fragment;
-  /** From `min` to `max` times; no upper bound without `max`. */
+  /** From `min` to `max` times; no upper bound without `max`. A large count makes few states. */
   repeat(part: Fragment, min: number, max?: number): Fragment;
   /** One character of a set, in UTF-8. */
   characters(set: CharacterSet): Fragment;
   /** A rule that may call itself; `body` is asked for once, and only if the rule is used. */
   rule(body: () => Fragment): Fragment;
-  /** Makes the rules that were used; to be called when all else is put together. */
-  finish(): void;
+  ruleInSteps(body: () => Steps<Fragment>): Fragment;
+  /** Makes the rules that were used; to be run when all else is put together. */
+  finish(): Steps<void>;
 }
 
 export function createFragments(builder: AutomatonBuilder): Fragments {
@@ -81,7 +86,76 @@ export function createFragments(builder: AutomatonBuilder): Fragments {
     for (const text of texts) byNext.set(text[depth], [...(byNext.get(text[depth]) ?? []), text]);
     return any([...byNext].map(([value, group]) => (value === undefined ? next : branch(group, depth, next))));
   };
-  const unmade: (() => void)[] = [];
+  const unmade: (() => Steps<void>)[] = [];
+  const ruleInSteps = (body: () => Steps<Fragment>): Fragment => {
+    let start: State | undefined;
+    return (next) => {
+      if (start === undefined) {
+        const made = state();
+        start = made;
+        // Not at once: a chain of rules would be a chain of calls here.
+        unmade.push(function* () {
+          jump(made, (yield* body())(done));
+        });
+      }
+      return call(start, next);
+    };
+  };
+  const rule = (body: () => Fragment): Fragment =>
+    // biome-ignore lint/correctness/useYield: it is done in one step.
+    ruleInSteps(function* () {
+      return body();
+    });
+
+  /** A state for each time. */
+  const times = (part: Fragment, min: number, max?: number): Fragment => {
+    return (next) => {
+      let after = next;
+      if (max === undefined) {
+        after = state();
+        jump(after, next);
+        jump(after, part(after));
+      } else {
+        for (let i = min; i < max; i++) after = any([part(after), next]);
+      }
+      for (let i = 0; i < min; i++) after = part(after);
+      return after;
+    };
+  };
+  /**
+   * Large counts, digit by digit in base `BLOCK`: a rule for `BLOCK` times the part, one for as often
+   * that rule, and so on; states grow with the count's logarithm.
+   */
+  const blocks = (part: Fragment, min: number, max?: number): Fragment => {
+    /** By level: `BLOCK ** level` times the part; and any number of times below that. */
+    const levels: { readonly whole: Fragment; readonly below: Fragment }[] = [
+      { whole: rule(() => part), below: (n) => n },
+    ];
+    for (let most = Math.max(min, max ?? 0); most >= BLOCK; most = Math.floor(most / BLOCK)) {
+      const { whole, below } = levels.at(-1) as (typeof levels)[number];
+      levels.push({
+        whole: rule(() => times(whole, BLOCK, BLOCK)),
+        below: rule(() => upTo(BLOCK - 1, whole, below, below)),
+      });
+    }
+    /** Up to `count` whole ones; where one is left out, anything below it, else the rest. */
+    const upTo = (count: number, whole: Fragment, below: Fragment, rest: Fragment): Fragment => {
+      return (next) => {
+        let after = rest(next);
+        const short = below(next);
+        for (let i = 0; i < count; i++) after = any([whole(after), short]);
+        return after;
+      };
+    };
+    const digit = (count: number, level: number): number => Math.floor(count / BLOCK ** level) % BLOCK;
+    const exactly = levels.map(({ whole }, level) => times(whole, digit(min, level), digit(min, level)));
+    if (max === undefined) return sequence(...exactly, times((levels[0] as (typeof levels)[number]).whole, 0));
+    const most = levels.reduce<Fragment>(
+      (rest, { whole, below }, level) => upTo(digit(max - min, level), whole, below, rest),
+      (next) => next,
+    );
+    return sequence(...exactly, most);
+  };
 
   return {
     empty: (next) => next,
@@ -94,38 +168,21 @@ export function createFragments(builder: AutomatonBuilder): Fragments {
     sequence,
     choice,
     repeat(part, min, max) {
-      return (next) => {
-        let after = next;
-        if (max === undefined) {
-          after = state();
-          jump(after, next);
-          jump(after, part(after));
-        } else {
-          for (let i = min; i < max; i++) after = any([part(after), next]);
-        }
-        for (let i = 0; i < min; i++) after = part(after);
-        return after;
-      };
+      const few = max === undefined ? min <= BLOCK : max <= BLOCK;
+      return few ? times(part, min, max) : blocks(part, min, max);
     },
     characters(set) {
       const sequences = set.flatMap(([first, last]) => utf8Ranges(first, last));
       return (next) =>
         any(sequences.map((ranges) => ranges.reduceRight((after, [lo, hi]) => byte(lo, hi, after), next)));
     },
-    rule(body) {
-      let start: State | undefined;
-      return (next) => {
-        if (start === undefined) {
-          const made = state();
-          start = made;
-          // Not at once: a chain of rules would be a chain of calls here.
-          unmade.push(() => jump(made, body()(done)));
-        }
-        return call(start, next);
-      };
-    },
-    finish() {
-      for (let make = unmade.pop(); make; make = unmade.pop()) make();
+    rule,
+    ruleInSteps,
+    *finish() {
+      for (let make = unmade.pop(); make; make = unmade.pop()) {
+        if (builder.work.takeTurn()) yield;
+        yield* make();
+      }
     },
   };
 }

@@ -1,7 +1,9 @@
 // The door of grammars: what a request wants to get back, turned into what the replica masks tokens by.
 export type { Grammar } from "./automaton.ts";
 export {
+  type Compiled,
   compileGrammar,
+  compileSteps,
   MAX_CALLS,
   type OutputFormat,
   TOOL_CALLS,
@@ -9,3 +11,5 @@ export {
   type ValueFormat,
 } from "./compile.ts";
 export { SchemaError } from "./errors.ts";
+export { exactNumber } from "./exact.ts";
+export { createWork, inTurns } from "./work.ts";

@@ -1,16 +1,22 @@
 // Numbers within bounds, digit by digit: while the digits so far equal a bound's, the bound decides which digit may come next.
-// Values have at most 15 significant digits, so that no two of them, nor one and a bound, fall together when read as a double.
+// Decimals have at most 15 significant digits, so that no two of them, nor one and a bound, fall together when read as a double.
+// Integers have as many, or as many as a bound has: their digits are told apart by whoever reads integers as they are written.
 import type { AutomatonBuilder, Fragment, State } from "./automaton.ts";
+import type { Exact } from "./exact.ts";
 import { EXACT_DIGITS } from "./json.ts";
+
+export interface Limit {
+  readonly value: Exact;
+  /** Whether the value itself is within it. */
+  readonly inclusive: boolean;
+}
 
 export interface NumberRange {
   readonly integer: boolean;
-  readonly minimum?: number | undefined;
-  readonly maximum?: number | undefined;
-  readonly exclusiveMinimum?: number | undefined;
-  readonly exclusiveMaximum?: number | undefined;
-  /** Above 0. */
-  readonly multipleOf?: number | undefined;
+  readonly above: readonly Limit[];
+  readonly below: readonly Limit[];
+  /** Above 0, each. */
+  readonly multiplesOf: readonly Exact[];
 }
 
 /** A magnitude: digits before and after the point, the first without leading zeros ("0" for none), the second without trailing ones. */
@@ -26,11 +32,15 @@ interface Bound extends Decimal {
 }
 
 const ZERO: Decimal = { negative: false, whole: "0", fraction: "" };
-/** Beyond every value that is written. */
-const LIMIT: Bound = { negative: false, whole: `1${"0".repeat(EXACT_DIGITS)}`, fraction: "", inclusive: false };
+/** Digits of an integer at most, however far its bounds are. */
+const MAX_DIGITS = 40;
 
 /** The number's shortest decimal, written out. */
-function decimal(value: number): Decimal {
+function decimal(value: Exact): Decimal {
+  if (typeof value === "bigint") {
+    const negative = value < 0n;
+    return { negative, whole: String(negative ? -value : value), fraction: "" };
+  }
   const [digits = "0", exponent = "0"] = Math.abs(value).toExponential().split("e");
   const significant = digits.replace(".", "");
   const point = Number(exponent) + 1;
@@ -48,48 +58,103 @@ function compare(a: Decimal, b: Decimal): number {
 
 /** The tighter of two bounds on signed values; `side` is 1 for lower bounds, -1 for upper ones. */
 function tighter(a: Bound, b: Bound, side: 1 | -1): Bound {
-  const order = a.negative !== b.negative ? (a.negative ? -1 : 1) : compare(a, b) * (a.negative ? -1 : 1);
-  if (order === 0) return a.inclusive ? b : a;
-  return order * side > 0 ? a : b;
+  const difference = order(a, b);
+  if (difference === 0) return a.inclusive ? b : a;
+  return difference * side > 0 ? a : b;
 }
 
-function bounds(range: NumberRange): [Bound, Bound] {
-  let low: Bound = { ...LIMIT, negative: true };
-  let high = LIMIT;
-  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = range;
-  if (minimum !== undefined) low = tighter(low, { ...decimal(minimum), inclusive: true }, 1);
-  if (exclusiveMinimum !== undefined) low = tighter(low, { ...decimal(exclusiveMinimum), inclusive: false }, 1);
-  if (maximum !== undefined) high = tighter(high, { ...decimal(maximum), inclusive: true }, -1);
-  if (exclusiveMaximum !== undefined) high = tighter(high, { ...decimal(exclusiveMaximum), inclusive: false }, -1);
-  return [low, high];
+/** Negative, zero or positive as `a` is less than, equal to or greater than `b`. */
+function order(a: Decimal, b: Decimal): number {
+  if (a.negative !== b.negative) return isZero(a) && isZero(b) ? 0 : a.negative ? -1 : 1;
+  return compare(a, b) * (a.negative ? -1 : 1);
+}
+const isZero = ({ whole, fraction }: Decimal): boolean => whole === "0" && fraction === "";
+
+/** The tightest bounds on either side; undefined where there is none. */
+function bounds({ above, below }: NumberRange): readonly [Bound | undefined, Bound | undefined] {
+  const tightest = (limits: readonly Limit[], side: 1 | -1): Bound | undefined => {
+    const all = limits.map(({ value, inclusive }): Bound => ({ ...decimal(value), inclusive }));
+    return all.reduce<Bound | undefined>((a, b) => (a ? tighter(a, b, side) : b), undefined);
+  };
+  return [tightest(above, 1), tightest(below, -1)];
+}
+
+/** Whether it is certain that no number is within the range. */
+export function isEmptyRange(range: NumberRange): boolean {
+  const [low, high] = bounds(range);
+  if (!low || !high) return false;
+  const difference = order(low, high);
+  return difference > 0 || (difference === 0 && !(low.inclusive && high.inclusive));
+}
+
+/** Whether a number is within the range. */
+export function isWithin(value: Exact, range: NumberRange): boolean {
+  const [low, high] = bounds(range);
+  const given = decimal(value);
+  if (range.integer && given.fraction !== "") return false;
+  if (low && (order(given, low) < 0 || (order(given, low) === 0 && !low.inclusive))) return false;
+  if (high && (order(given, high) > 0 || (order(given, high) === 0 && !high.inclusive))) return false;
+  const { scale, modulus } = commonMultiple(range.multiplesOf);
+  const digits = given.whole + given.fraction.padEnd(scale, "0");
+  return given.fraction.length <= scale ? BigInt(digits) % modulus === 0n : range.multiplesOf.length === 0;
+}
+
+/** The least number that is a multiple of all: `modulus / 10 ** scale`. Without any, 1 / 10 ** 0. */
+function commonMultiple(values: readonly Exact[]): { scale: number; modulus: bigint } {
+  const all = values.map(decimal);
+  const scale = Math.max(0, ...all.map(({ fraction }) => fraction.length));
+  const divisor = (a: bigint, b: bigint): bigint => (b === 0n ? a : divisor(b, a % b));
+  const modulus = all
+    .map(({ whole, fraction }) => BigInt(whole + fraction.padEnd(scale, "0")))
+    .reduce((a, b) => (a / divisor(a, b)) * b, 1n);
+  return { scale, modulus };
 }
 
 /** A number in plain decimals, without exponent, that fulfils the range; a piece that matches nothing where no number does. */
 export function numbers(builder: AutomatonBuilder, range: NumberRange): Fragment {
-  const [low, high] = bounds(range);
+  const [lowest, highest] = bounds(range);
+  const digits = digitsOf(range.integer, lowest, highest);
+  /** Beyond every value that is written. */
+  const limit: Bound = { negative: false, whole: `1${"0".repeat(digits)}`, fraction: "", inclusive: false };
+  const least: Bound = { ...limit, negative: true };
+  const low = tighter(lowest ?? least, least, 1);
+  const high = tighter(highest ?? limit, limit, -1);
   const zero: Bound = { ...ZERO, inclusive: true };
   const aboveZero: Bound = { ...ZERO, inclusive: false };
   return (next) => {
     const starts: State[] = [];
-    if (!high.negative) starts.push(magnitudes(builder, range, low.negative ? zero : low, high, next));
+    if (!high.negative) starts.push(magnitudes(builder, { range, low: low.negative ? zero : low, high, digits }, next));
     if (low.negative) {
-      const positive = magnitudes(builder, range, high.negative ? high : aboveZero, low, next);
-      starts.push(builder.byte(0x2d, 0x2d, positive));
+      const positive = { range, low: high.negative ? high : aboveZero, high: low, digits };
+      starts.push(builder.byte(0x2d, 0x2d, magnitudes(builder, positive, next)));
     }
     return builder.any(starts);
   };
 }
 
+/** Digits before the point that are written at most. */
+function digitsOf(integer: boolean, low: Bound | undefined, high: Bound | undefined): number {
+  if (!integer) return EXACT_DIGITS;
+  const lengths = [low, high].map((bound) => bound?.whole.length ?? 0).filter((length) => length <= MAX_DIGITS);
+  return Math.max(EXACT_DIGITS, ...lengths);
+}
+
+interface Magnitudes {
+  readonly range: NumberRange;
+  readonly low: Bound;
+  readonly high: Bound;
+  readonly digits: number;
+}
+
 /** Unsigned numbers from `low` to `high`; the bounds' signs do not count. */
-function magnitudes(builder: AutomatonBuilder, range: NumberRange, low: Bound, high: Bound, next: State): State {
-  const step = range.multipleOf === undefined ? undefined : decimal(range.multipleOf);
-  const scale = step?.fraction.length ?? 0;
-  const modulus = step ? BigInt(step.whole + step.fraction) : 1n;
+function magnitudes(builder: AutomatonBuilder, { range, low, high, digits: most }: Magnitudes, next: State): State {
+  const step = range.multiplesOf.length > 0;
+  const { scale, modulus } = commonMultiple(range.multiplesOf);
   const starts: State[] = [];
-  const longest = Math.min(high.whole.length, EXACT_DIGITS);
+  const longest = Math.min(high.whole.length, most);
 
   for (let length = low.whole.length; length <= longest; length++) {
-    const room = EXACT_DIGITS - length;
+    const room = Math.max(0, EXACT_DIGITS - length);
     const decimals = range.integer ? 0 : step ? Math.min(scale, room) : room;
     const memo = new Map<string, State>();
     const digitOf = (bound: Bound, at: number): number =>
@@ -106,6 +171,7 @@ function magnitudes(builder: AutomatonBuilder, range: NumberRange, low: Bound, h
       const key = `${at} ${onLow} ${onHigh} ${rest} ${pointed}`;
       const known = memo.get(key);
       if (known !== undefined) return known;
+      builder.work.spend(4);
       const states: State[] = [];
       if (at >= length && (at > length || !pointed) && mayEnd(at, onLow, onHigh, rest)) states.push(next);
       if (at === length && !pointed && decimals > 0) {
@@ -119,6 +185,7 @@ function magnitudes(builder: AutomatonBuilder, range: NumberRange, low: Bound, h
     const digits = (at: number, onLow: boolean, onHigh: boolean, rest: bigint, pointed: boolean): State[] => {
       const least = Math.max(onLow ? digitOf(low, at) : 0, at === 0 && length > 1 ? 1 : 0);
       const most = onHigh ? digitOf(high, at) : 9;
+      builder.work.spend(20);
       const states: State[] = [];
       for (let from = least; from <= most; ) {
         const target = (digit: number): State =>

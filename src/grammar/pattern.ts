@@ -1,12 +1,26 @@
-// `pattern`: ECMA-262 regular expressions, as far as an automaton can follow them. regexpp parses; what has no automaton is refused by name.
+// `pattern`: ECMA-262 regular expressions, as far as an automaton can follow them. regexpp parses; what has
+// no automaton is refused by name.
 import { type AST, RegExpParser } from "@eslint-community/regexpp";
-import type { Fragment } from "./automaton.ts";
-import { type CharacterSet, characterSet, complement, type Fragments, MAX_CODE_POINT } from "./fragments.ts";
+import { type CharacterSet, characterSet, complement, MAX_CODE_POINT } from "./fragments.ts";
+import { type Condition, conjunction, mayEnd, type Nfa } from "./nfa.ts";
+import type { Steps, Work } from "./work.ts";
 
 /** A pattern that is no regular expression, or uses what is not supported. */
 export class PatternError extends Error {
   override readonly name = "PatternError";
+  /** @param malformed whether it is no regular expression of ECMA-262 at all. Default: false */
+  constructor(
+    message: string,
+    readonly malformed = false,
+  ) {
+    super(message);
+  }
 }
+
+/** Characters of one pattern. */
+const MAX_PATTERN = 10_000;
+/** Groups within groups. */
+const MAX_DEPTH = 200;
 
 /** `.`: all but line ends. */
 const ANY = complement(
@@ -37,57 +51,200 @@ const ESCAPES: Record<"digit" | "space" | "word", CharacterSet> = {
   ),
 };
 
-export interface PatternOptions {
-  readonly make: Fragments;
-  /** How a character of a set is written. */
-  readonly characters: (set: CharacterSet) => Fragment;
+/** A pattern that an automaton can follow. */
+export interface Pattern {
+  readonly alternatives: readonly AST.Alternative[];
+  /**
+   * Whether repetitions stand in repetitions: then one text may be read in very many ways, and the
+   * automaton is worth being made over.
+   */
+  readonly nested: boolean;
+}
+
+/** @throws PatternError */
+export function readPattern(source: string): Pattern {
+  if (source.length > MAX_PATTERN) {
+    throw new PatternError(`it has ${source.length} characters; ${MAX_PATTERN} are read`);
+  }
+  const { alternatives } = parse(source);
+  let nested = false;
+  const sets: Where = { leading: true, repeated: false, counted: false, depth: 0, onNested: () => (nested = true) };
+  for (const alternative of alternatives) check(alternative, sets);
+  return { alternatives, nested };
+}
+
+/** Where in a pattern something stands. */
+interface Where {
+  /** Nothing that reads a character can come before it in its alternative. */
+  readonly leading: boolean;
+  /** It stands in a repetition without end: what follows it is not known. */
+  readonly repeated: boolean;
+  /** It stands in a repetition whose count may differ. */
+  readonly counted: boolean;
+  readonly depth: number;
+  onNested(): void;
+}
+
+const isRepetition = (node: AST.Quantifier): boolean => node.max > 1 && node.max !== node.min;
+
+/** @throws PatternError for what has no automaton */
+function check(alternative: AST.Alternative, where: Where): void {
+  if (where.depth > MAX_DEPTH) throw new PatternError(`it is nested too deeply`);
+  let { leading } = where;
+  for (const node of alternative.elements) {
+    checkElement(node, { ...where, leading });
+    if (node.type !== "Assertion") leading = false;
+  }
+}
+
+function checkElement(node: AST.Element, where: Where): void {
+  const within = { ...where, depth: where.depth + 1 };
+  switch (node.type) {
+    case "Character":
+    case "CharacterSet":
+    case "CharacterClass":
+      setOf(node);
+      return;
+    case "CapturingGroup":
+    case "Group":
+      if (node.type === "Group" && node.modifiers) throw new PatternError(`${node.raw}: modifiers are not supported`);
+      for (const alternative of node.alternatives) check(alternative, within);
+      return;
+    case "Quantifier": {
+      if (isRepetition(node) && where.counted) where.onNested();
+      const counted = where.counted || isRepetition(node);
+      const repeated = where.repeated || node.max === Number.POSITIVE_INFINITY;
+      checkElement(node.element, { ...within, counted, repeated, leading: where.leading && node.max <= 1 });
+      return;
+    }
+    case "Assertion":
+      return checkAssertion(node, within);
+    default:
+      throw new PatternError(`${node.raw}: ${node.type} is not supported`);
+  }
+}
+
+function checkAssertion(node: AST.Assertion, where: Where): void {
+  if (node.kind === "start") {
+    if (where.leading) return;
+    throw new PatternError(`${node.raw} is supported only where an alternative of the pattern begins`);
+  }
+  if (node.kind === "end") {
+    if (!where.repeated) return;
+    throw new PatternError(`${node.raw} in a repetition is not supported`);
+  }
+  if (node.kind !== "lookahead") {
+    throw new PatternError(`${node.raw}: look-behind and word boundaries are not supported`);
+  }
+  if (where.repeated) throw new PatternError(`${node.raw}: look-ahead in a repetition without end is not supported`);
+  for (const alternative of node.alternatives) check(alternative, { ...where, leading: false, repeated: false });
 }
 
 /**
- * A text that the pattern is found in, as `RegExp.test` finds it: anywhere, unless `^` and `$` say otherwise.
- * @throws PatternError
+ * The texts that a pattern is found in, as `RegExp.test` finds it: anywhere, unless `^` and `$` say otherwise.
+ * @returns the state that they begin at
+ * @throws GrammarTooLarge, WorkLimitError
  */
-export function pattern(source: string, { make, characters }: PatternOptions): Fragment {
-  const anything = make.repeat(characters(EVERY), 0);
+export function* patternStart({ alternatives }: Pattern, nfa: Nfa, work: Work): Steps<number> {
+  const sets = new Map<string, CharacterSet>();
+  /** Any text, of which the pattern has found all that it wanted. */
+  const rest = nfa.state();
+  nfa.read(rest, EVERY, rest);
+  nfa.jump(rest, nfa.end);
+  const never = nfa.state();
 
-  const group = (alternatives: readonly AST.Alternative[]): Fragment =>
-    make.choice(...alternatives.map(({ elements }) => make.sequence(...elements.map(element))));
-
-  const element = (node: AST.Element): Fragment => {
-    switch (node.type) {
-      case "Character":
-        return characters(setOf(node));
-      case "CharacterSet":
-      case "CharacterClass":
-        return characters(setOf(node));
-      case "CapturingGroup":
-        return group(node.alternatives);
-      case "Group":
-        if (node.modifiers) throw new PatternError(`${node.raw}: modifiers are not supported`);
-        return group(node.alternatives);
-      case "Quantifier":
-        return make.repeat(element(node.element), node.min, Number.isFinite(node.max) ? node.max : undefined);
-      case "Assertion":
-        if (node.kind === "start" || node.kind === "end") {
-          throw new PatternError(
-            `${node.raw} is supported only where a whole alternative of the pattern begins or ends`,
-          );
-        }
-        throw new PatternError(`${node.raw}: look-around and word boundaries are not supported`);
-      default:
-        throw new PatternError(`${node.raw}: ${node.type} is not supported`);
+  const choice = (states: readonly number[]): number => {
+    if (states.length === 1) return states[0] as number;
+    const made = nfa.state();
+    for (const state of states) nfa.jump(made, state);
+    return made;
+  };
+  const read = (node: SetNode, next: number): number => {
+    const set = sets.get(node.raw) ?? setOf(node);
+    sets.set(node.raw, set);
+    const made = nfa.state();
+    nfa.read(made, set, next);
+    return made;
+  };
+  /** Lets what begins at a state be left out. A character's state is its own: it takes the way around itself. */
+  const optional = (part: AST.Element, before: number, next: number): number => {
+    if (!SETS.has(part.type)) return choice([before, next]);
+    nfa.jump(before, next);
+    return before;
+  };
+  function* sequence({ elements }: AST.Alternative, next: number, atStart: boolean): Steps<number> {
+    let after = next;
+    for (const node of elements.toReversed()) after = yield* element(node, after, atStart);
+    return after;
+  }
+  function* group(list: readonly AST.Alternative[], next: number, atStart: boolean): Steps<number> {
+    const starts: number[] = [];
+    for (const alternative of list) starts.push(yield* sequence(alternative, next, atStart));
+    return choice(starts);
+  }
+  function* quantifier({ element: part, min, max }: AST.Quantifier, next: number, atStart: boolean): Steps<number> {
+    let after = next;
+    if (max === Number.POSITIVE_INFINITY) {
+      after = nfa.state();
+      nfa.jump(after, next);
+      nfa.jump(after, yield* element(part, after, atStart));
     }
-  };
+    for (let i = max === Number.POSITIVE_INFINITY ? min : max; i > 0; i--) {
+      if (work.takeTurn()) yield;
+      work.spend(1);
+      const before = yield* element(part, after, atStart);
+      // What reads nothing reads nothing however often.
+      if (before === after) break;
+      after = i > min ? optional(part, before, next) : before;
+    }
+    return after;
+  }
+  function* assertion(node: AST.Assertion, next: number, atStart: boolean): Steps<number> {
+    if (node.kind === "start") return atStart ? next : never;
+    if (node.kind === "end") return mayEnd(nfa, next, work) ? nfa.end : never;
+    if (node.kind !== "lookahead") throw new Error("readPattern lets no other assertion through");
+    const ahead = yield* group(node.alternatives, rest, false);
+    const conditions: Condition[] = [{ start: next }, { start: ahead, not: node.negate }];
+    return yield* conjunction(nfa, conditions, undefined, work);
+  }
+  function* element(node: AST.Element, next: number, atStart: boolean): Steps<number> {
+    switch (node.type) {
+      case "CapturingGroup":
+      case "Group":
+        return yield* group(node.alternatives, next, atStart);
+      case "Quantifier":
+        return yield* quantifier(node, next, atStart);
+      case "Assertion":
+        return yield* assertion(node, next, atStart);
+      default:
+        return read(node as SetNode, next);
+    }
+  }
 
-  const whole = ({ elements }: AST.Alternative): Fragment => {
-    const isEdge = (node: AST.Element | undefined, kind: string): boolean =>
-      node?.type === "Assertion" && node.kind === kind;
-    const starts = isEdge(elements[0], "start");
-    const ends = isEdge(elements.at(-1), "end");
-    const inner = elements.slice(starts ? 1 : 0, ends ? -1 : undefined).map(element);
-    return make.sequence(...(starts ? [] : [anything]), ...inner, ...(ends ? [] : [anything]));
-  };
-  return make.choice(...parse(source).alternatives.map(whole));
+  const starts: number[] = [];
+  for (const alternative of alternatives) {
+    const begins = startsOf(alternative);
+    if (begins !== "never") starts.push(yield* sequence(alternative, rest, true));
+    if (begins === "always") continue;
+    const later = nfa.state();
+    nfa.read(later, EVERY, later);
+    nfa.jump(later, yield* sequence(alternative, rest, false));
+    starts.push(later);
+  }
+  return choice(starts);
+}
+
+/** Whether an alternative begins with `^`: in all of its ways, in some or in none. */
+function startsOf({ elements }: AST.Alternative): "always" | "sometimes" | "never" {
+  const [first] = elements;
+  if (first?.type === "Assertion" && first.kind === "start") return "always";
+  if (first?.type === "Assertion") return startsOf({ elements: elements.slice(1) } as AST.Alternative);
+  const within = first?.type === "Quantifier" ? first.element : first;
+  if (within?.type !== "Group" && within?.type !== "CapturingGroup") return "never";
+  const kinds = new Set(within.alternatives.map(startsOf));
+  if (kinds.size > 1) return "sometimes";
+  const [kind = "never"] = kinds;
+  return kind === "always" && first !== within ? "sometimes" : kind;
 }
 
 /** JSON Schema asks for Unicode mode; patterns with escapes that only the older mode has are read in that. */
@@ -99,14 +256,21 @@ function parse(source: string): AST.Pattern {
     try {
       return parser.parsePattern(source);
     } catch (error) {
-      throw new PatternError(error instanceof Error ? error.message : String(error));
+      throw new PatternError(error instanceof Error ? error.message : String(error), true);
     }
   }
 }
 
-function setOf(node: AST.Character | AST.CharacterSet | AST.CharacterClass | AST.CharacterClassElement): CharacterSet {
+const SETS = new Set<string>(["Character", "CharacterSet", "CharacterClass"]);
+type SetNode = AST.Character | AST.CharacterSet | AST.CharacterClass;
+
+/** The older mode reads an escaped letter that means nothing as the letter; other languages give it a meaning. */
+const isForeign = ({ raw, value }: AST.Character): boolean => /^\\[a-zA-Z]$/.test(raw) && raw.codePointAt(1) === value;
+
+function setOf(node: SetNode | AST.CharacterClassElement): CharacterSet {
   switch (node.type) {
     case "Character":
+      if (isForeign(node)) throw new PatternError(`${node.raw} is no escape of ECMA-262`, true);
       return characterSet([[node.value, node.value]]);
     case "CharacterClassRange":
       return characterSet([[node.min.value, node.max.value]]);

@@ -1,54 +1,63 @@
-// A JSON schema as a piece of grammar. What is not enforced is refused by name; every value that the grammar writes is valid, and only
-// values that the schema's author would rather not see are left out: properties that the schema does not name, extra whitespace.
+// A JSON schema as a piece of grammar. What is not enforced is refused by name, or told where the mode is lenient; every value that the
+// grammar writes is valid, and only values that the schema's author would rather not see are left out: properties that the schema does not
+// name, extra whitespace.
 import { type AutomatonBuilder, type Fragment, GrammarTooLarge, type State } from "./automaton.ts";
-import { pointerStep, SchemaError } from "./errors.ts";
-import { FORMATS } from "./formats.ts";
+import { SchemaError } from "./errors.ts";
 import type { Fragments } from "./fragments.ts";
 import type { JsonFragments } from "./json.ts";
-import {
-  FORMS,
-  type KeywordReader,
-  keywordsOf,
-  readKeywords,
-  resolveRef,
-  type SchemaObject,
-  schemaAt,
-  TYPE_KEYWORDS,
-  TYPES,
-  type TypeName,
-} from "./keywords.ts";
+import { type Mode, type Place, resolveRef, type SchemaObject, schemaAt, type TypeName } from "./keywords.ts";
 import { checkLimits } from "./limits.ts";
 import { numbers } from "./numbers.ts";
-import { PatternError, pattern } from "./pattern.ts";
+import type { Rules } from "./rules.ts";
+import { createShapes, type Shape } from "./shapes.ts";
+import type { Texts } from "./texts.ts";
+import { type Steps, type Work, WorkLimitError } from "./work.ts";
 
 export interface SchemaOptions {
   readonly builder: AutomatonBuilder;
   readonly make: Fragments;
   readonly json: JsonFragments;
+  readonly texts: Texts;
+  readonly work: Work;
   readonly schema: unknown;
-  /** Whether OpenAI's strict rules hold: every property required, no additional ones, a type everywhere, an object at the root. */
-  readonly strict: boolean;
+  readonly mode: Mode;
+  /** Whether the value has to be an object, whatever the schema says. */
+  readonly object: boolean;
   /** The schema's own path, for errors. */
   readonly at: string;
+  /** Paths of schemas that count as `true`. */
+  readonly opened: ReadonlySet<string>;
+  /** Told what is not enforced although the schema is not refused. */
+  note(error: SchemaError): void;
 }
 
 export interface SchemaFragment {
   readonly fragment: Fragment;
-  /** To be called when all is put together. @throws SchemaError when no finite value can match */
-  check(): void;
+  /**
+   * To be run when all is put together.
+   * @param reaches what the builder's `productive` gives
+   * @throws SchemaError when no finite value can match, or branches of `oneOf` may match at once
+   */
+  check(reaches: Uint8Array): Steps<void>;
 }
 
-/** @throws SchemaError that names keyword and place; the fragment too, when the grammar gets too large */
-export function schemaFragment({ builder, make, json, schema, strict, at }: SchemaOptions): SchemaFragment {
-  const root = schemaAt(schema, at);
-  checkLimits(root, strict, at);
+/** @throws SchemaError that names keyword and place; the fragment too, when the grammar gets too large or takes too much work */
+export function* schemaFragment(options: SchemaOptions): Steps<SchemaFragment> {
+  const { make, json, texts, work, schema: root, mode, at, opened, note } = options;
+  if (!opened.has(at)) checkLimits({ root, mode, at, opened, work });
+  const shapes = createShapes({ root, at, mode, opened, texts, work, note });
+  /** Rules by the schemas that have to hold. */
   const rules = new Map<string, Fragment>();
-  /** Schemas that `isEndless` has found to be fine. */
-  const ending = new Set<SchemaObject>();
+  const ids = new Map<unknown, number>();
   /** Where each schema begins and what follows it, innermost first. */
   const places: { path: string; state: State; next: State }[] = [];
 
-  /** Tells which schema a grammar became too large at, and remembers where it begins. */
+  const refuse = (path: string, keyword: string, problem: string): void => {
+    const error = new SchemaError({ path, keyword, problem });
+    if (mode !== "lenient") throw error;
+    note(error);
+  };
+  /** Remembers where a schema begins, and names it when it becomes too large. */
   const place =
     (path: string, fragment: Fragment): Fragment =>
     (next) => {
@@ -57,212 +66,256 @@ export function schemaFragment({ builder, make, json, schema, strict, at }: Sche
         places.push({ path, state, next });
         return state;
       } catch (error) {
-        if (!(error instanceof GrammarTooLarge)) throw error;
-        const problem =
-          "makes the grammar too large: lower what repeats in it (maxItems, maxLength, {m,n} in a pattern)";
-        throw new SchemaError({ path, problem });
+        throw named(error, path);
       }
     };
 
-  const node = (value: unknown, path: string): Fragment => place(path, fragmentOf(schemaAt(value, path), path));
-
-  const fragmentOf = (own: SchemaObject, path: string): Fragment => {
-    const keywords = keywordsOf(own, path);
-    const read = readKeywords(own, path);
-    const form = FORMS.find((keyword) => read.has(keyword));
-    if (!form) return ofTypes(own, path, read);
-    const typed = form === "enum" || form === "const";
-    const beside = keywords.find((keyword) => keyword !== form && !(typed && keyword === "type"));
-    if (beside !== undefined) read.fail(beside, `is not supported beside "${form}"`);
-    if (form === "$ref") return reference(read.string("$ref") ?? "", path);
-    if (form === "anyOf") {
-      const schemas = read.array("anyOf") ?? [];
-      return make.choice(...schemas.map((inner, i) => node(inner, `${path}/anyOf/${i}`)));
+  /** Values that fit all of the schemas. */
+  function* node(given: readonly Place[]): Steps<Fragment> {
+    if (work.takeTurn()) yield;
+    const own = [...new Map(given.map((entry) => [entry.schema, entry])).values()].filter(
+      ({ schema, path }) => schema !== true && !opened.has(path),
+    );
+    const [first, ...others] = own;
+    if (!first) {
+      if (mode === "strict" && given[0]) throw untyped(given[0].path);
+      return json.value;
     }
-    const types = typesOf(read);
-    const values = form === "const" ? [own.const] : (read.array("enum") ?? []);
-    const fitting = types ? values.filter((entry) => types.some((type) => isOfType(entry, type))) : values;
-    if (fitting.length === 0) read.fail(form, "has no value of the schema's type");
-    return json.constants(fitting);
-  };
-
-  const reference = (ref: string, path: string): Fragment => {
-    const known = rules.get(ref);
-    if (known) return known;
-    const target = resolveRef(root, ref, path);
-    if (isEndless(target, path)) {
-      throw new SchemaError({ path, keyword: "$ref", problem: `${ref} refers to itself with nothing in between` });
-    }
-    const rule = make.rule(() => node(target, at + ref.slice(1)));
-    rules.set(ref, rule);
-    return rule;
-  };
-  /** Whether references and choices alone lead from a schema to one that leads to itself: no byte would be read on the way. */
-  const isEndless = (start: SchemaObject, path: string): boolean => {
-    const way = new Set<SchemaObject>();
-    const due = [start];
-    for (let schema = due.at(-1); schema; schema = due.at(-1)) {
-      if (way.has(schema) || ending.has(schema)) {
-        way.delete(schema);
-        ending.add(schema);
-        due.pop();
-        continue;
-      }
-      way.add(schema);
-      const { $ref, anyOf } = schema;
-      const inner = Array.isArray(anyOf) ? anyOf.map((choice) => schemaAt(choice, path)) : [];
-      if (typeof $ref === "string") inner.push(resolveRef(root, $ref, path));
-      if (inner.some((next) => way.has(next))) return true;
-      due.push(...inner);
-    }
-    return false;
-  };
-
-  const ofTypes = (own: SchemaObject, path: string, read: KeywordReader): Fragment => {
-    const types = typesOf(read);
-    if (!types && strict) {
-      throw new SchemaError({ path, keyword: "type", problem: "is missing: strict schemas have it everywhere" });
-    }
-    const wanted = types ?? TYPES.filter((type) => TYPE_KEYWORDS[type].some((keyword) => read.has(keyword)));
-    if (wanted.length === 0) return json.value;
-    const table: Record<TypeName, () => Fragment> = {
-      object: () => object(own, path, read),
-      array: () => array(own, path, read),
-      string: () => string(read),
-      number: () => number(read, false),
-      integer: () => number(read, true),
-      boolean: () => json.boolean,
-      null: () => json.null,
-    };
-    return make.choice(...wanted.map((type) => table[type]()));
-  };
-
-  const object = (own: SchemaObject, path: string, read: KeywordReader): Fragment => {
-    const properties = new Map(Object.entries(read.schemas("properties") ?? {}));
-    const required = new Set(read.strings("required"));
-    const additional = own.additionalProperties;
-    if (strict) {
-      if (additional !== false) read.fail("additionalProperties", "must be false in a strict schema");
-      const optional = [...properties.keys()].find((name) => !required.has(name));
-      if (optional !== undefined) {
-        read.fail("required", `must name every property in a strict schema; it lacks ${JSON.stringify(optional)}`);
-      }
-      const unknown = [...required].find((name) => !properties.has(name));
-      if (unknown !== undefined) read.fail("required", `names ${JSON.stringify(unknown)}, which is no property`);
-    }
-    for (const name of required) if (!properties.has(name)) properties.set(name, {});
-    if (properties.size === 0 && additional !== false) {
-      const isSchema = additional !== undefined && additional !== true;
-      return json.map(isSchema ? node(additional, `${path}/additionalProperties`) : json.value);
-    }
-    const members = [...properties].map(([name, inner]) => ({
-      isRequired: required.has(name),
-      fragment: make.sequence(
-        make.literal(JSON.stringify(name)),
-        json.colon,
-        node(inner, pointerStep(`${path}/properties`, name)),
-      ),
-    }));
-    return (next) => {
-      // From the last member to the first: `after` follows a member that was written, `first` follows none.
-      const end = builder.byte(0x7d, 0x7d, next);
-      let after = end;
-      let first = end;
-      for (const { isRequired, fragment } of members.toReversed()) {
-        const member = fragment(after);
-        const another = json.comma(member);
-        first = isRequired ? member : builder.any([member, first]);
-        after = isRequired ? another : builder.any([another, after]);
-      }
-      return builder.byte(0x7b, 0x7b, first);
-    };
-  };
-
-  const array = (own: SchemaObject, path: string, read: KeywordReader): Fragment => {
-    const min = read.count("minItems") ?? 0;
-    const max = read.count("maxItems");
-    if (max !== undefined && max < min) read.fail("maxItems", "is less than minItems");
-    if (strict && !read.has("items")) read.fail("items", "is missing: strict schemas say what an array holds");
-    const item = read.has("items") ? node(own.items, `${path}/items`) : json.value;
-    return json.list(item, min, max);
-  };
-
-  const string = (read: KeywordReader): Fragment => {
-    const source = read.string("pattern");
-    const format = read.string("format");
-    const min = read.count("minLength") ?? 0;
-    const max = read.count("maxLength");
-    const sized = read.has("minLength") ? "minLength" : read.has("maxLength") ? "maxLength" : undefined;
-    const rule = source !== undefined ? "pattern" : format !== undefined ? "format" : undefined;
-    if (source !== undefined && format !== undefined) read.fail("format", 'is not supported beside "pattern"');
-    if (rule && sized) read.fail(sized, `is not supported beside "${rule}": say the length in a pattern`);
-    if (max !== undefined && max < min) read.fail("maxLength", "is less than minLength");
-    const known = format === undefined || Object.hasOwn(FORMATS, format);
-    if (!known)
-      read.fail("format", `${JSON.stringify(format)} is not supported: ${Object.keys(FORMATS).join(", ")} are`);
-    const text = source ?? (format === undefined ? undefined : FORMATS[format]);
-    if (text === undefined) return sized ? quoted(make.repeat(json.character, min, max)) : json.string;
+    if (others.length > 0) return ruleOf(own, () => ofPlaces(own));
     try {
-      return quoted(pattern(text, { make, characters: json.characters }));
+      return place(first.path, yield* single(first));
     } catch (error) {
-      if (!(error instanceof PatternError)) throw error;
-      return read.fail("pattern", `is not supported: ${error.message}`);
-    }
-  };
-  const quoted = (inner: Fragment): Fragment => make.sequence(make.literal('"'), inner, make.literal('"'));
-
-  const number = (read: KeywordReader, integer: boolean): Fragment => {
-    const multipleOf = read.number("multipleOf");
-    if (multipleOf !== undefined && multipleOf <= 0) read.fail("multipleOf", "must be above 0");
-    if (!TYPE_KEYWORDS.number.some((keyword) => read.has(keyword))) return integer ? json.integer : json.number;
-    return numbers(builder, {
-      integer,
-      multipleOf,
-      minimum: read.number("minimum"),
-      maximum: read.number("maximum"),
-      exclusiveMinimum: read.number("exclusiveMinimum"),
-      exclusiveMaximum: read.number("exclusiveMaximum"),
-    });
-  };
-
-  if (strict) {
-    const target = typeof root.$ref === "string" ? resolveRef(root, root.$ref, at) : root;
-    if (target.type !== "object") {
-      throw new SchemaError({ path: at, keyword: "type", problem: 'must be "object" at the root of a strict schema' });
+      throw named(error, first.path);
     }
   }
-  const fragment = node(root, at);
-  let whole: State | undefined;
+  const ruleOf = (given: readonly Place[], body: () => Steps<Fragment>): Fragment => {
+    const numbers = given.map(({ schema }) => {
+      const id = ids.get(schema) ?? ids.size;
+      ids.set(schema, id);
+      return id;
+    });
+    const key = numbers.sort((a, b) => a - b).join();
+    const rule = rules.get(key) ?? make.ruleInSteps(body);
+    rules.set(key, rule);
+    return rule;
+  };
+
+  /** Values that fit one schema. */
+  function* single({ schema: given, path }: Place): Steps<Fragment> {
+    const schema = checked(given, path);
+    if (typeof schema === "boolean") return schema ? json.value : make.never;
+    const own = shapes.read(schema, path);
+    const { ref, all, choices, types, values, implied } = own;
+    const parts = (ref === undefined ? 0 : 1) + all.length + choices.length;
+    if (!types && !values && implied.length === 0 && parts === 1) {
+      const [only] = all;
+      if (only) return yield* node([only]);
+      if (ref === undefined) return yield* choiceOf(own);
+      const target = shapes.resolve(ref, path);
+      return ruleOf([target], () => node([target]));
+    }
+    if (values && parts === 0) {
+      const [shape] = shapes.expand([{ schema, path }]);
+      const fitting = shape ? yield* shapes.constants(shape) : [];
+      if (!fitting?.length) refuse(path, "const" in schema ? "const" : "enum", "has no value of the schema's type");
+      return json.constants(fitting?.length ? fitting : values);
+    }
+    const self = [{ schema, path }];
+    // What has references may lead back here.
+    return parts > 0 ? ruleOf(self, () => ofPlaces(self)) : yield* ofPlaces(self);
+  }
+  const checked = (schema: unknown, path: string): SchemaObject | boolean => {
+    try {
+      return schemaAt(schema, path);
+    } catch (error) {
+      if (mode !== "lenient" || !(error instanceof SchemaError)) throw error;
+      note(error);
+      return true;
+    }
+  };
+  function* choiceOf(own: Rules): Steps<Fragment> {
+    const branches: Fragment[] = [];
+    for (const { places: given } of own.choices) for (const branch of given) branches.push(yield* node([branch]));
+    return make.choice(...branches);
+  }
+  function* ofPlaces(given: readonly Place[]): Steps<Fragment> {
+    const all = shapes.expand(given);
+    const fragments: Fragment[] = [];
+    for (const shape of all) fragments.push(yield* ofShape(shape, all.length === 1));
+    return fragments.length > 0 ? make.choice(...fragments) : make.never;
+  }
+
+  /** @param only whether there is no other way for the schemas to hold: then what cannot hold is an error */
+  function* ofShape(shape: Shape, only: boolean): Steps<Fragment> {
+    const constants = yield* shapes.constants(shape);
+    if (constants) return constants.length > 0 ? json.constants(constants) : make.never;
+    const types = shape.types ?? shape.implied;
+    if (!shape.types && mode === "strict") throw untyped(shape.path);
+    if (!shape.types && types.length === 0) return json.value;
+    const fragments: Fragment[] = [];
+    for (const type of types) fragments.push(yield* ofType(shape, type, only));
+    return fragments.length > 0 ? make.choice(...fragments) : make.never;
+  }
+  function* ofType(shape: Shape, type: TypeName, only: boolean): Steps<Fragment> {
+    const { number, text, list } = shape;
+    switch (type) {
+      case "object":
+        return yield* object(shape, only);
+      case "array":
+        if (list.max !== undefined && list.max < list.min) return make.never;
+        return json.list(list.items.length > 0 ? yield* node(list.items) : json.value, list.min, list.max);
+      case "string":
+        return text.max !== undefined && text.max < text.min ? make.never : yield* texts.fragment(text);
+      case "boolean":
+        return json.boolean;
+      case "null":
+        return json.null;
+      default: {
+        const isBounded = number.above.length + number.below.length + number.multiplesOf.length > 0;
+        if (!isBounded) return type === "integer" ? json.integer : json.number;
+        return numbers(options.builder, { integer: type === "integer", ...number });
+      }
+    }
+  }
+
+  function* object(shape: Shape, only: boolean): Steps<Fragment> {
+    const { members, required } = shape;
+    const names = new Set([...members.flatMap(({ properties }) => [...properties.keys()]), ...required.keys()]);
+    if (names.size === 0) {
+      const possible = yield* possibleNames(shape);
+      if (!possible) return yield* map(shape);
+      for (const name of possible) names.add(name);
+    }
+    const written: Member[] = [];
+    for (const name of names) {
+      const given = shapes.memberPlaces(shape, name);
+      const isRequired = required.has(name);
+      const isAllowed = !given.some(isClosed) && (yield* shapes.allowsName(shape, name));
+      if (!isAllowed && !isRequired) continue;
+      if (!isAllowed && !only) return make.never;
+      if (!isAllowed) refuse(required.get(name) as string, "required", excluded(name));
+      const inner = yield* node(given.filter((entry) => !isClosed(entry)));
+      written.push({ isRequired, fragment: make.sequence(make.literal(JSON.stringify(name)), json.colon, inner) });
+    }
+    return objectOf(written, options);
+  }
+  const isClosed = ({ schema, path }: Place): boolean => schema === false && !opened.has(path);
+
+  /** The names that members may have, where `propertyNames` lists them. */
+  function* possibleNames(shape: Shape): Steps<readonly string[] | undefined> {
+    const given = shape.members.flatMap(({ names }) => names ?? []);
+    if (given.length === 0) return undefined;
+    const found = new Set<string>();
+    for (const way of shapes.expand(given)) {
+      const constants = yield* shapes.constants(way);
+      if (!constants) return undefined;
+      for (const value of constants) if (typeof value === "string") found.add(value);
+    }
+    return [...found];
+  }
+  /** An object with members of any name that `propertyNames` allows. */
+  function* map({ members }: Shape): Steps<Fragment> {
+    const values = members.flatMap(({ additional }) => additional ?? []);
+    if (values.some(isClosed)) return make.literal("{}");
+    const given = members.flatMap(({ names }) => names ?? []);
+    const value = yield* node(values);
+    if (given.length === 0) return json.map(value);
+    const names: Fragment[] = [];
+    for (const way of shapes.expand([...given, STRING])) {
+      const constants = yield* shapes.constants(way);
+      if (constants?.length) names.push(json.constants(constants));
+      else if (!constants && way.types?.includes("string")) names.push(yield* texts.fragment(way.text));
+    }
+    return names.length > 0 ? json.map(value, make.choice(...names)) : make.literal("{}");
+  }
+
+  if (mode === "strict") checkRoot(root, at);
+  const saysObject = mode === "strict" || (isType(root, "object") && !opened.has(at));
+  const fragment = yield* node([{ schema: root, path: at }, ...(options.object && !saysObject ? [OBJECT] : [])]);
+  let start: State | undefined;
   return {
     fragment: (next) => {
-      whole = fragment(next);
-      return whole;
+      start = fragment(next);
+      return start;
     },
-    check() {
-      const reaches = builder.productive();
-      if (whole === undefined || reaches[whole]) return;
-      const { path } = places.find(({ state, next }) => !reaches[state] && reaches[next]) ?? { path: at };
-      throw new SchemaError({
-        path,
-        problem: "no finite value can match: bounds exclude all, or it always holds itself",
-      });
+    *check(reaches) {
+      if (start !== undefined && !reaches[start]) {
+        const { path } = places.find(({ state, next }) => !reaches[state] && reaches[next]) ?? { path: at };
+        throw new SchemaError({
+          path,
+          problem: "no finite value can match: bounds exclude all, or it always holds itself",
+        });
+      }
+      yield* checkExclusive(shapes.exclusive(), refuse);
     },
   };
+
+  /** @throws SchemaError unless it is certain that no value fits two branches of one `oneOf` */
+  function* checkExclusive(given: Iterable<Rules>, say: typeof refuse): Steps<void> {
+    for (const { path, choices } of given) {
+      for (const { keyword, places: branches } of choices) {
+        if (keyword !== "oneOf") continue;
+        for (const [i, a] of branches.entries()) {
+          for (const [j, b] of branches.slice(0, i).entries()) {
+            if (yield* shapes.isNever([a, b])) continue;
+            say(path, "oneOf", `has branches that one value may fit at once (${j} and ${i}): ${TELL_APART}`);
+            break;
+          }
+        }
+      }
+    }
+  }
 }
 
-/** The schema's types; undefined when it has no `type`. @throws SchemaError for one that JSON Schema does not have */
-function typesOf(read: KeywordReader): readonly TypeName[] | undefined {
-  const names = read.types();
-  const unknown = names?.find((name) => !Object.hasOwn(TYPE_KEYWORDS, name));
-  if (unknown !== undefined) read.fail("type", `${JSON.stringify(unknown)} is none of ${TYPES.join(", ")}`);
-  return names as readonly TypeName[] | undefined;
+const TELL_APART = "use anyOf, or give each branch a required property with a const of its own";
+const STRING: Place = { schema: { type: "string" }, path: "" };
+const OBJECT: Place = { schema: { type: "object" }, path: "" };
+
+const isType = (schema: unknown, type: TypeName): boolean =>
+  typeof schema === "object" && schema !== null && "type" in schema && schema.type === type;
+const untyped = (path: string): SchemaError =>
+  new SchemaError({ path, keyword: "type", problem: "is missing: strict schemas have it everywhere" });
+const excluded = (name: string): string =>
+  `names ${JSON.stringify(name)}, which no value has: additionalProperties, properties or propertyNames exclude it`;
+
+/** What went wrong at a place, if it is the grammar's size or the work that it takes. */
+function named(error: unknown, path: string): unknown {
+  if (error instanceof GrammarTooLarge) {
+    const problem = "makes the grammar too large: lower what repeats in it (maxItems, maxLength, {m,n} in a pattern)";
+    return new SchemaError({ path, problem });
+  }
+  if (!(error instanceof WorkLimitError)) return error;
+  const problem = "takes too much work to read: make the schema smaller, and its patterns less ambiguous";
+  return new SchemaError({ path, problem, final: true });
 }
 
-function isOfType(value: unknown, type: TypeName): boolean {
-  if (type === "null") return value === null;
-  if (type === "array") return Array.isArray(value);
-  if (type === "integer") return Number.isInteger(value);
-  return type === "object"
-    ? typeof value === "object" && value !== null && !Array.isArray(value)
-    : typeof value === type;
+/** @throws SchemaError unless a strict schema is one of an object */
+function checkRoot(root: unknown, at: string): void {
+  const own = schemaAt(root, at);
+  const { $ref } = typeof own === "boolean" ? {} : own;
+  const target = typeof $ref === "string" ? resolveRef(root, $ref, at) : own;
+  if (isType(target, "object")) return;
+  throw new SchemaError({ path: at, keyword: "type", problem: 'must be "object" at the root of a strict schema' });
+}
+
+interface Member {
+  readonly isRequired: boolean;
+  readonly fragment: Fragment;
+}
+
+/** An object with these members, in this order. */
+function objectOf(members: readonly Member[], { builder, json }: SchemaOptions): Fragment {
+  return (next) => {
+    // From the last member to the first: `after` follows a member that was written, `first` follows none.
+    const end = builder.byte(0x7d, 0x7d, next);
+    let after = end;
+    let first = end;
+    for (const { isRequired, fragment } of members.toReversed()) {
+      const member = fragment(after);
+      const another = json.comma(member);
+      first = isRequired ? member : builder.any([member, first]);
+      after = isRequired ? another : builder.any([another, after]);
+    }
+    return builder.byte(0x7b, 0x7b, first);
+  };
 }

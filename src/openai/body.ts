@@ -1,8 +1,8 @@
 // Reads a JSON body from a stranger: bounded in time, in bytes, in nesting and in number of values before any of it becomes an object.
 import { gunzipSync, inflateSync } from "node:zlib";
 import { ApiError } from "./errors.ts";
+import { parseBody } from "./exact-json.ts";
 import { ClientGoneError } from "./reply-stream.ts";
-import { parseWithSeed } from "./seed.ts";
 
 export const MAX_BODY_BYTES = 4 * 1024 * 1024;
 /** A body that is too large is read on, and thrown away, up to here: a client that is still sending would not see the reply. */
@@ -32,7 +32,7 @@ export async function readJson(request: Request, deadlineMs = BODY_DEADLINE_MS):
   const bytes = decompress(await readBytes(request, deadlineMs));
   checkStructure(bytes);
   try {
-    return parseWithSeed(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes));
+    return parseBody(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes));
   } catch {
     throw new ApiError(
       "invalid_json",

@@ -81,7 +81,7 @@ export interface ChatRequest {
 }
 
 /** @throws ApiError that names the field at fault */
-export function parseChatRequest(body: unknown): ChatRequest {
+export async function parseChatRequest(body: unknown): Promise<ChatRequest> {
   const fields = typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
   refuseUnsupported(fields);
   const request = validate(chatRequestSchema, body);
@@ -99,12 +99,12 @@ export function parseChatRequest(body: unknown): ChatRequest {
       param: "top_logprobs",
     });
   }
-  const format = readChatFormat(request);
+  const format = await readChatFormat(request);
   const messages = withInstructions(joinSystem(readMessages(request.messages)), format.instructions);
   const maxTokens = maxCompletionTokens ?? olderMaxTokens ?? undefined;
   const ask: Ask = {
     ...readGeneration(request),
-    warnings: leftOut([...ignoredFields(fields), ...format.leftOut]),
+    warnings: [...leftOut([...ignoredFields(fields), ...format.leftOut]), ...format.warnings],
     mayShorten: maxTokens === undefined,
     n: request.n ?? 1,
     stop: readStop(request.stop),

@@ -41,7 +41,7 @@ const toolSchema = z
     function: functionSchema.extend({
       strict: z.boolean().nullish().openapi({
         description:
-          "With true the arguments fit the schema, and what cannot be enforced is refused. Else they fit it too, unless it says what cannot be enforced: then they are any object. Default: false.",
+          "With true the arguments fit the schema, and what cannot be enforced is refused. Else they fit it too, but for keywords that cannot be enforced: those are left out, and the header `x-franken-warning` names them. Default: false.",
       }),
     }),
   })
@@ -133,7 +133,7 @@ export interface ChatFormat extends ReplyFormat {
 }
 
 /** @throws ApiError that names the field at fault */
-export function readChatFormat(fields: ReplyFields): ChatFormat {
+export async function readChatFormat(fields: ReplyFields): Promise<ChatFormat> {
   const { functions, function_call: functionCall, tools, tool_choice: toolChoice } = fields;
   const isOlder = (functions ?? []).length > 0 || functionCall != null;
   if (isOlder && ((tools ?? []).length > 0 || toolChoice != null)) {
@@ -169,7 +169,7 @@ export function readChatFormat(fields: ReplyFields): ChatFormat {
   }
   const { choice, allowed } = isOlder ? { choice: functionCall ?? "auto" } : readToolChoice(toolChoice);
   return {
-    ...createReplyFormat({
+    ...(await createReplyFormat({
       text: readTextFormat(fields.response_format),
       tools: list,
       choice,
@@ -180,7 +180,7 @@ export function readChatFormat(fields: ReplyFields): ChatFormat {
         parameters: (index) => `${pathOf(index)}.parameters`,
         choice: isOlder ? "function_call" : "tool_choice",
       },
-    }),
+    })),
     callsAs: isOlder ? "function_call" : "tool_calls",
     finishReason: typeof choice === "object" ? "stop" : isOlder ? "function_call" : "tool_calls",
     leftOut: otherToolsLeftOut(others),

@@ -38,6 +38,7 @@ export {
   toApiError,
   toEnvelope,
 } from "./errors.ts";
+export { parseBody, writeExactly } from "./exact-json.ts";
 export { fetchFingerprint } from "./fingerprint.ts";
 export { type Downshift, type Generation, startGeneration } from "./generate.ts";
 export type { Prompt } from "./prompt.ts";

@@ -1,10 +1,20 @@
 // What a reply may be, text or JSON or calls of tools, whatever endpoint asked: as a grammar for the replica and as words for the model.
-import { compileGrammar, type Grammar, SchemaError, type ToolFormat, type ValueFormat } from "../grammar/index.ts";
+import {
+  type Compiled,
+  compileSteps,
+  createWork,
+  type Grammar,
+  inTurns,
+  type OutputFormat,
+  SchemaError,
+  type ToolFormat,
+  type ValueFormat,
+} from "../grammar/index.ts";
 import { jsonInstructions, type ToolDescription, toolInstructions } from "../tokenizer/index.ts";
 import { ApiError } from "./errors.ts";
 
 export interface FunctionTool extends ToolDescription {
-  /** Whether OpenAI's rules for strict schemas hold. Without them a schema that cannot be enforced lets any object through. Default: false. */
+  /** Whether OpenAI's rules for strict schemas hold. Without them, keywords that cannot be enforced are left out. Default: false. */
   readonly strict?: boolean | undefined;
 }
 
@@ -51,10 +61,15 @@ export interface ReplyFormat {
   readonly instructions: string | undefined;
   /** Whether the reply may be calls: `createReplyReader` finds them. */
   readonly mayCall: boolean;
+  /** What of the request's schemas is not enforced although they are not refused, one sentence each. */
+  readonly warnings: readonly string[];
 }
 
-/** @throws ApiError that names the field at fault, and in a schema the keyword and its place */
-export function createReplyFormat(wish: ReplyWish): ReplyFormat {
+/**
+ * Reads schemas in turns with whatever else the event loop has to do.
+ * @throws ApiError that names the field at fault, and in a schema the keyword and its place
+ */
+export async function createReplyFormat(wish: ReplyWish): Promise<ReplyFormat> {
   const { text, tools } = wish;
   const callable = callableTools(wish);
   const mayCall = callable.length > 0;
@@ -63,8 +78,10 @@ export function createReplyFormat(wish: ReplyWish): ReplyFormat {
     ...(text.type === "json_object" ? [jsonInstructions()] : []),
     ...(text.type === "json_schema" ? [jsonInstructions(text.schema, text.description)] : []),
   ];
+  const compiled = mayCall ? await callsGrammar(wish, callable) : await textGrammar(wish);
   return {
-    grammar: mayCall ? callsGrammar(wish, callable) : textGrammar(wish),
+    grammar: compiled?.grammar,
+    warnings: (compiled?.notes ?? []).map((note) => warningOf(note, wish.params, callable)),
     instructions: instructions.length > 0 ? instructions.join("\n\n") : undefined,
     mayCall,
   };
@@ -99,49 +116,66 @@ const valueFormat = (text: Exclude<TextFormat, { type: "text" }>): ValueFormat =
     ? { type: "json_object" }
     : { type: text.type, schema: text.schema, strict: text.strict ?? false };
 
-function textGrammar({ text, params }: ReplyWish): Grammar | undefined {
+async function textGrammar({ text, params }: ReplyWish): Promise<Compiled | undefined> {
   if (text.type === "text") return undefined;
   try {
-    return compileGrammar(valueFormat(text));
+    return await inTurns(compileSteps(valueFormat(text), createWork()));
   } catch (error) {
-    throw schemaRefusal(error, params, () => 0);
+    throw schemaRefusal(error, params, []);
   }
 }
 
-/** Tools that are opened one by one before all are: each takes another attempt at the whole grammar. */
+/** Places of schemas that are opened one by one before whole tools are: each takes another attempt at the whole grammar. */
 const MAX_OPENED = 8;
 
 /**
- * The grammar of calls. A tool that is not strict is not refused for what its schema asks for: where that cannot be enforced any object may
- * come, and where that is so of many tools, or all of it together is too large, of all that are not strict.
+ * The grammar of calls. A tool that is not strict is not refused for what its schema asks for: keywords that cannot be enforced are left
+ * out. A place that no value fits, or that makes the grammar too large, is opened for any value; where there are many of them, all tools
+ * that are not strict are.
  */
-function callsGrammar({ text, choice, parallel, params }: ReplyWish, tools: readonly CallableTool[]): Grammar {
-  const formats = tools.map((tool) => withObject(tool, params.parameters(tool.index)));
-  const compile = (): Grammar =>
-    compileGrammar({
-      type: "tool_calls",
-      tools: formats,
-      several: parallel && typeof choice === "string",
-      otherwise: choice !== "auto" ? undefined : text.type === "text" ? { type: "text" } : valueFormat(text),
-    });
-  const open = (place: number): void => {
-    const { name, strict } = formats[place] as ToolFormat;
-    if (!strict) formats[place] = { name, parameters: ANY_OBJECT };
+async function callsGrammar(wish: ReplyWish, tools: readonly CallableTool[]): Promise<Compiled> {
+  const { text, choice, parallel, params } = wish;
+  const work = createWork();
+  const opened = new Set<string>();
+  const formats = tools.map((tool) => toolFormat(tool, params.parameters(tool.index), opened));
+  const format: OutputFormat = {
+    type: "tool_calls",
+    tools: formats,
+    several: parallel && typeof choice === "string",
+    otherwise: choice !== "auto" ? undefined : text.type === "text" ? { type: "text" } : valueFormat(text),
   };
-  for (let opened = 0; opened < MAX_OPENED; opened++) {
+  const notes: SchemaError[] = [];
+  for (let attempt = 0; ; attempt++) {
     try {
-      return compile();
+      const compiled = await inTurns(compileSteps(format, work));
+      return { ...compiled, notes: [...notes, ...compiled.notes] };
     } catch (error) {
-      const place = placeOf(error);
-      if (place === undefined || formats[place]?.strict) break;
-      open(place);
+      const isOpen = error instanceof SchemaError && (error.final || opened.has(error.path));
+      const place = isOpen || attempt > MAX_OPENED ? undefined : placeOf(error);
+      if (place === undefined || formats[place]?.strict) throw schemaRefusal(error, params, tools);
+      open(error as SchemaError, attempt, { opened, notes, formats });
     }
   }
-  for (const place of formats.keys()) open(place);
-  try {
-    return compile();
-  } catch (error) {
-    throw schemaRefusal(error, params, (place) => (tools[place] as CallableTool).index);
+}
+
+interface Opening {
+  readonly opened: Set<string>;
+  readonly notes: SchemaError[];
+  readonly formats: readonly ToolFormat[];
+}
+
+function open(error: SchemaError, attempt: number, { opened, notes, formats }: Opening): void {
+  if (attempt < MAX_OPENED) {
+    opened.add(error.path);
+    notes.push(error);
+    return;
+  }
+  for (const [index, { strict }] of formats.entries()) {
+    if (strict) continue;
+    opened.add(`/tools/${index}`);
+    notes.push(
+      new SchemaError({ path: `/tools/${index}`, problem: "is left out: the tools ask for too much together" }),
+    );
   }
 }
 
@@ -153,10 +187,9 @@ function placeOf(error: unknown): number | undefined {
   return place === undefined ? undefined : Number(place);
 }
 
-const ANY_OBJECT = { type: "object" };
-
-/** Arguments are an object: a schema that does not say so, in so many words, lets any object through unless it is strict. */
-function withObject({ name, parameters, strict = false }: CallableTool, param: string): ToolFormat {
+/** Arguments are an object, whatever the schema says. @throws ApiError for parameters that are no schema of one */
+function toolFormat(tool: CallableTool, param: string, opened: ReadonlySet<string>): ToolFormat {
+  const { name, parameters, strict = false } = tool;
   if (parameters === undefined) return { name, strict };
   const isObject = typeof parameters === "object" && parameters !== null && !Array.isArray(parameters);
   const type: unknown = isObject && "type" in parameters ? parameters.type : undefined;
@@ -168,20 +201,33 @@ function withObject({ name, parameters, strict = false }: CallableTool, param: s
       { param },
     );
   }
-  if (strict || type !== undefined) return { name, strict, parameters };
-  const isReference = ["$ref", "anyOf", "enum", "const"].some((form) => form in parameters);
-  return { name, strict, parameters: isReference ? ANY_OBJECT : { ...parameters, ...ANY_OBJECT } };
+  return { name, strict, parameters, opened };
 }
 
-/** @param indexOf a tool's index in the request, by its place in the grammar */
-function schemaRefusal(error: unknown, params: ReplyParams, indexOf: (place: number) => number): unknown {
-  if (!(error instanceof SchemaError)) return error;
+/** Which field a schema is in, and what is said of it. */
+function fieldOf(error: SchemaError, params: ReplyParams, tools: readonly CallableTool[]) {
   const [, place, path] = TOOL_PATH.exec(error.path) ?? [];
-  const param = place === undefined ? params.schema : params.parameters(indexOf(Number(place)));
+  const tool = place === undefined ? undefined : tools[Number(place)];
+  const param = tool ? params.parameters(tool.index) : params.schema;
   const { message } = new SchemaError({ path: path ?? error.path, keyword: error.keyword, problem: error.problem });
+  return { param, message, tool };
+}
+
+/** Longer, a warning is cut off: paths and patterns can be of any length. */
+const MAX_WARNING = 300;
+
+function warningOf(note: SchemaError, params: ReplyParams, tools: readonly CallableTool[]): string {
+  const { param, message } = fieldOf(note, params, tools);
+  const warning = `${param}: not enforced: ${message}`;
+  return warning.length > MAX_WARNING ? `${warning.slice(0, MAX_WARNING)}…` : warning;
+}
+
+function schemaRefusal(error: unknown, params: ReplyParams, tools: readonly CallableTool[]): unknown {
+  if (!(error instanceof SchemaError)) return error;
+  const { param, message, tool } = fieldOf(error, params, tools);
   return new ApiError(
-    place === undefined ? "invalid_json_schema" : "invalid_function_parameters",
-    `Invalid schema for '${param}': ${message}. Change the schema${place === undefined ? "" : ", or leave 'strict' out"}.`,
+    tool ? "invalid_function_parameters" : "invalid_json_schema",
+    `Invalid schema for '${param}': ${message}. Change the schema${tool?.strict ? ", or leave 'strict' out" : ""}.`,
     { param },
   );
 }

@@ -132,7 +132,7 @@ export interface ResponseRequest {
  * @param newId makes ids of letters and digits
  * @throws ApiError that names the field at fault
  */
-export function parseResponseRequest(body: unknown, newId: () => string): ResponseRequest {
+export async function parseResponseRequest(body: unknown, newId: () => string): Promise<ResponseRequest> {
   const fields = typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
   refuseUnsupportedInResponse(fields);
   const request = validate(responseRequestSchema, body);
@@ -156,7 +156,7 @@ export function parseResponseRequest(body: unknown, newId: () => string): Respon
       { param: "include" },
     );
   }
-  const format = readResponseFormat(request);
+  const format = await readResponseFormat(request);
   const items = toItems(request.input, newId);
   if (items.length === 0) {
     throw new ApiError("invalid_value", "Invalid value for 'input': it has nothing but items of type 'reasoning'.", {
@@ -204,7 +204,7 @@ export function parseResponseRequest(body: unknown, newId: () => string): Respon
     }),
     ask: (conversation, onDropped) => ({
       ...readGeneration(request),
-      warnings: leftOut([...ignoredInResponse(fields), ...format.leftOut, ...reasoning]),
+      warnings: [...leftOut([...ignoredInResponse(fields), ...format.leftOut, ...reasoning]), ...format.warnings],
       mayShorten: maxTokens === undefined,
       n: 1,
       stop: [],

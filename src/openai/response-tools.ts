@@ -89,7 +89,7 @@ interface FormatFields {
 }
 
 /** @throws ApiError that names the field at fault */
-export function readResponseFormat(fields: FormatFields): ResponseFormat {
+export async function readResponseFormat(fields: FormatFields): Promise<ResponseFormat> {
   const { text, tools: given, tool_choice: toolChoice, parallel_tool_calls: parallel } = fields;
   const format = text?.format ?? { type: "text" as const };
   const tools = (given ?? []).flatMap((tool, at) =>
@@ -115,7 +115,7 @@ export function readResponseFormat(fields: FormatFields): ResponseFormat {
   const allowed = typeof wished === "object" && wished.type === "allowed_tools" ? wished : undefined;
   const named = typeof wished === "object" && wished.type === "function" ? wished : undefined;
   const choice: ToolChoice = named ?? allowed?.mode ?? (wished as "none" | "auto" | "required");
-  const reply = createReplyFormat({
+  const reply = await createReplyFormat({
     text: textFormat(format),
     tools,
     choice,

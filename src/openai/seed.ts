@@ -1,5 +1,6 @@
 // `seed`: an integer of 64 bits. JSON readers round integers beyond 2^53, so this one is read from its digits.
 import { z } from "@hono/zod-openapi";
+import { exactNumber } from "../grammar/index.ts";
 
 const LEAST = -(2n ** 63n);
 const MOST = 2n ** 63n - 1n;
@@ -22,25 +23,12 @@ export const seedSchema = z
   });
 export type Seed = z.infer<typeof seedSchema>;
 
-/** Whether a text may have a seed that `JSON.parse` would round. */
-const LONG_SEED = /"seed"\s*:\s*-?\d{16}/;
-
-type Reviver = (this: unknown, key: string, value: unknown, context: { readonly source?: string }) => unknown;
-const parseJson = JSON.parse as (text: string, reviver?: Reviver) => unknown;
-
 /**
- * Parses a body. Its field `seed` is a bigint where a number would have lost digits.
- * @throws SyntaxError
+ * The seed of a body that `parseExactly` has read, where a number would have lost digits.
+ * @returns the body, with a bigint as its seed
  */
-export function parseWithSeed(text: string): unknown {
-  if (!LONG_SEED.test(text)) return parseJson(text);
-  const digits = new Map<unknown, string>();
-  const body = parseJson(text, function (key, value, { source = "" }) {
-    if (key === "seed" && typeof value === "number" && /^-?\d{16,}$/.test(source)) digits.set(this, source);
-    return value;
-  });
-  const source = digits.get(body);
-  return source === undefined ? body : { ...(body as object), seed: exact(BigInt(source)) };
+export function withExactSeed(body: unknown): unknown {
+  if (typeof body !== "object" || body === null || !("seed" in body)) return body;
+  const seed = exactNumber(body.seed);
+  return typeof seed === "bigint" ? { ...body, seed } : body;
 }
-
-const exact = (seed: bigint): Seed => (Number.isSafeInteger(Number(seed)) ? Number(seed) : seed);

@@ -75,7 +75,7 @@ export const createRunnerClass = <Env>({ run, store }: RunnerOptions<Env>) =>
       const job: ResponseJob = {
         ...kept,
         conversation: (await storage.get<ResponseJob["conversation"]>("conversation")) ?? [],
-        body: await storage.get("body"),
+        body: (await storage.get<string>("body")) ?? "{}",
       };
       // No matter if D1 is away: the client then sees it queued a little longer.
       await store(this.env)

@@ -6,8 +6,8 @@ import type { Item, ResponseObject } from "../openai/index.ts";
 export interface ResponseJob {
   /** As it was told to the client: queued. */
   readonly response: ResponseObject;
-  /** The request, as its schema lets it through. */
-  readonly body: unknown;
+  /** The request, as its schema lets it through: as JSON, because integers beyond 2^53 and the order of names survive only there. */
+  readonly body: string;
   /** All items, with those of the responses before. */
   readonly conversation: readonly Item[];
   readonly access: Access;

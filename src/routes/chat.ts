@@ -43,13 +43,13 @@ export const addChatRoutes: AddRoutes = (app, deps) => {
   app.openAPIRegistry.registerPath(chatRoute);
   app.post(chatRoute.path, async (c) => {
     const id = `chatcmpl-${deps.newId()}`;
-    let request: ReturnType<typeof parseChatRequest>;
+    let request: Awaited<ReturnType<typeof parseChatRequest>>;
     return answer(
       c,
       deps,
       id,
       async () => {
-        request = parseChatRequest(await readJson(c.req.raw));
+        request = await parseChatRequest(await readJson(c.req.raw));
         return request.ask;
       },
       async (reply) => {

@@ -42,7 +42,7 @@ export const addInputTokensRoutes: AddRoutes = (app, deps) => {
     const isObject = typeof body === "object" && body !== null && !Array.isArray(body);
     // What is about the reply and not about the input may be given, and has no effect.
     const counted = isObject ? { ...body, model: modelOf(body), stream: false, background: false, store: false } : body;
-    const request = parseResponseRequest(counted, deps.newId);
+    const request = await parseResponseRequest(counted, deps.newId);
     const conversation = [...(await historyOf(c, request, deps)), ...request.items];
     checkCalls(conversation);
     const { prompts } = await readPrompts(

@@ -10,6 +10,7 @@ import {
   errorResponses,
   type Item,
   newResponse,
+  parseBody,
   parseResponseRequest,
   type ResponseObject,
   type ResponseRequest,
@@ -17,6 +18,7 @@ import {
   responseEventSchema,
   responseRequestSchema,
   responseSchema,
+  writeExactly,
 } from "../openai/index.ts";
 import { type ResponseKeeping, RUN_PATH, whyNotStorable } from "../responses/index.ts";
 import { type Answer, answer, readPrompts, type StreamedReply } from "./answer.ts";
@@ -81,7 +83,7 @@ export const addResponseRoutes: AddRoutes = (app, deps) => {
       deps,
       id,
       async () => {
-        const request = parseResponseRequest(await readJson(c.req.raw), deps.newId);
+        const request = await parseResponseRequest(await readJson(c.req.raw), deps.newId);
         const keeping = keepingFor(request, deps);
         const conversation = [...(await historyOf(c, request, deps)), ...request.items];
         checkCalls(conversation);
@@ -102,7 +104,8 @@ export const addResponseRoutes: AddRoutes = (app, deps) => {
     const { access } = job;
     c.set("access", { ...access, limits: { ...access.limits, requests: undefined } });
     const { id, created_at: createdAt } = job.response;
-    const request = { ...parseResponseRequest(job.body, deps.newId), stream: false };
+    const body = parseBody(job.body);
+    const request = { ...(await parseResponseRequest(body, deps.newId)), stream: false };
     const { conversation } = job;
     const making: Making = {
       request,
@@ -188,7 +191,10 @@ async function queue(
   await store.insert(access.keyId, { response, input: conversation.slice(dropped) });
   try {
     const headers = [["x-request-id", requestId] as const, ...kept];
-    await runnerOf(id).start({ response, body: request.body, conversation, access, headers });
+    // Schemas do not survive a structured clone: integers beyond 2^53, and the order of names like "10".
+    const body = writeExactly(request.body);
+    const told: ResponseObject = JSON.parse(writeExactly(response));
+    await runnerOf(id).start({ response: told, body, conversation, access, headers });
   } catch (error) {
     await store.remove(access.keyId, id);
     throw error;

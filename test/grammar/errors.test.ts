@@ -16,22 +16,33 @@ const strictError = (schema: unknown): SchemaError => errorOf(() => compileGramm
 
 describe("keywords that are not enforced", () => {
   it.each([
-    ...["oneOf", "allOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas", "patternProperties"],
-    ...["propertyNames", "minProperties", "maxProperties", "unevaluatedProperties", "unevaluatedItems", "prefixItems"],
-    ...[
-      "contains",
-      "minContains",
-      "maxContains",
-      "uniqueItems",
-      "additionalItems",
-      "$dynamicRef",
-      "nullable",
-      "madeUp",
-    ],
+    ...["not", "dependentRequired", "dependentSchemas", "patternProperties", "minProperties", "maxProperties"],
+    ...["unevaluatedProperties", "unevaluatedItems", "prefixItems", "contains", "uniqueItems", "additionalItems"],
+    ...["$dynamicRef", "nullable", "madeUp", "toString"],
   ])("%s is refused by name and place", (keyword) => {
     const error = strictError(strictObject({ "a/b": { type: "array", items: { type: "string", [keyword]: [] } } }));
     expect(error).toMatchObject({ keyword, path: "/properties/a~1b/items" });
     expect(error.message).toMatch(`#/properties/a~1b/items: "${keyword}" is not supported`);
+  });
+
+  it.each<object>([
+    { if: {}, else: { minLength: 3 } },
+    { contains: {}, minContains: 2 },
+    { minProperties: 1 },
+    { uniqueItems: true },
+    { nullable: true },
+  ])("%j is refused", (rest) => {
+    const [keyword] = Object.keys(rest);
+    expect(strictError(strictObject({ a: { type: "string", ...rest } }))).toMatchObject({ keyword });
+  });
+
+  it.each<object>([
+    ...[{ uniqueItems: false }, { minProperties: 0 }, { nullable: false }, { example: "e" }, { not: false }],
+    ...[{ patternProperties: {} }, { unevaluatedProperties: true }, { else: { maxLength: 1 } }, { minContains: 2 }],
+    ...[{ discriminator: { propertyName: "k" } }, { format: "password" }, { maxLength: 100_000 }, { if: {} }],
+  ])("%j has no effect and is not refused", (rest) => {
+    const grammar = compileGrammar({ type: "json_schema", schema: strictObject({ a: { type: "string", ...rest } }) });
+    expect(accepts(grammar, '{"a":"some text"}')).toBe(true);
   });
 
   it("annotations are not refused", () => {
@@ -55,17 +66,17 @@ describe("keywords that are not enforced", () => {
 
   it.each([
     [{ type: "string", format: "regex" }, "format", /"regex" is not supported: date-time, /],
-    [{ type: "string", format: "date", pattern: "a" }, "format", /beside "pattern"/],
-    [{ type: "string", pattern: "a", maxLength: 3 }, "maxLength", /beside "pattern"/],
     [{ type: "string", pattern: "(" }, "pattern", /Unterminated group/],
-    [{ type: "string", pattern: "(?=a)b" }, "pattern", /look-around/],
+    [{ type: "string", pattern: "(?<=a)b" }, "pattern", /look-behind/],
+    [{ type: "string", pattern: "^(?:(?!b)a)*$" }, "pattern", /in a repetition without end/],
     [{ type: "string", pattern: "\\bword\\b" }, "pattern", /word boundaries/],
+    [{ type: "string", format: "email", pattern: "\\b@" }, "pattern", /word boundaries/],
     [{ type: "string", pattern: "(a)\\1" }, "pattern", /Backreference/],
     [{ type: "string", pattern: "\\p{L}" }, "pattern", /Unicode properties/],
-    [{ type: "string", pattern: "(^a)b" }, "pattern", /where a whole alternative/],
-    [{ anyOf: [{ type: "string" }], type: "string" }, "type", /beside "anyOf"/],
-    [{ $ref: "#", minimum: 1 }, "minimum", /beside "\$ref"/],
-    [{ enum: ["a"], pattern: "b", type: "string" }, "pattern", /beside "enum"/],
+    [{ type: "string", pattern: "a(^b)" }, "pattern", /where an alternative of the pattern begins/],
+    [{ type: "string", pattern: "(a$)*" }, "pattern", /in a repetition/],
+    [{ oneOf: [{ type: "integer" }, { type: "number" }] }, "oneOf", /one value may fit at once \(0 and 1\)/],
+    [{ enum: ["a"], pattern: "b", type: "string" }, "enum", /no value of the schema's type/],
     [{ $ref: "other.json#/a" }, "$ref", /only "#" and "#\/…"/],
     [{ $ref: "#/$defs/none" }, "$ref", /points to no schema/],
   ])("%j", (value, keyword, message) => {
@@ -73,6 +84,21 @@ describe("keywords that are not enforced", () => {
     expect(error).toMatchObject({ keyword, path: "/properties/value" });
     expect(error.message).toMatch(message);
   });
+});
+
+it.each([
+  "\\A[a-z]+",
+  "[a-z]+\\Z",
+  "[a-z]+\\z",
+  "[\\h]",
+  "\\u{61}\\_",
+])("the escape of another language in %s is refused by name, beside a format too", (pattern) => {
+  const named = /\\[AZzhu]/.exec(pattern)?.[0];
+  for (const rest of [{}, { format: "email" }]) {
+    const error = errorOf(() => grammarOf({ type: "string", pattern, ...rest }));
+    expect(error).toMatchObject({ keyword: "pattern" });
+    expect(error.message).toMatch(`${named} is no escape of ECMA-262`);
+  }
 });
 
 describe("malformed schemas", () => {
@@ -92,7 +118,8 @@ describe("malformed schemas", () => {
     [{ anyOf: {} }, "anyOf", /an array with entries/],
     [{ type: "object", properties: [] }, "properties", /an object of schemas/],
     [{ type: "object", required: "a" }, "required", /an array of strings/],
-    [true, undefined, /must be a schema object/],
+    [3, undefined, /must be a schema object/],
+    [{ enum: ["a"], const: "a" }, "enum", /beside "const"/],
   ])("%j", (value, keyword, message) => {
     const error = errorOf(() => grammarOf({ properties: { value } }));
     expect(error).toMatchObject({ keyword, path: "/properties/value" });
@@ -111,6 +138,10 @@ describe("schemas that no value fits", () => {
     [{ type: "integer", exclusiveMinimum: 3, exclusiveMaximum: 4 }],
     [{ type: "number", minimum: 1e20 }],
     [{ type: "string", pattern: "^[^\\s\\S]$" }],
+    [{ type: "string", pattern: "(?=a)b" }],
+    [{ type: "string", format: "date", pattern: "a" }],
+    [{ type: "string", pattern: "^a{3}$", maxLength: 2 }],
+    [{ type: "string", allOf: [{ type: "null" }] }],
     [{ $ref: "#" }],
     [strictObject({ again: { $ref: "#/properties/value" } })],
   ])("%j", (value) => {
@@ -131,6 +162,19 @@ describe("schemas that no value fits", () => {
     });
     expect(error).toMatchObject({ keyword: "$ref" });
     expect(error.message).toMatch("refers to itself with nothing in between");
+  });
+});
+
+describe("required names that nothing allows", () => {
+  it.each<object>([
+    { additionalProperties: false },
+    { properties: { k: false } },
+    { additionalProperties: true, propertyNames: { maxLength: 0 } },
+    { allOf: [{ properties: { k: {} } }, { additionalProperties: false }] },
+  ])("%j beside required is refused by name", (rest) => {
+    const error = errorOf(() => grammarOf({ type: "object", required: ["k"], ...rest }));
+    expect(error).toMatchObject({ keyword: "required", path: "" });
+    expect(error.message).toMatch('names "k", which no value has');
   });
 });
 
@@ -187,11 +231,9 @@ describe("limits", () => {
   });
 
   it("states of the grammar: the error names the schema that repeats too much", () => {
-    const schema = strictObject({ fine: { type: "string" }, long: { type: "string", maxLength: 1e9 } });
+    const schema = strictObject({ fine: { type: "string" }, long: { type: "string", pattern: "(a{1000}){1000}" } });
     expect(strictError(schema)).toMatchObject({ path: "/properties/long" });
-    expect(strictError(strictObject({ p: { type: "string", pattern: "(a{1000}){1000}" } })).message).toMatch(
-      "too large",
-    );
+    expect(strictError(schema).message).toMatch("too large");
     expect(strictError(strictObject({ n: { type: "integer", multipleOf: 99_991 } }))).toMatchObject({
       path: "/properties/n",
     });
@@ -225,9 +267,9 @@ describe("schemas that could overflow", () => {
 });
 
 it("an error in a tool's parameters says which tool", () => {
-  const tools = [{ name: "fine" }, { name: "bad", parameters: { type: "object", properties: { a: { oneOf: [] } } } }];
+  const tools = [{ name: "fine" }, { name: "bad", strict: true, parameters: strictObject({ a: { not: {} } }) }];
   const error = errorOf(() =>
     compileGrammar({ type: "tool_calls", tools, otherwise: { type: "text" }, several: true }),
   );
-  expect(error).toMatchObject({ path: "/tools/1/properties/a", keyword: "oneOf" });
+  expect(error).toMatchObject({ path: "/tools/1/properties/a", keyword: "not" });
 });

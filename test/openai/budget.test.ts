@@ -4,14 +4,18 @@ import { ApiError, parseChatRequest, readBudget, type WireBudget } from "../../s
 import { USER } from "../routes/gateway.ts";
 
 /** The budget of a request with these headers and this body's field, as the route reads it. */
-function read(headers: Record<string, string>, budget?: unknown, defaults?: WireBudget) {
-  const { ask } = parseChatRequest({ model: "auto", messages: USER, ...(budget === undefined ? {} : { budget }) });
+async function read(headers: Record<string, string>, budget?: unknown, defaults?: WireBudget) {
+  const { ask } = await parseChatRequest({
+    model: "auto",
+    messages: USER,
+    ...(budget === undefined ? {} : { budget }),
+  });
   return readBudget((name) => headers[name], ask.budget, defaults);
 }
 
-const failure = (run: () => unknown): ApiError => {
+const failure = async (run: () => unknown): Promise<ApiError> => {
   try {
-    run();
+    await run();
   } catch (error) {
     if (error instanceof ApiError) return error;
     throw error;
@@ -31,8 +35,8 @@ const NOTHING = {
 };
 
 describe("a budget", () => {
-  test("may come in headers, in the body, or not at all", () => {
-    expect(read({})).toEqual(NOTHING);
+  test("may come in headers, in the body, or not at all", async () => {
+    expect(await read({})).toEqual(NOTHING);
     const all = {
       latencyMs: 2000,
       ttftMs: 300.5,
@@ -44,7 +48,7 @@ describe("a budget", () => {
       downshift: true,
     };
     expect(
-      read({
+      await read({
         "x-latency-budget-ms": "2000",
         "x-ttft-budget-ms": "300.5",
         "x-tpot-budget-ms": " 20 ",
@@ -63,25 +67,25 @@ describe("a budget", () => {
       max_perplexity: 60,
       prefer: "speed",
     };
-    expect(read({}, { ...body, strict: true, downshift: true })).toEqual(all);
-    expect(read({ "x-latency-budget-ms": "2000", "x-budget-strict": "true" }, { ...body, downshift: true })).toEqual(
-      all,
-    );
-    expect(read({}, null)).toEqual(NOTHING);
+    expect(await read({}, { ...body, strict: true, downshift: true })).toEqual(all);
+    expect(
+      await read({ "x-latency-budget-ms": "2000", "x-budget-strict": "true" }, { ...body, downshift: true }),
+    ).toEqual(all);
+    expect(await read({}, null)).toEqual(NOTHING);
   });
 
-  test("takes from the key what the request does not say, and null takes it away", () => {
+  test("takes from the key what the request does not say, and null takes it away", async () => {
     const defaults = { latency_ms: 900, prefer: "cost", strict: true } as const;
-    expect(read({}, undefined, defaults)).toEqual({ ...NOTHING, latencyMs: 900, prefer: "cost", strict: true });
-    expect(read({ "x-latency-budget-ms": "50" }, { prefer: "quality" }, defaults)).toMatchObject({
+    expect(await read({}, undefined, defaults)).toEqual({ ...NOTHING, latencyMs: 900, prefer: "cost", strict: true });
+    expect(await read({ "x-latency-budget-ms": "50" }, { prefer: "quality" }, defaults)).toMatchObject({
       latencyMs: 50,
       prefer: "quality",
     });
-    expect(read({}, { latency_ms: null, strict: false }, defaults)).toEqual({
+    expect(await read({}, { latency_ms: null, strict: false }, defaults)).toEqual({
       ...NOTHING,
       prefer: "cost",
     });
-    expect(read({}, { ttft_ms: 2000 }, defaults)).toMatchObject({ latencyMs: 900, ttftMs: 2000 });
+    expect(await read({}, { ttft_ms: 2000 }, defaults)).toMatchObject({ latencyMs: 900, ttftMs: 2000 });
   });
 
   test.each([
@@ -103,8 +107,8 @@ describe("a budget", () => {
     ["x-prefer", "1"],
     ["x-budget-strict", "yes"],
     ["x-budget-strict", "1"],
-  ])("in the header %s may not be %j, and the error names the header", (name, value) => {
-    const error = failure(() => read({ [name]: value }));
+  ])("in the header %s may not be %j, and the error names the header", async (name, value) => {
+    const error = await failure(() => read({ [name]: value }));
     expect(error).toMatchObject({ code: "invalid_value", param: name });
     expect(error.message).toContain(`'${name}'`);
   });
@@ -123,14 +127,14 @@ describe("a budget", () => {
     [{ latency: 5 }, "budget"],
     ["fast", "budget"],
     [[], "budget"],
-  ])("in the body may not be %j, and the error names the field", (budget, param) => {
-    const error = failure(() => read({}, budget));
+  ])("in the body may not be %j, and the error names the field", async (budget, param) => {
+    const error = await failure(() => read({}, budget));
     expect(["invalid_value", "invalid_type"]).toContain(error.code);
     expect(error.param).toBe(param);
   });
 
-  test("with a field that nobody knows says which", () => {
-    expect(failure(() => read({}, { latency: 5 })).message).toContain("latency");
+  test("with a field that nobody knows says which", async () => {
+    expect((await failure(() => read({}, { latency: 5 }))).message).toContain("latency");
   });
 
   test.each([
@@ -145,18 +149,18 @@ describe("a budget", () => {
     Record<string, string>,
     object,
     string,
-  ][])("that contradicts itself is refused: %j %j", (headers, body, param) => {
-    expect(failure(() => read(headers, body))).toMatchObject({ code: "invalid_value", param });
+  ][])("that contradicts itself is refused: %j %j", async (headers, body, param) => {
+    expect(await failure(() => read(headers, body))).toMatchObject({ code: "invalid_value", param });
   });
 
-  test("said twice alike is no contradiction, nor are equal limits", () => {
-    expect(read({ "x-latency-budget-ms": "100" }, { latency_ms: 100, ttft_ms: 100 }).latencyMs).toBe(100);
+  test("said twice alike is no contradiction, nor are equal limits", async () => {
+    expect((await read({ "x-latency-budget-ms": "100" }, { latency_ms: 100, ttft_ms: 100 })).latencyMs).toBe(100);
   });
 });
 
 describe("a key's default", () => {
   const keys = (value: unknown) => createAuthorizationCheck(JSON.stringify(value));
-  test("comes with the key, in JSON; keys without one stay plain", () => {
+  test("comes with the key, in JSON; keys without one stay plain", async () => {
     const check = keys([{ key: "sk-a", budget: { latency_ms: 500, strict: true } }, { key: "sk-b" }, "sk-c"]);
     expect(check("Bearer sk-a").budget).toEqual({ latency_ms: 500, strict: true });
     expect(check("Bearer sk-b").budget).toEqual({});
@@ -173,8 +177,8 @@ describe("a key's default", () => {
     ['["sk-secret", {"name": "sk-secret"}]', "entry 1", "key"],
     ['["sk-secret", 5]', "entry 1", "key"],
     ['["sk-secret"', "JSON", "JSON"],
-  ])("that is wrong is named, and no key with it: %s", (apiKeys, where, what) => {
-    const error = failure(() => createAuthorizationCheck(apiKeys)("Bearer sk-secret"));
+  ])("that is wrong is named, and no key with it: %s", async (apiKeys, where, what) => {
+    const error = await failure(() => createAuthorizationCheck(apiKeys)("Bearer sk-secret"));
     expect(error.code).toBe("misconfigured");
     expect(error.message).toContain(where);
     expect(error.message).toContain(what);

@@ -15,8 +15,8 @@ const wish = (given: Partial<ReplyWish>): ReplyWish => ({
   params: { schema: "the.schema", parameters: (index) => `tools.${index}.parameters`, choice: "tool_choice" },
   ...given,
 });
-const allows = (given: Partial<ReplyWish>, text: string): boolean => {
-  const { grammar } = createReplyFormat(wish(given));
+const allows = async (given: Partial<ReplyWish>, text: string): Promise<boolean> => {
+  const { grammar } = await createReplyFormat(wish(given));
   return !grammar || accepts(grammar, text);
 };
 const call = (...calls: string[]): string => `<tool_call>[${calls.join(", ")}]</tool_call>`;
@@ -50,23 +50,30 @@ describe("a reply", () => {
     ],
     ["json_schema without a schema", { text: { type: "json_schema" } }, { '{"a":[1]}': true, "[1]": false }],
     ["json_object", { text: { type: "json_object" } }, { "{}": true, "1": false }],
-  ])("%s", (_, given, texts) => {
-    for (const [text, expected] of Object.entries(texts)) expect([text, allows(given, text)]).toEqual([text, expected]);
+  ])("%s", async (_, given, texts) => {
+    for (const [text, expected] of Object.entries(texts)) {
+      expect([text, await allows(given, text)]).toEqual([text, expected]);
+    }
   });
 
-  it("has no more calls than a bound, at which it ends", () => {
+  it("has no more calls than a bound, at which it ends", async () => {
     const times = (count: number): string => call(...Array.from({ length: count }, () => adding));
-    expect([MAX_CALLS, MAX_CALLS + 1].map((count) => allows({ tools: [add] }, times(count)))).toEqual([true, false]);
+    expect(await allows({ tools: [add] }, times(MAX_CALLS))).toBe(true);
+    expect(await allows({ tools: [add] }, times(MAX_CALLS + 1))).toBe(false);
   });
 
-  it("of any text has no grammar, and says nothing to the model", () => {
-    expect(createReplyFormat(wish({}))).toEqual({ grammar: undefined, instructions: undefined, mayCall: false });
-    expect(createReplyFormat(wish({ tools: [weather], choice: "none" })).instructions).toBeUndefined();
+  it("of any text has no grammar, and says nothing to the model", async () => {
+    expect(await createReplyFormat(wish({}))).toEqual({
+      ...{ grammar: undefined, instructions: undefined, mayCall: false },
+      warnings: [],
+    });
+    const { instructions } = await createReplyFormat(wish({ tools: [weather], choice: "none" }));
+    expect(instructions).toBeUndefined();
   });
 
-  it("tells the model all tools, and the schema", () => {
+  it("tells the model all tools, and the schema", async () => {
     const schema = strictObject({ ok: { type: "boolean" } });
-    const { instructions } = createReplyFormat(
+    const { instructions } = await createReplyFormat(
       wish({
         tools: [weather, add],
         allowed: ["add"],
@@ -84,46 +91,69 @@ describe("a tool that is not strict", () => {
   const open = (parameters: unknown): Partial<ReplyWish> => ({ tools: [weather, { name: "f", parameters }] });
   const f = (json: string): string => call(`{"name": "f", "arguments": ${json}}`);
 
-  it("is held to its schema where that can be enforced", () => {
+  const warningsOf = async (given: Partial<ReplyWish>) => (await createReplyFormat(wish(given))).warnings;
+
+  it("is held to its schema where that can be enforced", async () => {
     const given = open({ type: "object", properties: { a: { type: "number" } } });
-    expect(allows(given, f('{"a": 1}'))).toBe(true);
-    expect(allows(given, f('{"a": "1"}'))).toBe(false);
+    expect(await allows(given, f('{"a": 1}'))).toBe(true);
+    expect(await allows(given, f('{"a": "1"}'))).toBe(false);
+    expect(await warningsOf(given)).toEqual([]);
   });
 
-  it.each<[string, unknown]>([
-    ["an unsupported keyword", { type: "object", properties: { a: { oneOf: [{ type: "string" }] } } }],
-    ["no type", {}],
-    ["a choice at its root", { anyOf: [{ type: "object" }, { type: "string" }] }],
-    ["a reference at its root", { $ref: "#/$defs/a", $defs: { a: { type: "object", allOf: [] } } }],
-  ])("takes any object, and nothing else, with %s", (_, parameters) => {
-    expect(allows(open(parameters), f('{"a": [1, {"b": null}]}'))).toBe(true);
-    expect(allows(open(parameters), f('"text"'))).toBe(false);
-    // The other one stays as it was.
-    expect(allows(open(parameters), call('{"name": "get_weather", "arguments": {"town": 1}}'))).toBe(false);
+  const required = ["a"];
+  it.each<[string, object, string]>([
+    ["a keyword without effect on its siblings", { type: "object", not: { required: ["x"] } }, "not"],
+    ["a pattern that is not supported", { type: "object", properties: { b: { pattern: "(?<=a)b" } } }, "pattern"],
+    ["a malformed keyword", { type: "object", properties: { b: { minLength: -1 } } }, "minLength"],
+    ["a reference that leads nowhere", { type: "object", properties: { b: { $ref: "#/$defs/b" } } }, "$ref"],
+    ["a oneOf whose branches overlap", { oneOf: [{ type: "object" }, { required: ["a"] }] }, "oneOf"],
+    ["a oneOf in a property", { properties: { b: { oneOf: [{ type: "integer" }, { type: "number" }] } } }, "oneOf"],
+    ["no type", { dependentRequired: { a: ["b"] } }, "dependentRequired"],
+  ])("leaves out the keyword alone and says so: %s", async (_, rest, keyword) => {
+    const { properties = {}, ...others } = rest as { properties?: object };
+    const given = open({ ...others, properties: { a: { type: "integer" }, ...properties }, required });
+    expect(await allows(given, f('{"a": 1}'))).toBe(true);
+    for (const json of ["{}", '{"a": "1"}', '"text"']) expect(await allows(given, f(json))).toBe(false);
+    // The other tool stays as it was.
+    expect(await allows(given, call('{"name": "get_weather", "arguments": {"town": 1}}'))).toBe(false);
+    const warnings = await warningsOf(given);
+    expect(warnings).toEqual([expect.stringMatching(/^tools\.1\.parameters: not enforced: #/)]);
+    expect(warnings[0]).toContain(`"${keyword}"`);
   });
 
-  it("takes any object beside many others that cannot be enforced", () => {
-    const tools = [...Array.from({ length: 20 }, (_, i) => ({ name: `f${i}`, parameters: { not: {} } })), weather];
-    expect(allows({ tools }, call('{"name": "f19", "arguments": {"b": 2}}'))).toBe(true);
-    expect(allows({ tools: tools.slice(17) }, call('{"name": "get_weather", "arguments": {"b": 2}}'))).toBe(false);
-    const strict = { ...weather, strict: true };
-    expect(allows({ tools: [...tools.slice(0, 20), strict] }, call('{"name": "get_weather", "arguments": {}}'))).toBe(
-      false,
-    );
+  it("loses no schema to nine others that have a keyword each that cannot be enforced", async () => {
+    const flawed = { type: "object", properties: { q: { type: "string" } }, required: ["q"], not: {} };
+    const tools = [...Array.from({ length: 9 }, (_, i) => ({ name: `f${i}`, parameters: flawed })), weather];
+    const [last] = tools.slice(-2);
+    for (const name of [last?.name, "f0"]) {
+      expect(await allows({ tools }, call(`{"name": "${name}", "arguments": {"q": "x"}}`))).toBe(true);
+      expect(await allows({ tools }, call(`{"name": "${name}", "arguments": {"b": 2}}`))).toBe(false);
+    }
+    expect(await allows({ tools }, call(toRome))).toBe(true);
+    expect(await allows({ tools }, call('{"name": "get_weather", "arguments": {"b": 2}}'))).toBe(false);
   });
 
-  it("takes any object where all tools together are too large", () => {
-    const large = { type: "object", properties: { a: { type: "string", maxLength: 3000 } }, required: ["a"] };
-    const tools = Array.from({ length: 10 }, (_, i) => ({ name: `f${i}`, parameters: large }));
-    expect(allows({ tools }, call('{"name": "f9", "arguments": {"b": 2}}'))).toBe(true);
-    expect(allows({ tools: tools.slice(0, 1) }, call('{"name": "f0", "arguments": {"b": 2}}'))).toBe(false);
+  it("takes any value where none would fit, and nothing else beside", async () => {
+    const properties = { a: { type: "integer", minimum: 3, maximum: 2 }, b: { type: "boolean" } };
+    const given = open({ type: "object", properties, required: ["a", "b"] });
+    expect(await allows(given, f('{"a": [1], "b": true}'))).toBe(true);
+    expect(await allows(given, f('{"a": [1], "b": 0}'))).toBe(false);
+    expect(await warningsOf(given)).toEqual([expect.stringContaining("#/properties/a: no finite value")]);
+  });
+
+  it("is opened where it makes the grammar too large, but not the others", async () => {
+    const large = { type: "object", properties: { n: { type: "integer", multipleOf: 99_991 } }, required: ["n"] };
+    const given = open(large);
+    expect(await allows(given, f('{"n": "any"}'))).toBe(true);
+    expect(await allows(given, f("{}"))).toBe(false);
+    expect(await allows(given, call('{"name": "get_weather", "arguments": {"town": 1}}'))).toBe(false);
   });
 });
 
 describe("refuses", () => {
-  const errorOf = (given: Partial<ReplyWish>): unknown => {
+  const errorOf = async (given: Partial<ReplyWish>): Promise<unknown> => {
     try {
-      return createReplyFormat(wish(given));
+      return await createReplyFormat(wish(given));
     } catch (error) {
       return error;
     }
@@ -135,10 +165,10 @@ describe("refuses", () => {
   it.each<[string, Partial<ReplyWish>, object]>([
     [
       "a keyword of a strict tool, by name and path",
-      strict(strictObject({ a: { oneOf: [] } })),
+      strict(strictObject({ a: { type: "string", not: {} } })),
       {
         ...{ code: "invalid_function_parameters", param: "tools.1.parameters" },
-        message: expect.stringMatching(/#\/properties\/a: "oneOf"/),
+        message: expect.stringMatching(/#\/properties\/a: "not"/),
       },
     ],
     ["parameters that are no object", strict({ type: "array" }), { param: "tools.1.parameters" }],
@@ -160,12 +190,12 @@ describe("refuses", () => {
     ],
     ["a name that no tool has", { tools: [weather], choice: { name: "nope" } }, { param: "tool_choice" }],
     ["a call without tools", { choice: "required" }, { param: "tool_choice" }],
-  ])("%s", (_, given, error) => {
-    expect(errorOf(given)).toMatchObject(error);
+  ])("%s", async (_, given, error) => {
+    expect(await errorOf(given)).toMatchObject(error);
   });
 
-  it("names a tool by its place in the request, whatever may be called", () => {
+  it("names a tool by its place in the request, whatever may be called", async () => {
     const given = { ...strict({ type: "object", not: {} }), allowed: ["f"] };
-    expect(errorOf(given)).toMatchObject({ param: "tools.1.parameters" });
+    expect(await errorOf(given)).toMatchObject({ param: "tools.1.parameters" });
   });
 });

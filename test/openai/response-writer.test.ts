@@ -44,10 +44,10 @@ interface Told {
 }
 
 /** All events of a reply whose text comes in these pieces. */
-function tell(pieces: readonly string[], mayCall: boolean, finishReason: "stop" | "length") {
+async function tell(pieces: readonly string[], mayCall: boolean, finishReason: "stop" | "length") {
   let ids = 0;
   const newId = () => `${ids++}`;
-  const request = parseResponseRequest({ model: "m", input: "Hi" }, newId);
+  const request = await parseResponseRequest({ model: "m", input: "Hi" }, newId);
   const response = newResponse({ id: "r", createdAt: 1, model: "m", status: "in_progress" }, request.echo(false));
   const writer = createResponseWriter({
     ...{
@@ -83,21 +83,21 @@ const replies = fc.oneof(
 );
 
 describe("the events of a response", () => {
-  test("add up to the response, however its text is cut into pieces", () => {
-    fc.assert(
-      fc.property(
+  test("add up to the response, however its text is cut into pieces", async () => {
+    await fc.assert(
+      fc.asyncProperty(
         replies,
         fc.array(fc.nat(60), { maxLength: 8 }),
         fc.boolean(),
         fc.boolean(),
-        (text, at, mayCall, cut) => {
+        async (text, at, mayCall, cut) => {
           const places = [0, ...at.map((place) => Math.min(place, text.length)).sort((a, b) => a - b), text.length];
           const pieces = places
             .slice(1)
             .map((end, i) => text.slice(places[i], end))
             .filter((piece) => piece);
-          const { events, final } = tell(pieces, mayCall, cut ? "length" : "stop");
-          const whole = tell(text ? [text] : [], mayCall, cut ? "length" : "stop").final;
+          const { events, final } = await tell(pieces, mayCall, cut ? "length" : "stop");
+          const { final: whole } = await tell(text ? [text] : [], mayCall, cut ? "length" : "stop");
           expect(final).toEqual(whole);
           expect(events.map((event) => event.sequence_number)).toEqual(events.map((_, index) => index));
           expect(events.slice(0, 2).map(({ type }) => type)).toEqual(["response.created", "response.in_progress"]);
@@ -137,7 +137,7 @@ describe("the events of a response", () => {
 });
 
 describe("a request for a response", () => {
-  test("is valid, or refused with an error that says where, whatever stands in its place", () => {
+  test("is valid, or refused with an error that says where, whatever stands in its place", async () => {
     const paths = (value: unknown, path: string[] = []): string[][] => [
       path,
       ...(typeof value === "object" && value !== null
@@ -145,15 +145,15 @@ describe("a request for a response", () => {
         : []),
     ];
     const all = paths(valid).slice(1);
-    fc.assert(
-      fc.property(fc.constantFrom(...all), fc.jsonValue(), fc.boolean(), (path, value, remove) => {
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...all), fc.jsonValue(), fc.boolean(), async (path, value, remove) => {
         const body = structuredClone(valid) as unknown as Record<string, unknown>;
         const parent = path.slice(0, -1).reduce((inner, key) => inner[key] as Record<string, unknown>, body);
         const last = path.at(-1) as string;
         if (remove) delete parent[last];
         else parent[last] = value;
         try {
-          const request = parseResponseRequest(body, () => "1");
+          const request = await parseResponseRequest(body, () => "1");
           request.echo(true);
           request.ask(request.items, () => {});
         } catch (error) {

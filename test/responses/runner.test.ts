@@ -9,11 +9,11 @@ import { createRunnerClass } from "../../src/responses/runner-object.ts";
 const { RESPONSES } = bindings as unknown as { RESPONSES: DurableObjectNamespace };
 
 let ids = 0;
-const request = parseResponseRequest({ model: "smollm2-135m", input: "Hi", background: true }, () => `${ids++}`);
+const request = await parseResponseRequest({ model: "smollm2-135m", input: "Hi", background: true }, () => `${ids++}`);
 const queued = newResponse({ id: "resp_1", createdAt: 1, model: "smollm2-135m", status: "queued" }, request.echo(true));
 const job: ResponseJob = {
   response: queued,
-  body: request.body,
+  body: JSON.stringify(request.body),
   conversation: request.items,
   access: { keyId: "k", admin: false, budget: {}, limits: {} },
   headers: [["x-request-id", "req_1"]],

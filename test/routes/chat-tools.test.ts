@@ -219,7 +219,12 @@ describe("400, with the field as param, for", () => {
     tool_calls: ids.map((id) => ({ id, type: "function", function: { name: "f", arguments: "{}" } })),
   });
   const result = (id: string) => ({ role: "tool", tool_call_id: id, content: "1" });
-  const oneOf = { type: "object", properties: { a: { oneOf: [] } }, required: ["a"], additionalProperties: false };
+  const flawed = {
+    type: "object",
+    properties: { a: { prefixItems: [] } },
+    required: ["a"],
+    additionalProperties: false,
+  };
 
   test.each<[string, string, string, object]>([
     ["tools", "invalid_type", "tools", { tools: {} }],
@@ -262,7 +267,7 @@ describe("400, with the field as param, for", () => {
       "tools.1.function.parameters",
       tool({
         strict: true,
-        parameters: oneOf,
+        parameters: flawed,
       }),
     ],
     ["a choice of another kind", "invalid_value", "tool_choice", { tools: [weather], tool_choice: "any" }],
@@ -317,12 +322,12 @@ describe("400, with the field as param, for", () => {
         response_format: { type: "json_schema" },
       },
     ],
-    ["a schema's keyword", "invalid_json_schema", "response_format.json_schema.schema", schema(oneOf)],
+    ["a schema's keyword", "invalid_json_schema", "response_format.json_schema.schema", schema(flawed)],
     [
       "a schema's keyword, not strict",
       "invalid_json_schema",
       "response_format.json_schema.schema",
-      schema(oneOf, false),
+      schema(flawed, false),
     ],
     ["a result without a call", "invalid_value", "messages.1.tool_call_id", turns(result("1"))],
     ["a result given twice", "invalid_value", "messages.3.tool_call_id", turns(calls("1"), result("1"), result("1"))],
@@ -378,7 +383,7 @@ describe("400, with the field as param, for", () => {
   });
 
   test("an unsupported keyword, with its path", async () => {
-    const { message } = await errorOf(await testGateway().chat(schema(oneOf)));
-    expect(message).toContain('#/properties/a: "oneOf" is not supported: use anyOf');
+    const { message } = await errorOf(await testGateway().chat(schema(flawed)));
+    expect(message).toContain('#/properties/a: "prefixItems" is not supported: use an object');
   });
 });

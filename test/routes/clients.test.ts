@@ -174,11 +174,11 @@ describe("POST /v1/responses/input_tokens", () => {
   });
 });
 
-it("an empty user does not hide the safety identifier", () => {
+it("an empty user does not hide the safety identifier", async () => {
   const asked = { model: "auto", messages: USER, user: "", safety_identifier: "reader-1" };
-  expect(parseChatRequest(asked).ask.user).toBe("reader-1");
-  expect(parseChatRequest({ ...asked, user: "me" }).ask.user).toBe("me");
-  expect(parseChatRequest({ ...asked, safety_identifier: "" }).ask.user).toBeUndefined();
+  expect((await parseChatRequest(asked)).ask.user).toBe("reader-1");
+  expect((await parseChatRequest({ ...asked, user: "me" })).ask.user).toBe("me");
+  expect((await parseChatRequest({ ...asked, safety_identifier: "" })).ask.user).toBeUndefined();
 });
 
 it("truncation auto drops items for the reply's length, and shortens the reply only where nothing is left to drop", async () => {

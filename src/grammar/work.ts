@@ -1,0 +1,59 @@
+// What a stranger's schema may cost: every loop whose length the schema decides counts its steps here
+// before it takes them.
+
+/** Steps of one compilation: some 150 ms on a slow core. */
+const MAX_STEPS = 6_000_000;
+/** Steps between two turns of the event loop: some 10 ms. */
+const STEPS_PER_TURN = 400_000;
+
+/** The steps of a compilation are used up. */
+export class WorkLimitError extends Error {
+  override readonly name = "WorkLimitError";
+}
+
+export interface Work {
+  /** Counts steps that are about to be taken. @throws WorkLimitError when no steps are left */
+  spend(steps: number): void;
+  /** Whether the event loop should have its turn now; asked again, it says no until more is done. */
+  takeTurn(): boolean;
+  readonly spent: number;
+}
+
+export function createWork(limit = MAX_STEPS): Work {
+  let spent = 0;
+  let turnAt = STEPS_PER_TURN;
+  return {
+    spend(steps) {
+      spent += steps;
+      if (spent > limit) throw new WorkLimitError(`more than ${limit} steps`);
+    },
+    takeTurn() {
+      if (spent < turnAt) return false;
+      turnAt = spent + STEPS_PER_TURN;
+      return true;
+    },
+    get spent() {
+      return spent;
+    },
+  };
+}
+
+/** What takes a while gives the event loop its turn in between, wherever it yields. */
+export type Steps<T> = Generator<undefined, T, undefined>;
+
+/** All of it at once. */
+export function atOnce<T>(steps: Steps<T>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
+/** All of it, with turns for the event loop in between. */
+export async function inTurns<T>(steps: Steps<T>): Promise<T> {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+    await new Promise<void>((resolve) => setTimeout(resolve, 0));
+  }
+}
