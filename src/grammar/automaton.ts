@@ -1,6 +1,6 @@
 // A grammar as the replica gets it: one flat automaton over bytes, plain data, so that schemas are read where requests are checked and
 // the isolate that holds the weights needs nothing but the numbers.
-import type { Work } from "./work.ts";
+import type { Steps, Work } from "./work.ts";
 
 /** An edge's label: from `lo | hi << 8` (one byte of that range), or one of these. */
 export const JUMP = -1;
@@ -53,9 +53,9 @@ export interface AutomatonBuilder {
   /** The state that reads what the rule at `start` reads and goes on at `next`. @throws GrammarTooLarge */
   call(start: State, next: State): State;
   /** `[states]`: 1 for those from which the end can be reached. */
-  productive(): Uint8Array;
+  productive(): Steps<Uint8Array>;
   /** The automaton from `start` on, without edges that lead nowhere. @param reaches what `productive` gives */
-  build(start: State, reaches: Uint8Array): Grammar;
+  build(start: State, reaches: Uint8Array): Steps<Grammar>;
 }
 
 export function createAutomatonBuilder(work: Work): AutomatonBuilder {
@@ -109,52 +109,55 @@ export function createAutomatonBuilder(work: Work): AutomatonBuilder {
     // A call at a rule's end returns to nothing: going there is enough, and leaves nothing open.
     call: (start, next) => (next === 0 ? start : withEdges([CALL, start, next])),
     productive: () => productive(edges, work),
-    build(start, reaches) {
-      const number = new Map<State, number>();
-      const order: State[] = [];
-      const visit = (id: State): void => {
-        if (number.has(id)) return;
-        number.set(id, order.push(id) - 1);
-      };
-      const kept: number[][] = [];
-      visit(start);
-      for (let i = 0; i < order.length; i++) {
-        const list = edges[order[i] as State] as number[];
-        const own: number[] = [];
-        work.spend(2 + list.length);
-        for (let at = 0; at < list.length; at += 3) {
-          const label = list[at] as number;
-          const target = list[at + 1] as number;
-          const back = list[at + 2] as number;
-          if (label !== DONE && !reaches[target]) continue;
-          if (label === CALL && !reaches[back]) continue;
-          own.push(label, target, back);
-          if (label !== DONE) visit(target);
-          if (label === CALL) visit(back);
-        }
-        kept.push(own);
-      }
-      const offsets = new Int32Array(kept.length + 1);
-      for (const [i, own] of kept.entries()) offsets[i + 1] = (offsets[i] as number) + own.length / 3;
-      const flat = new Int32Array((offsets[kept.length] as number) * 3);
-      let to = 0;
-      for (const own of kept) {
-        for (let at = 0; at < own.length; at += 3) {
-          flat[to++] = own[at] as number;
-          flat[to++] = number.get(own[at + 1] as number) ?? 0;
-          flat[to++] = own[at] === CALL ? (number.get(own[at + 2] as number) ?? 0) : 0;
-        }
-      }
-      return { start: 0, offsets, edges: flat };
-    },
+    build: (start, reaches) => build(edges, { start, reaches, work }),
   };
 }
 
+interface BuildOptions {
+  readonly start: State;
+  readonly reaches: Uint8Array;
+  readonly work: Work;
+}
+
+function* build(edges: readonly (readonly number[])[], { start, reaches, work }: BuildOptions): Steps<Grammar> {
+  /** By state its number in the grammar, from 1 on. */
+  const number = new Int32Array(edges.length);
+  const order: State[] = [];
+  const visit = (id: State): number => {
+    if (number[id] === 0) number[id] = order.push(id);
+    return (number[id] as number) - 1;
+  };
+  const offsets: number[] = [0];
+  const flat: number[] = [];
+  visit(start);
+  for (let i = 0; i < order.length; i++) {
+    const list = edges[order[i] as State] as readonly number[];
+    work.spend(1 + list.length / 6);
+    if (work.takeTurn()) yield;
+    for (let at = 0; at < list.length; at += 3) {
+      const label = list[at] as number;
+      const target = list[at + 1] as State;
+      const back = list[at + 2] as State;
+      if (label === DONE) flat.push(label, 0, 0);
+      else if (reaches[target] && (label !== CALL || reaches[back])) {
+        flat.push(label, visit(target), label === CALL ? visit(back) : 0);
+      }
+    }
+    offsets.push(flat.length / 3);
+  }
+  return { start: 0, offsets: Int32Array.from(offsets), edges: Int32Array.from(flat) };
+}
+
 /** Goes from the end back, along each edge once; a call leads to the end when both of its states do. */
-function productive(edges: readonly (readonly number[])[], work: Work): Uint8Array {
+function* productive(edges: readonly (readonly number[])[], work: Work): Steps<Uint8Array> {
   const reaches = new Uint8Array(edges.length);
-  /** By state the edges that lead to it: whose, and where in its list. */
-  const needed: number[][] = edges.map(() => []);
+  /** The edges that lead to a state, as a list that begins here: whose, where in its list, and the next entry. */
+  const first = new Int32Array(edges.length).fill(-1);
+  const entries: number[] = [];
+  const need = (to: State, id: State, at: number): void => {
+    entries.push(id, at, first[to] as number);
+    first[to] = entries.length - 3;
+  };
   const due: State[] = [];
   const reach = (id: State): void => {
     if (reaches[id]) return;
@@ -162,18 +165,19 @@ function productive(edges: readonly (readonly number[])[], work: Work): Uint8Arr
     due.push(id);
   };
   for (const [id, list] of edges.entries()) {
-    work.spend(1 + list.length / 3);
+    work.spend(1 + list.length / 6);
+    if (work.takeTurn()) yield;
     for (let at = 0; at < list.length; at += 3) {
       if (list[at] === DONE) reach(id);
-      else needed[list[at + 1] as State]?.push(id, at);
-      if (list[at] === CALL) needed[list[at + 2] as State]?.push(id, at);
+      else need(list[at + 1] as State, id, at);
+      if (list[at] === CALL) need(list[at + 2] as State, id, at);
     }
   }
   for (let to = due.pop(); to !== undefined; to = due.pop()) {
-    const list = needed[to] as number[];
-    work.spend(1 + list.length / 2);
-    for (let i = 0; i < list.length; i += 2) {
-      const [id, at] = [list[i] as State, list[i + 1] as number];
+    if (work.takeTurn()) yield;
+    for (let entry = first[to] as number; entry >= 0; entry = entries[entry + 2] as number) {
+      work.spend(1);
+      const [id, at] = [entries[entry] as State, entries[entry + 1] as number];
       const own = edges[id] as readonly number[];
       if (reaches[own[at + 1] as State] && (own[at] !== CALL || reaches[own[at + 2] as State])) reach(id);
     }

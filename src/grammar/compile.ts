@@ -77,7 +77,7 @@ function* compile(format: OutputFormat, work: Work): Steps<Compiled> {
   const builder = createAutomatonBuilder(work);
   const make = createFragments(builder);
   const json = createJson(make, builder);
-  const texts = createTexts({ builder, json, work });
+  const texts = createTexts({ builder, make, json, work });
   const notes: SchemaError[] = [];
   const schemas: SchemaFragment[] = [];
 
@@ -117,11 +117,9 @@ function* compile(format: OutputFormat, work: Work): Steps<Compiled> {
 
   const start = (yield* rootOf())(builder.done);
   yield* make.finish();
-  yield;
-  const reaches = builder.productive();
-  yield;
+  const reaches = yield* builder.productive();
   for (const schema of schemas) yield* schema.check(reaches);
-  return { grammar: builder.build(start, reaches), notes };
+  return { grammar: yield* builder.build(start, reaches), notes };
 }
 
 interface ToolPlace {

@@ -1,5 +1,8 @@
 // What is wrong with a schema, said so that its author can find and mend the place.
 
+import { GrammarTooLarge } from "./automaton.ts";
+import { WorkLimitError } from "./work.ts";
+
 export interface SchemaErrorOptions {
   /** JSON pointer to the schema at fault; "" is the root. */
   readonly path: string;
@@ -25,6 +28,17 @@ export class SchemaError extends Error {
     this.problem = problem;
     this.final = final;
   }
+}
+
+/** What went wrong at a place, if it is the grammar's size or the work that it takes. */
+export function named(error: unknown, path: string): unknown {
+  if (error instanceof GrammarTooLarge) {
+    const problem = "makes the grammar too large: lower what repeats in it (maxItems, maxLength, {m,n} in a pattern)";
+    return new SchemaError({ path, problem });
+  }
+  if (!(error instanceof WorkLimitError)) return error;
+  const problem = "takes too much work to read: make the schema smaller, and its patterns less ambiguous";
+  return new SchemaError({ path, problem, final: true });
 }
 
 /** A pointer's next step (RFC 6901). */

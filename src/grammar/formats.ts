@@ -10,9 +10,12 @@ const DATE = [
 ].join("|");
 const TIME = `${HOUR}:${MINUTE}:${MINUTE}(\\.[0-9]{1,9})?(Z|[+-]${HOUR}:${MINUTE})`;
 
-const LABEL = "[a-zA-Z0-9]([a-zA-Z0-9-]{0,30}[a-zA-Z0-9])?";
-const HOSTNAME = `${LABEL}(\\.${LABEL}){0,6}`;
-const ATOM = "[a-zA-Z0-9_+-]{1,30}";
+/** Host names of `labels` labels at most, each of `length` characters at most. */
+const hostname = (labels: number, length: number): string => {
+  const label = `[a-zA-Z0-9]([a-zA-Z0-9-]{0,${Math.max(0, length - 2)}}[a-zA-Z0-9])?`;
+  return `${label}(\\.${label}){0,${labels - 1}}`;
+};
+const atom = (length: number): string => `[a-zA-Z0-9_+-]{1,${length}}`;
 
 const OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
 const IPV4 = `${OCTET}(\\.${OCTET}){3}`;
@@ -32,18 +35,36 @@ const DURATION_TIME = "T([0-9]{1,9}H([0-9]{1,9}M([0-9]{1,9}S)?)?|[0-9]{1,9}M([0-
 const DURATION_DATE = "([0-9]{1,9}D|[0-9]{1,9}M([0-9]{1,9}D)?|[0-9]{1,9}Y([0-9]{1,9}M([0-9]{1,9}D)?)?)";
 
 /** Whole-string patterns by the format's name. */
-export const FORMATS: Readonly<Record<string, string>> = {
+const FIXED: Readonly<Record<string, string>> = {
   "date-time": `^(${DATE})T${TIME}$`,
   date: `^(${DATE})$`,
   time: `^${TIME}$`,
   duration: `^P(${DURATION_DATE}(${DURATION_TIME})?|${DURATION_TIME}|[0-9]{1,9}W)$`,
-  email: `^${ATOM}(\\.${ATOM})?@${LABEL}(\\.${LABEL}){1,4}$`,
-  hostname: `^${HOSTNAME}$`,
   ipv4: `^${IPV4}$`,
   ipv6: `^(${IPV6})$`,
   uuid: "^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$",
-  uri: `^https?://${HOSTNAME}(:[1-9][0-9]{0,3})?(/[a-zA-Z0-9._~-]{0,60}){0,8}(\\?[a-zA-Z0-9._~=&-]{0,120})?(#[a-zA-Z0-9._~-]{0,60})?$`,
 };
+
+/** Those whose parts may be of any length, by the length that their parts have at most: from 1 to 32. */
+const SCALED: Readonly<Record<string, (part: number) => string>> = {
+  email: (part) => `^${atom(part)}(\\.${atom(part)})?@${hostname(1, part)}(\\.${hostname(1, part)}){1,4}$`,
+  hostname: (part) => `^${hostname(7, part)}$`,
+  uri: (part) =>
+    `^https?://${hostname(part > 8 ? 7 : 3, part)}(:[1-9][0-9]{0,3})?(/[a-zA-Z0-9._~-]{0,${2 * part}}){0,${part > 8 ? 8 : 2}}` +
+    `(\\?[a-zA-Z0-9._~=&-]{0,${4 * part}})?(#[a-zA-Z0-9._~-]{0,${2 * part}})?$`,
+};
+/** Characters of such a format for each that a part may have, at most. */
+const PARTS: Readonly<Record<string, number>> = { email: 9, hostname: 8, uri: 32 };
+const LONGEST_PART = 32;
+
+export const FORMAT_NAMES: readonly string[] = [...Object.keys(FIXED), ...Object.keys(SCALED)];
+
+/** @param max characters that the text may have: parts are shorter then, which takes less than counting. Default: any number */
+export function formatPattern(name: string, max = Number.POSITIVE_INFINITY): string {
+  const scaled = SCALED[name];
+  if (!scaled) return FIXED[name] as string;
+  return scaled(Math.max(1, Math.min(LONGEST_PART, Math.floor(max / (PARTS[name] as number)))));
+}
 
 /** Formats that JSON Schema defines (draft 2020-12, 7.3). Any other name is an annotation. */
 const STANDARD = new Set([

@@ -56,6 +56,8 @@ export interface Fragments {
   /** A rule that may call itself; `body` is asked for once, and only if the rule is used. */
   rule(body: () => Fragment): Fragment;
   ruleInSteps(body: () => Steps<Fragment>): Fragment;
+  /** What takes many states: `body` makes them when all else is put together. */
+  later(body: (next: State) => Steps<State>): Fragment;
   /** Makes the rules that were used; to be run when all else is put together. */
   finish(): Steps<void>;
 }
@@ -106,6 +108,16 @@ export function createFragments(builder: AutomatonBuilder): Fragments {
     ruleInSteps(function* () {
       return body();
     });
+
+  const later = (body: (next: State) => Steps<State>): Fragment => {
+    return (next) => {
+      const made = state();
+      unmade.push(function* () {
+        jump(made, yield* body(next));
+      });
+      return made;
+    };
+  };
 
   /** A state for each time. */
   const times = (part: Fragment, min: number, max?: number): Fragment => {
@@ -172,12 +184,14 @@ export function createFragments(builder: AutomatonBuilder): Fragments {
       return few ? times(part, min, max) : blocks(part, min, max);
     },
     characters(set) {
+      builder.work.spend(10 * set.length);
       const sequences = set.flatMap(([first, last]) => utf8Ranges(first, last));
       return (next) =>
         any(sequences.map((ranges) => ranges.reduceRight((after, [lo, hi]) => byte(lo, hi, after), next)));
     },
     rule,
     ruleInSteps,
+    later,
     *finish() {
       for (let make = unmade.pop(); make; make = unmade.pop()) {
         if (builder.work.takeTurn()) yield;
@@ -187,6 +201,8 @@ export function createFragments(builder: AutomatonBuilder): Fragments {
   };
 }
 
+/** First bytes of one, two, three and four, without the bits of the code point. */
+const UTF8_LEAD = [0, 0xc0, 0xe0, 0xf0];
 /** The last code points that take one, two, three and four bytes. */
 const UTF8_LAST = [0x7f, 0x7ff, 0xffff, MAX_CODE_POINT];
 
@@ -209,4 +225,9 @@ function utf8Ranges(first: number, last: number): [number, number][][] {
   return [from.map((lo, i) => [lo, to[i] as number])];
 }
 
-const utf8 = (codePoint: number): number[] => [...new TextEncoder().encode(String.fromCodePoint(codePoint))];
+function utf8(codePoint: number): number[] {
+  const bytes = UTF8_LAST.findIndex((limit) => codePoint <= limit);
+  if (bytes === 0) return [codePoint];
+  const following = Array.from({ length: bytes }, (_, i) => 0x80 | ((codePoint >> (6 * (bytes - 1 - i))) & 0x3f));
+  return [(UTF8_LEAD[bytes] as number) | (codePoint >> (6 * bytes)), ...following];
+}

@@ -1,7 +1,7 @@
 // How large a schema may be: OpenAI's limits for structured outputs ("Supported schemas" in its guide, as of February 2026).
 import { SchemaError } from "./errors.ts";
 import { type Mode, type Place, subschemas } from "./keywords.ts";
-import type { Work } from "./work.ts";
+import type { Steps, Work } from "./work.ts";
 
 const MAX_PROPERTIES = 5000;
 const MAX_OBJECT_LEVELS = 10;
@@ -24,12 +24,13 @@ export interface LimitsOptions {
 }
 
 /** @throws SchemaError that names the place where a limit is passed */
-export function checkLimits({ root, at, mode, opened, work }: LimitsOptions): void {
+export function* checkLimits({ root, at, mode, opened, work }: LimitsOptions): Steps<void> {
   let properties = 0;
   let characters = 0;
   let enumValues = 0;
 
-  const visit = ({ schema, path }: Place, levels: number, objects: number): void => {
+  function* visit({ schema, path }: Place, levels: number, objects: number): Steps<void> {
+    if (work.takeTurn()) yield;
     const fail = (problem: string, keyword?: string): never => {
       throw new SchemaError({ path, keyword, problem });
     };
@@ -54,7 +55,7 @@ export function checkLimits({ root, at, mode, opened, work }: LimitsOptions): vo
     }
     if (characters > MAX_CHARACTERS) fail(`brings names and values over ${MAX_CHARACTERS} characters`);
     work.spend(20 + names.length + values.length + written / 8);
-    for (const inner of subschemas(own, path)) visit(inner, levels + 1, inObject);
-  };
-  visit({ schema: root, path: at }, 0, 0);
+    for (const inner of subschemas(own, path)) yield* visit(inner, levels + 1, inObject);
+  }
+  yield* visit({ schema: root, path: at }, 0, 0);
 }

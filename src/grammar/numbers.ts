@@ -1,7 +1,7 @@
 // Numbers within bounds, digit by digit: while the digits so far equal a bound's, the bound decides which digit may come next.
 // Decimals have at most 15 significant digits, so that no two of them, nor one and a bound, fall together when read as a double.
 // Integers have as many, or as many as a bound has: their digits are told apart by whoever reads integers as they are written.
-import type { AutomatonBuilder, Fragment, State } from "./automaton.ts";
+import { type AutomatonBuilder, type Fragment, GrammarTooLarge, type State } from "./automaton.ts";
 import type { Exact } from "./exact.ts";
 import { EXACT_DIGITS } from "./json.ts";
 
@@ -32,6 +32,8 @@ interface Bound extends Decimal {
 }
 
 const ZERO: Decimal = { negative: false, whole: "0", fraction: "" };
+/** States of one number: its digits times the remainders of `multipleOf`. */
+const MAX_STATES = 3_000;
 /** Digits of an integer at most, however far its bounds are. */
 const MAX_DIGITS = 40;
 
@@ -152,11 +154,12 @@ function magnitudes(builder: AutomatonBuilder, { range, low, high, digits: most 
   const { scale, modulus } = commonMultiple(range.multiplesOf);
   const starts: State[] = [];
   const longest = Math.min(high.whole.length, most);
+  /** By what may still come: where no bound decides, numbers of all lengths share it. */
+  const memo = new Map<string, State>();
 
   for (let length = low.whole.length; length <= longest; length++) {
     const room = Math.max(0, EXACT_DIGITS - length);
     const decimals = range.integer ? 0 : step ? Math.min(scale, room) : room;
-    const memo = new Map<string, State>();
     const digitOf = (bound: Bound, at: number): number =>
       Number((at < length ? bound.whole[at] : bound.fraction[at - length]) ?? 0);
     /** Whether all the bound's digits from `at` on are zeros: the digits so far are the bound itself. */
@@ -168,9 +171,13 @@ function magnitudes(builder: AutomatonBuilder, { range, low, high, digits: most 
 
     /** After `at` digits; `onLow`, `onHigh`: they are the bound's own so far. `rest`: their value modulo the step's digits. */
     const after = (at: number, onLow: boolean, onHigh: boolean, rest: bigint, pointed: boolean): State => {
-      const key = `${at} ${onLow} ${onHigh} ${rest} ${pointed}`;
+      const isFree = at > 0 && !onLow && !onHigh;
+      const key = isFree
+        ? `${length - at} ${decimals} ${rest} ${pointed}`
+        : `${length} ${at} ${onLow} ${onHigh} ${rest} ${pointed}`;
       const known = memo.get(key);
       if (known !== undefined) return known;
+      if (memo.size === MAX_STATES) throw new GrammarTooLarge(`a number may have ${MAX_STATES} states`);
       builder.work.spend(4);
       const states: State[] = [];
       if (at >= length && (at > length || !pointed) && mayEnd(at, onLow, onHigh, rest)) states.push(next);
@@ -185,7 +192,7 @@ function magnitudes(builder: AutomatonBuilder, { range, low, high, digits: most 
     const digits = (at: number, onLow: boolean, onHigh: boolean, rest: bigint, pointed: boolean): State[] => {
       const least = Math.max(onLow ? digitOf(low, at) : 0, at === 0 && length > 1 ? 1 : 0);
       const most = onHigh ? digitOf(high, at) : 9;
-      builder.work.spend(20);
+      builder.work.spend(40);
       const states: State[] = [];
       for (let from = least; from <= most; ) {
         const target = (digit: number): State =>

@@ -19,8 +19,14 @@ export class PatternError extends Error {
 
 /** Characters of one pattern. */
 const MAX_PATTERN = 10_000;
+/** Ranges of one set of characters. */
+const MAX_RANGES = 1_000;
 /** Groups within groups. */
 const MAX_DEPTH = 200;
+
+/** Repetitions whose count may differ by more than `LONG`: so many are followed as they are. */
+const MAX_LONG = 2;
+const LONG = 40;
 
 /** `.`: all but line ends. */
 const ANY = complement(
@@ -53,12 +59,13 @@ const ESCAPES: Record<"digit" | "space" | "word", CharacterSet> = {
 
 /** A pattern that an automaton can follow. */
 export interface Pattern {
+  readonly source: string;
   readonly alternatives: readonly AST.Alternative[];
   /**
-   * Whether repetitions stand in repetitions: then one text may be read in very many ways, and the
-   * automaton is worth being made over.
+   * Whether repetitions stand in repetitions, or many long ones in a row: then one text may be read in
+   * very many ways, and the automaton is worth being made over.
    */
-  readonly nested: boolean;
+  readonly ambiguous: boolean;
 }
 
 /** @throws PatternError */
@@ -68,9 +75,14 @@ export function readPattern(source: string): Pattern {
   }
   const { alternatives } = parse(source);
   let nested = false;
-  const sets: Where = { leading: true, repeated: false, counted: false, depth: 0, onNested: () => (nested = true) };
-  for (const alternative of alternatives) check(alternative, sets);
-  return { alternatives, nested };
+  let long = 0;
+  const onRepetition = (isNested: boolean, length: number): void => {
+    nested ||= isNested;
+    if (length > LONG) long++;
+  };
+  const where: Where = { leading: true, repeated: false, counted: false, depth: 0, onRepetition };
+  for (const alternative of alternatives) check(alternative, where);
+  return { source, alternatives, ambiguous: nested || long > MAX_LONG };
 }
 
 /** Where in a pattern something stands. */
@@ -82,7 +94,7 @@ interface Where {
   /** It stands in a repetition whose count may differ. */
   readonly counted: boolean;
   readonly depth: number;
-  onNested(): void;
+  onRepetition(isNested: boolean, length: number): void;
 }
 
 const isRepetition = (node: AST.Quantifier): boolean => node.max > 1 && node.max !== node.min;
@@ -111,7 +123,7 @@ function checkElement(node: AST.Element, where: Where): void {
       for (const alternative of node.alternatives) check(alternative, within);
       return;
     case "Quantifier": {
-      if (isRepetition(node) && where.counted) where.onNested();
+      if (isRepetition(node)) where.onRepetition(where.counted, Number.isFinite(node.max) ? node.max - node.min : 0);
       const counted = where.counted || isRepetition(node);
       const repeated = where.repeated || node.max === Number.POSITIVE_INFINITY;
       checkElement(node.element, { ...within, counted, repeated, leading: where.leading && node.max <= 1 });
@@ -280,6 +292,9 @@ function setOf(node: SetNode | AST.CharacterClassElement): CharacterSet {
       return node.negate ? complement(ESCAPES[node.kind]) : ESCAPES[node.kind];
     case "CharacterClass": {
       const set = characterSet(node.elements.flatMap((part) => setOf(part)));
+      if (set.length > MAX_RANGES) {
+        throw new PatternError(`a set of ${set.length} ranges is not supported: ${MAX_RANGES} are`);
+      }
       return node.negate ? complement(set) : set;
     }
     default:

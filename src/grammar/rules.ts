@@ -1,6 +1,6 @@
 // What one schema object says, read once: its keywords by the type that they hold of, and the schemas that have to hold as well.
 import { SchemaError } from "./errors.ts";
-import { FORMATS, isStandardFormat } from "./formats.ts";
+import { FORMAT_NAMES, isStandardFormat } from "./formats.ts";
 import type { KeywordReader, Mode, Place, SchemaObject, TypeName } from "./keywords.ts";
 import { readKeywords, TYPE_KEYWORDS, TYPES, unenforced } from "./keywords.ts";
 import type { NumberRange } from "./numbers.ts";
@@ -8,7 +8,7 @@ import { type Pattern, PatternError, readPattern } from "./pattern.ts";
 
 export interface TextRules {
   readonly patterns: readonly Pattern[];
-  /** Names in `FORMATS`. */
+  /** Names in `FORMAT_NAMES`. */
   readonly formats: readonly string[];
   readonly min: number;
   readonly max: number | undefined;
@@ -122,10 +122,10 @@ function readNumber(read: KeywordReader, refuse: Refuse): Omit<NumberRange, "int
 
 function readText(read: KeywordReader, mode: Mode, refuse: Refuse, tell: Refuse): TextRules {
   const format = read.string("format");
-  const known = format !== undefined && Object.hasOwn(FORMATS, format);
+  const known = format !== undefined && FORMAT_NAMES.includes(format);
   if (format !== undefined && !known && isStandardFormat(format)) {
     const say = mode === "strict" ? refuse : tell;
-    say("format", `${JSON.stringify(format)} is not supported: ${Object.keys(FORMATS).join(", ")} are`);
+    say("format", `${JSON.stringify(format)} is not supported: ${FORMAT_NAMES.join(", ")} are`);
   }
   const source = read.string("pattern");
   const patterns: Pattern[] = [];

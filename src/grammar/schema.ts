@@ -1,8 +1,8 @@
 // A JSON schema as a piece of grammar. What is not enforced is refused by name, or told where the mode is lenient; every value that the
 // grammar writes is valid, and only values that the schema's author would rather not see are left out: properties that the schema does not
 // name, extra whitespace.
-import { type AutomatonBuilder, type Fragment, GrammarTooLarge, type State } from "./automaton.ts";
-import { SchemaError } from "./errors.ts";
+import type { AutomatonBuilder, Fragment, State } from "./automaton.ts";
+import { named, SchemaError } from "./errors.ts";
 import type { Fragments } from "./fragments.ts";
 import type { JsonFragments } from "./json.ts";
 import { type Mode, type Place, resolveRef, type SchemaObject, schemaAt, type TypeName } from "./keywords.ts";
@@ -11,7 +11,7 @@ import { numbers } from "./numbers.ts";
 import type { Rules } from "./rules.ts";
 import { createShapes, type Shape } from "./shapes.ts";
 import type { Texts } from "./texts.ts";
-import { type Steps, type Work, WorkLimitError } from "./work.ts";
+import { atOnce, type Steps, type Work } from "./work.ts";
 
 export interface SchemaOptions {
   readonly builder: AutomatonBuilder;
@@ -44,7 +44,7 @@ export interface SchemaFragment {
 /** @throws SchemaError that names keyword and place; the fragment too, when the grammar gets too large or takes too much work */
 export function* schemaFragment(options: SchemaOptions): Steps<SchemaFragment> {
   const { make, json, texts, work, schema: root, mode, at, opened, note } = options;
-  if (!opened.has(at)) checkLimits({ root, mode, at, opened, work });
+  if (!opened.has(at)) yield* checkLimits({ root, mode, at, opened, work });
   const shapes = createShapes({ root, at, mode, opened, texts, work, note });
   /** Rules by the schemas that have to hold. */
   const rules = new Map<string, Fragment>();
@@ -115,7 +115,7 @@ export function* schemaFragment(options: SchemaOptions): Steps<SchemaFragment> {
       return ruleOf([target], () => node([target]));
     }
     if (values && parts === 0) {
-      const [shape] = shapes.expand([{ schema, path }]);
+      const [shape] = yield* shapes.expand([{ schema, path }]);
       const fitting = shape ? yield* shapes.constants(shape) : [];
       if (!fitting?.length) refuse(path, "const" in schema ? "const" : "enum", "has no value of the schema's type");
       return json.constants(fitting?.length ? fitting : values);
@@ -139,7 +139,7 @@ export function* schemaFragment(options: SchemaOptions): Steps<SchemaFragment> {
     return make.choice(...branches);
   }
   function* ofPlaces(given: readonly Place[]): Steps<Fragment> {
-    const all = shapes.expand(given);
+    const all = yield* shapes.expand(given);
     const fragments: Fragment[] = [];
     for (const shape of all) fragments.push(yield* ofShape(shape, all.length === 1));
     return fragments.length > 0 ? make.choice(...fragments) : make.never;
@@ -165,7 +165,7 @@ export function* schemaFragment(options: SchemaOptions): Steps<SchemaFragment> {
         if (list.max !== undefined && list.max < list.min) return make.never;
         return json.list(list.items.length > 0 ? yield* node(list.items) : json.value, list.min, list.max);
       case "string":
-        return text.max !== undefined && text.max < text.min ? make.never : yield* texts.fragment(text);
+        return text.max !== undefined && text.max < text.min ? make.never : yield* texts.fragment(text, shape.path);
       case "boolean":
         return json.boolean;
       case "null":
@@ -197,7 +197,7 @@ export function* schemaFragment(options: SchemaOptions): Steps<SchemaFragment> {
       const inner = yield* node(given.filter((entry) => !isClosed(entry)));
       written.push({ isRequired, fragment: make.sequence(make.literal(JSON.stringify(name)), json.colon, inner) });
     }
-    return objectOf(written, options);
+    return objectOf(written, shape.path, options);
   }
   const isClosed = ({ schema, path }: Place): boolean => schema === false && !opened.has(path);
 
@@ -206,7 +206,7 @@ export function* schemaFragment(options: SchemaOptions): Steps<SchemaFragment> {
     const given = shape.members.flatMap(({ names }) => names ?? []);
     if (given.length === 0) return undefined;
     const found = new Set<string>();
-    for (const way of shapes.expand(given)) {
+    for (const way of yield* shapes.expand(given)) {
       const constants = yield* shapes.constants(way);
       if (!constants) return undefined;
       for (const value of constants) if (typeof value === "string") found.add(value);
@@ -221,10 +221,10 @@ export function* schemaFragment(options: SchemaOptions): Steps<SchemaFragment> {
     const value = yield* node(values);
     if (given.length === 0) return json.map(value);
     const names: Fragment[] = [];
-    for (const way of shapes.expand([...given, STRING])) {
+    for (const way of yield* shapes.expand([...given, STRING])) {
       const constants = yield* shapes.constants(way);
       if (constants?.length) names.push(json.constants(constants));
-      else if (!constants && way.types?.includes("string")) names.push(yield* texts.fragment(way.text));
+      else if (!constants && way.types?.includes("string")) names.push(yield* texts.fragment(way.text, way.path));
     }
     return names.length > 0 ? json.map(value, make.choice(...names)) : make.literal("{}");
   }
@@ -278,17 +278,6 @@ const untyped = (path: string): SchemaError =>
 const excluded = (name: string): string =>
   `names ${JSON.stringify(name)}, which no value has: additionalProperties, properties or propertyNames exclude it`;
 
-/** What went wrong at a place, if it is the grammar's size or the work that it takes. */
-function named(error: unknown, path: string): unknown {
-  if (error instanceof GrammarTooLarge) {
-    const problem = "makes the grammar too large: lower what repeats in it (maxItems, maxLength, {m,n} in a pattern)";
-    return new SchemaError({ path, problem });
-  }
-  if (!(error instanceof WorkLimitError)) return error;
-  const problem = "takes too much work to read: make the schema smaller, and its patterns less ambiguous";
-  return new SchemaError({ path, problem, final: true });
-}
-
 /** @throws SchemaError unless a strict schema is one of an object */
 function checkRoot(root: unknown, at: string): void {
   const own = schemaAt(root, at);
@@ -303,19 +292,32 @@ interface Member {
   readonly fragment: Fragment;
 }
 
+/** Members of an object that are written at once; more are made in steps. */
+const FEW_MEMBERS = 16;
+
 /** An object with these members, in this order. */
-function objectOf(members: readonly Member[], { builder, json }: SchemaOptions): Fragment {
-  return (next) => {
+function objectOf(members: readonly Member[], path: string, options: SchemaOptions): Fragment {
+  const { builder, make, json, work } = options;
+  function* whole(next: State): Steps<State> {
     // From the last member to the first: `after` follows a member that was written, `first` follows none.
     const end = builder.byte(0x7d, 0x7d, next);
     let after = end;
     let first = end;
     for (const { isRequired, fragment } of members.toReversed()) {
+      if (members.length > FEW_MEMBERS && work.takeTurn()) yield;
       const member = fragment(after);
       const another = json.comma(member);
       first = isRequired ? member : builder.any([member, first]);
       after = isRequired ? another : builder.any([another, after]);
     }
     return builder.byte(0x7b, 0x7b, first);
-  };
+  }
+  if (members.length <= FEW_MEMBERS) return (next) => atOnce(whole(next));
+  return make.later(function* (next) {
+    try {
+      return yield* whole(next);
+    } catch (error) {
+      throw named(error, path);
+    }
+  });
 }

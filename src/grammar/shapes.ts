@@ -23,7 +23,7 @@ export interface Shapes {
   /** The schemas that a place's own reference leads to at once. @throws SchemaError unless the mode is lenient */
   resolve(ref: string, path: string): Place;
   /** All ways in which all of the schemas can hold. */
-  expand(places: readonly Place[]): readonly Shape[];
+  expand(places: readonly Place[]): Steps<readonly Shape[]>;
   /** The schemas that a member of this name has to fit. */
   memberPlaces(shape: Shape, name: string): readonly Place[];
   /** Whether a member may have this name. */
@@ -120,7 +120,8 @@ export function createShapes({ root, at, mode, opened, texts, work, note }: Shap
     return false;
   };
 
-  const expand = (places: readonly Place[]): readonly Shape[] => {
+  function* expand(places: readonly Place[]): Steps<readonly Shape[]> {
+    if (work.takeTurn()) yield;
     const seen = new Set<unknown>();
     const due = [...places];
     const choices: (readonly Place[])[] = [];
@@ -137,11 +138,17 @@ export function createShapes({ root, at, mode, opened, texts, work, note }: Shap
       choices.push(...rules.choices.map((choice) => choice.places));
     }
     for (const branches of choices) {
-      const ways = branches.flatMap((place) => expand([place]));
-      shapes = shapes.flatMap((shape) => ways.map((way) => both(shape, way))).filter(isPossible);
+      const ways: Shape[] = [];
+      for (const place of branches) ways.push(...(yield* expand([place])));
+      const combined: Shape[] = [];
+      for (const shape of shapes) {
+        if (work.takeTurn()) yield;
+        for (const way of ways) combined.push(both(shape, way));
+      }
+      shapes = combined.filter(isPossible);
     }
     return shapes;
-  };
+  }
   const checked = ({ schema, path }: Place): SchemaObject | boolean => {
     try {
       return schemaAt(schema, path);
@@ -187,7 +194,7 @@ export function createShapes({ root, at, mode, opened, texts, work, note }: Shap
   /** Whether a constant fits schemas. */
   function* allows(places: readonly Place[], value: unknown): Steps<boolean> {
     if (work.takeTurn()) yield;
-    for (const shape of expand(places)) if (yield* fits(shape, value)) return true;
+    for (const shape of yield* expand(places)) if (yield* fits(shape, value)) return true;
     return false;
   }
   function* fits(shape: Shape, value: unknown): Steps<boolean> {
@@ -229,7 +236,7 @@ export function createShapes({ root, at, mode, opened, texts, work, note }: Shap
   function* isNever(places: readonly Place[], depth = 0): Steps<boolean> {
     if (depth > MAX_COMPARED) return false;
     if (work.takeTurn()) yield;
-    for (const shape of expand(places)) if (!(yield* isNeverShape(shape, depth))) return false;
+    for (const shape of yield* expand(places)) if (!(yield* isNeverShape(shape, depth))) return false;
     return true;
   }
   function* isNeverShape(shape: Shape, depth: number): Steps<boolean> {

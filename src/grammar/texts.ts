@@ -1,7 +1,8 @@
 // The text of strings: patterns, formats and lengths together as one automaton, and that automaton as JSON.
 import { type AutomatonBuilder, type Fragment, GrammarTooLarge, type State } from "./automaton.ts";
-import { FORMATS } from "./formats.ts";
-import type { CharacterSet } from "./fragments.ts";
+import { named } from "./errors.ts";
+import { formatPattern } from "./formats.ts";
+import type { CharacterSet, Fragments } from "./fragments.ts";
 import type { JsonFragments } from "./json.ts";
 import { type Condition, conjunction, createNfa, type Lengths, lengthsOf, meets } from "./nfa.ts";
 import { type Pattern, patternStart, readPattern } from "./pattern.ts";
@@ -11,12 +12,12 @@ import { type Steps, type Work, WorkLimitError } from "./work.ts";
 /** A length beside a pattern that no reply gets to: it is not counted. */
 const LONGEST_TEXT = 65_536;
 /** What making over an automaton may cost that would do as it is. */
-const NESTED_STEPS = 2_000_000;
-const NESTED_STATES = 10_000;
+const MADE_OVER_STEPS = 1_000_000;
+const MADE_OVER_STATES = 10_000;
 
 export interface Texts {
-  /** A JSON string with its quotes. @throws GrammarTooLarge, WorkLimitError */
-  fragment(rules: TextRules): Steps<Fragment>;
+  /** A JSON string with its quotes. Its states are made later. @param path for errors then */
+  fragment(rules: TextRules, path: string): Steps<Fragment>;
   /** Whether a text fulfils the rules. @throws GrammarTooLarge, WorkLimitError */
   allows(rules: TextRules, text: string): Steps<boolean>;
   /** Whether it is certain that no text does. @throws GrammarTooLarge, WorkLimitError */
@@ -25,28 +26,28 @@ export interface Texts {
 
 export interface TextsOptions {
   readonly builder: AutomatonBuilder;
+  readonly make: Fragments;
   readonly json: JsonFragments;
   readonly work: Work;
 }
 
-export function createTexts({ builder, json, work }: TextsOptions): Texts {
+export function createTexts({ builder, make, json, work }: TextsOptions): Texts {
   const nfa = createNfa(work);
-  const formats = new Map(Object.entries(FORMATS).map(([name, source]) => [name, { source }]));
-  const starts = new Map<object, number>();
+  /** By pattern where its automaton begins, and by rules what strings of them are. */
+  const starts = new Map<string, number>();
+  const strings = new Map<string, Fragment>();
 
-  function* startOf(key: object, read: () => Pattern): Steps<number> {
-    const start = starts.get(key) ?? (yield* patternStart(read(), nfa, work));
-    starts.set(key, start);
+  function* startOf(source: string, pattern?: Pattern): Steps<number> {
+    const start = starts.get(source) ?? (yield* patternStart(pattern ?? readPattern(source), nfa, work));
+    starts.set(source, start);
     return start;
   }
   function* conditionsOf(rules: TextRules): Steps<Condition[]> {
     const conditions: Condition[] = [];
-    for (const pattern of new Set(rules.patterns)) {
-      conditions.push({ start: yield* startOf(pattern, () => pattern) });
-    }
+    const patterns = new Map(rules.patterns.map((pattern) => [pattern.source, pattern]));
+    for (const [source, pattern] of patterns) conditions.push({ start: yield* startOf(source, pattern) });
     for (const name of new Set(rules.formats)) {
-      const format = formats.get(name) as { source: string };
-      conditions.push({ start: yield* startOf(format, () => readPattern(format.source)) });
+      conditions.push({ start: yield* startOf(formatPattern(name, rules.max)) });
     }
     return conditions;
   }
@@ -55,7 +56,7 @@ export function createTexts({ builder, json, work }: TextsOptions): Texts {
     const conditions = yield* conditionsOf(rules);
     const [first = { start: nfa.end }] = conditions;
     if (conditions.length > 1) return yield* conjunction(nfa, conditions, undefined, work);
-    return rules.patterns.some(({ nested }) => nested) ? yield* madeOver(first) : first.start;
+    return rules.patterns.some(({ ambiguous }) => ambiguous) ? yield* madeOver(first) : first.start;
   }
   /** The same texts, each read in one way only, where that is not too large. */
   function* madeOver(condition: Condition): Steps<number> {
@@ -66,7 +67,7 @@ export function createTexts({ builder, json, work }: TextsOptions): Texts {
       spend(steps) {
         spent += steps;
         work.spend(steps);
-        if (spent > NESTED_STEPS || nfa.reads.length > before + NESTED_STATES)
+        if (spent > MADE_OVER_STEPS || nfa.reads.length > before + MADE_OVER_STATES)
           throw new WorkLimitError("of one pattern");
       },
     };
@@ -90,14 +91,31 @@ export function createTexts({ builder, json, work }: TextsOptions): Texts {
     if (lengths.min === 0 && lengths.max === undefined) return start;
     return yield* conjunction(nfa, [{ start }], lengths, work);
   }
+  function* made(rules: TextRules, path: string): Steps<Fragment> {
+    try {
+      const start = yield* withLengths(rules);
+      return make.later(function* (next) {
+        try {
+          return builder.byte(0x22, 0x22, yield* spell(start, builder.byte(0x22, 0x22, next)));
+        } catch (error) {
+          throw named(error, path);
+        }
+      });
+    } catch (error) {
+      throw named(error, path);
+    }
+  }
   const isPlain = ({ patterns, formats }: TextRules): boolean => patterns.length + formats.length === 0;
 
   return {
-    *fragment(rules) {
+    *fragment(rules, path) {
       const { min, max } = rules;
       if (isPlain(rules)) return min === 0 && max === undefined ? json.string : json.characters(min, max);
-      const start = yield* withLengths(rules);
-      return (next) => builder.byte(0x22, 0x22, spell(start, builder.byte(0x22, 0x22, next)));
+      const key = JSON.stringify([rules.patterns.map(({ source }) => source), rules.formats, min, max]);
+      // As a rule it stands once in the grammar, however many properties are such strings.
+      const known = strings.get(key) ?? make.ruleInSteps(() => made(rules, path));
+      strings.set(key, known);
+      return known;
     },
     *allows(rules, text) {
       const { min, max = Number.POSITIVE_INFINITY } = rules;
@@ -113,7 +131,7 @@ export function createTexts({ builder, json, work }: TextsOptions): Texts {
   };
 
   /** Spells an automaton over characters in the bytes of JSON. */
-  function spell(start: number, next: State): State {
+  function* spell(start: number, next: State): Steps<State> {
     const made = new Map<number, State>([[nfa.end, next]]);
     const due: number[] = [];
     const stateOf = (of: number): State => {
@@ -133,6 +151,7 @@ export function createTexts({ builder, json, work }: TextsOptions): Texts {
       }
     };
     for (let of = due.pop(); of !== undefined; of = due.pop()) {
+      if (work.takeTurn()) yield;
       const from = made.get(of) as State;
       read(from, of);
       for (const to of nfa.jumps[of] as readonly number[]) {

@@ -1,10 +1,10 @@
 // What a stranger's schema may cost: every loop whose length the schema decides counts its steps here
 // before it takes them.
 
-/** Steps of one compilation: some 150 ms on a slow core. */
-const MAX_STEPS = 6_000_000;
-/** Steps between two turns of the event loop: some 10 ms. */
-const STEPS_PER_TURN = 400_000;
+/** Steps of one compilation: some 200 ms. A step is some 100 ns. */
+const MAX_STEPS = 2_000_000;
+/** Steps between two turns of the event loop. */
+const STEPS_PER_TURN = 40_000;
 
 /** The steps of a compilation are used up. */
 export class WorkLimitError extends Error {

@@ -1,6 +1,6 @@
 // Which tokens a grammar allows next: a walk over the vocabulary's tree that leaves a branch with the first byte that does not fit.
 import type { Grammar } from "../../grammar/automaton.ts";
-import { createRecognizer, GrammarError, NOWHERE, type Position, TOO_AMBIGUOUS } from "./recognizer.ts";
+import { createRecognizer, GrammarError, NOWHERE, type Position } from "./recognizer.ts";
 import { isPlain, PLAIN, SUBTREE, type VocabularyTree } from "./vocabulary.ts";
 
 export interface MatcherOptions {
@@ -29,8 +29,6 @@ export interface Matcher {
 const MAX_MASKS = 64;
 /** Ways to read a text that are kept from one mask to the next: some 2 MB. */
 const MAX_KEPT = 16_384;
-/** Edges looked at for one mask: some 20 ms, and as many MB at worst. */
-const MAX_WORK = 500_000;
 /** Bytes that a token may have. */
 const MAX_LEVELS = 1024;
 const PLAIN_BYTES = Array.from({ length: 256 }, (_, byte) => byte).filter(isPlain);
@@ -64,7 +62,7 @@ export function createMatcher({ grammar, vocabulary, endIds }: MatcherOptions): 
     return true;
   };
   const fill = (mask: Int32Array): void => {
-    const most = recognizer.work + MAX_WORK;
+    recognizer.allow();
     let { table } = recognizer;
     let found = recognizer.isComplete(position);
     let level = 0;
@@ -89,7 +87,6 @@ export function createMatcher({ grammar, vocabulary, endIds }: MatcherOptions): 
       if (next === 0) {
         next = recognizer.step(row / classes, node >>> 24);
         table = recognizer.table;
-        if (recognizer.work > most) throw new GrammarError(TOO_AMBIGUOUS);
       }
       if (next === NOWHERE) {
         at += node & SUBTREE;
@@ -126,6 +123,7 @@ export function createMatcher({ grammar, vocabulary, endIds }: MatcherOptions): 
       return mask;
     },
     accept(id) {
+      recognizer.allow();
       const target = ids.indexOf(id);
       let next = target < 0 ? NOWHERE : position;
       for (let at = 0; next !== NOWHERE && at <= target; ) {

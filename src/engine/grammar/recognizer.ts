@@ -36,6 +36,9 @@ export type Position = number;
 /** No text of the grammar goes on like that. */
 export const NOWHERE = -1;
 
+/** Work between two calls of `allow`: some 40 ms at worst. */
+const MAX_WORK = 400_000;
+
 export interface Recognizer {
   readonly start: Position;
   /** `[256]`: bytes of one class are all the same to the grammar. */
@@ -53,8 +56,10 @@ export interface Recognizer {
   readonly kept: number;
   /** Forgets all positions but one, and gives its new index. */
   forget(but: Position): Position;
-  /** Edges looked at so far. */
+  /** Edges looked at and places to return to joined so far: what time grows with. */
   readonly work: number;
+  /** Work that may be done from now on until this is called again; at first as much. */
+  allow(): void;
 }
 
 export function createRecognizer({ start, offsets, edges }: Grammar): Recognizer {
@@ -65,22 +70,31 @@ export function createRecognizer({ start, offsets, edges }: Grammar): Recognizer
   const ways: Ways[] = [];
   let table = new Int32Array(0);
   const stacks = new Map<string, Stack>();
-  const frames = new Map<string, Frame>();
+  const frames = new Map<number, Frame>();
   let ids = 1;
   let work = 0;
+  let limit = MAX_WORK;
   let kept = 0;
 
+  /** @throws GrammarError when the text can be read in too many ways */
+  const spend = (steps: number): void => {
+    work += steps;
+    if (work > limit) throw new GrammarError(TOO_AMBIGUOUS);
+  };
   const stackOf = (list: readonly Frame[]): Stack => {
+    if (list.length === 1 && list[0] === end) return bottom;
+    spend(list.length);
     const key = list.map(({ id }) => id).join();
-    let stack = list.length === 1 && list[0] === end ? bottom : stacks.get(key);
+    let stack = stacks.get(key);
     if (!stack) {
       stack = { id: ids++, frames: list };
       stacks.set(key, stack);
+      kept += list.length;
     }
     return stack;
   };
   const frameOf = (state: number, below: Stack): Frame => {
-    const key = `${state},${below.id}`;
+    const key = state * 2 ** 32 + below.id;
     let frame = frames.get(key);
     if (!frame) {
       frame = { id: ids++, state, below };
@@ -88,40 +102,52 @@ export function createRecognizer({ start, offsets, edges }: Grammar): Recognizer
     }
     return frame;
   };
-  const union = (a: Stack, b: Stack): Stack => {
-    if (a === b) return a;
-    const list = [...new Set([...a.frames, ...b.frames])];
-    return list.length === a.frames.length ? a : stackOf(list.sort((x, y) => x.id - y.id));
-  };
+  const joined = (all: Iterable<Frame>): Stack => stackOf([...new Set(all)].sort((x, y) => x.id - y.id));
 
   /** The state of these ways and of all that follow from them without a byte. */
   const close = (seeds: Iterable<readonly [number, Stack]>): Position => {
     const reached = new Map<number, Stack>();
     const due: number[] = [];
+    /** Rules that begin here, and where they return to: they wait, because many ways may lead to one. */
+    const called = new Map<number, Set<Frame>>();
     let complete = false;
     const add = (state: number, stack: Stack): void => {
       const before = reached.get(state);
-      const merged = before ? union(before, stack) : stack;
+      if (before === stack) return;
+      spend(before ? before.frames.length + stack.frames.length : 1);
+      const merged = before ? joined([...before.frames, ...stack.frames]) : stack;
       if (merged === before) return;
       reached.set(state, merged);
       due.push(state);
     };
-    for (const [state, stack] of seeds) add(state, stack);
-    for (let state = due.pop(); state !== undefined; state = due.pop()) {
-      const stack = reached.get(state) as Stack;
+    const follow = (state: number, stack: Stack): void => {
       for (let edge = offsets[state] as number; edge < (offsets[state + 1] as number); edge++) {
-        work++;
+        spend(1);
         const label = edges[3 * edge] as number;
         const target = edges[3 * edge + 1] as number;
         if (label === JUMP) add(target, stack);
-        else if (label === CALL) add(target, stackOf([frameOf(edges[3 * edge + 2] as number, stack)]));
-        else if (label === DONE) {
+        else if (label === CALL) {
+          const frame = frameOf(edges[3 * edge + 2] as number, stack);
+          const waiting = called.get(target);
+          if (waiting) waiting.add(frame);
+          else called.set(target, new Set([frame]));
+        } else if (label === DONE) {
+          spend(stack.frames.length);
           for (const { state: back, below } of stack.frames) {
             if (below) add(back, below);
             else complete = true;
           }
         }
       }
+    };
+    for (const [state, stack] of seeds) add(state, stack);
+    for (;;) {
+      for (let state = due.pop(); state !== undefined; state = due.pop()) follow(state, reached.get(state) as Stack);
+      const [next] = called;
+      if (!next) break;
+      called.delete(next[0]);
+      spend(next[1].size);
+      add(next[0], joined(next[1]));
     }
     return positionOf({
       complete,
@@ -130,6 +156,7 @@ export function createRecognizer({ start, offsets, edges }: Grammar): Recognizer
   };
   const positionOf = (at: Ways): Position => {
     const { complete, list } = at;
+    spend(1 + list.length);
     if (list.length === 0 && !complete) return NOWHERE;
     if (list.length > MAX_WAYS) throw new GrammarError(TOO_AMBIGUOUS);
     const key = `${complete}${list.map(([state, { id }]) => `,${state}:${id}`).join("")}`;
@@ -156,7 +183,7 @@ export function createRecognizer({ start, offsets, edges }: Grammar): Recognizer
     const seeds: [number, Stack][] = [];
     for (const [state, stack] of list) {
       for (let edge = offsets[state] as number; edge < (offsets[state + 1] as number); edge++) {
-        work++;
+        spend(1);
         const label = edges[3 * edge] as number;
         if (label >= 0 && byte >= (label & 0xff) && byte <= label >> 8)
           seeds.push([edges[3 * edge + 1] as number, stack]);
@@ -200,6 +227,9 @@ export function createRecognizer({ start, offsets, edges }: Grammar): Recognizer
     },
     get work() {
       return work;
+    },
+    allow() {
+      limit = work + MAX_WORK;
     },
   };
 }
