@@ -2,13 +2,13 @@
 // `npm run bench:grammar -- --peer` shows which invalid texts @mlc-ai/web-xgrammar 0.1.27 lets through, the seconds that one bounded string
 // takes to compile, in one go, and the 16 MiB that would not fit beside the weights.
 import { createAutomatonBuilder, type Fragment, type Grammar } from "./automaton.ts";
-import { SchemaError } from "./errors.ts";
+import { named, SchemaError } from "./errors.ts";
 import { characterSet, complement, createFragments, type Fragments, MAX_CODE_POINT } from "./fragments.ts";
 import { createJson } from "./json.ts";
 import type { Mode } from "./keywords.ts";
 import { type SchemaFragment, schemaFragment } from "./schema.ts";
 import { createTexts } from "./texts.ts";
-import { atOnce, createWork, type Steps, type Work, WorkLimitError } from "./work.ts";
+import { atOnce, createWork, type Steps, type Work } from "./work.ts";
 
 export interface ToolFormat {
   readonly name: string;
@@ -67,8 +67,7 @@ export function* compileSteps(format: OutputFormat, work: Work = createWork()): 
   try {
     return yield* compile(format, work);
   } catch (error) {
-    if (error instanceof WorkLimitError) throw new SchemaError({ path: "", problem: TOO_MUCH, final: true });
-    if (!(error instanceof RangeError)) throw error;
+    if (!(error instanceof RangeError)) throw named(error, "");
     throw new SchemaError({ path: "", problem: "is nested too deeply, in a pattern or a value" });
   }
 }
@@ -128,7 +127,6 @@ interface ToolPlace {
 }
 
 const NONE: ReadonlySet<string> = new Set();
-const TOO_MUCH = "takes too much work to read: make it smaller, and its patterns less ambiguous";
 
 /** Any text that does not begin with a prefix. */
 function textWithout(prefix: string, make: Fragments): Fragment {

@@ -179,37 +179,37 @@ function magnitudes(builder: AutomatonBuilder, { range, low, high, digits: most 
       if (known !== undefined) return known;
       if (memo.size === MAX_STATES) throw new GrammarTooLarge(`a number may have ${MAX_STATES} states`);
       builder.work.spend(4);
-      const states: State[] = [];
-      if (at >= length && (at > length || !pointed) && mayEnd(at, onLow, onHigh, rest)) states.push(next);
-      if (at === length && !pointed && decimals > 0) {
-        states.push(builder.byte(0x2e, 0x2e, after(at, onLow, onHigh, rest, true)));
-      }
-      if (at < length || (pointed && at < length + decimals)) states.push(...digits(at, onLow, onHigh, rest, pointed));
-      const made = builder.any(states);
+      const made = builder.state();
       memo.set(key, made);
+      if (at >= length && (at > length || !pointed) && mayEnd(at, onLow, onHigh, rest)) builder.jump(made, next);
+      if (at === length && !pointed && decimals > 0) {
+        builder.read(made, 0x2e, 0x2e, after(at, onLow, onHigh, rest, true));
+      }
+      if (at < length || (pointed && at < length + decimals)) readDigits(made, at, onLow, onHigh, rest, pointed);
       return made;
     };
-    const digits = (at: number, onLow: boolean, onHigh: boolean, rest: bigint, pointed: boolean): State[] => {
+    const readDigits = (
+      made: State,
+      ...[at, onLow, onHigh, rest, pointed]: readonly [number, boolean, boolean, bigint, boolean]
+    ): void => {
       const least = Math.max(onLow ? digitOf(low, at) : 0, at === 0 && length > 1 ? 1 : 0);
       const most = onHigh ? digitOf(high, at) : 9;
       builder.work.spend(40);
-      const states: State[] = [];
+      const target = (digit: number): State =>
+        after(
+          at + 1,
+          onLow && digit === digitOf(low, at),
+          onHigh && digit === digitOf(high, at),
+          (rest * 10n + BigInt(digit)) % modulus,
+          pointed,
+        );
       for (let from = least; from <= most; ) {
-        const target = (digit: number): State =>
-          after(
-            at + 1,
-            onLow && digit === digitOf(low, at),
-            onHigh && digit === digitOf(high, at),
-            (rest * 10n + BigInt(digit)) % modulus,
-            pointed,
-          );
         const to = target(from);
         let last = from;
         while (last < most && target(last + 1) === to) last++;
-        states.push(builder.byte(0x30 + from, 0x30 + last, to));
+        builder.read(made, 0x30 + from, 0x30 + last, to);
         from = last + 1;
       }
-      return states;
     };
     starts.push(after(0, length === low.whole.length, length === high.whole.length, 0n, false));
   }

@@ -80,7 +80,7 @@ export function readPattern(source: string): Pattern {
     nested ||= isNested;
     if (length > LONG) long++;
   };
-  const where: Where = { leading: true, repeated: false, counted: false, depth: 0, onRepetition };
+  const where: Where = { leading: true, anchored: false, repeated: false, counted: false, depth: 0, onRepetition };
   for (const alternative of alternatives) check(alternative, where);
   return { source, alternatives, ambiguous: nested || long > MAX_LONG };
 }
@@ -89,6 +89,8 @@ export function readPattern(source: string): Pattern {
 interface Where {
   /** Nothing that reads a character can come before it in its alternative. */
   readonly leading: boolean;
+  /** `^` stands before it in its alternative. */
+  readonly anchored: boolean;
   /** It stands in a repetition without end: what follows it is not known. */
   readonly repeated: boolean;
   /** It stands in a repetition whose count may differ. */
@@ -102,9 +104,10 @@ const isRepetition = (node: AST.Quantifier): boolean => node.max > 1 && node.max
 /** @throws PatternError for what has no automaton */
 function check(alternative: AST.Alternative, where: Where): void {
   if (where.depth > MAX_DEPTH) throw new PatternError(`it is nested too deeply`);
-  let { leading } = where;
+  let { leading, anchored } = where;
   for (const node of alternative.elements) {
-    checkElement(node, { ...where, leading });
+    checkElement(node, { ...where, leading, anchored });
+    anchored ||= node.type === "Assertion" && node.kind === "start";
     if (node.type !== "Assertion") leading = false;
   }
 }
@@ -149,7 +152,9 @@ function checkAssertion(node: AST.Assertion, where: Where): void {
     throw new PatternError(`${node.raw}: look-behind and word boundaries are not supported`);
   }
   if (where.repeated) throw new PatternError(`${node.raw}: look-ahead in a repetition without end is not supported`);
-  for (const alternative of node.alternatives) check(alternative, { ...where, leading: false, repeated: false });
+  for (const alternative of node.alternatives) {
+    check(alternative, { ...where, leading: where.leading && where.anchored, repeated: false });
+  }
 }
 
 /**
@@ -215,7 +220,7 @@ export function* patternStart({ alternatives }: Pattern, nfa: Nfa, work: Work): 
     if (node.kind === "start") return atStart ? next : never;
     if (node.kind === "end") return mayEnd(nfa, next, work) ? nfa.end : never;
     if (node.kind !== "lookahead") throw new Error("readPattern lets no other assertion through");
-    const ahead = yield* group(node.alternatives, rest, false);
+    const ahead = yield* group(node.alternatives, rest, atStart);
     const conditions: Condition[] = [{ start: next }, { start: ahead, not: node.negate }];
     return yield* conjunction(nfa, conditions, undefined, work);
   }

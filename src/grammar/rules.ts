@@ -146,8 +146,6 @@ function checkStrict(rules: Rules, read: KeywordReader): void {
     throw new SchemaError({ path: rules.path, keyword, problem });
   };
   const { types, members, required } = rules;
-  const isTyped = types || rules.values || rules.ref !== undefined || rules.all.length + rules.choices.length > 0;
-  if (!isTyped) fail("type", "is missing: strict schemas have it everywhere");
   const holds = (type: TypeName): boolean => (types ?? []).includes(type) && !rules.values;
   if (holds("object")) {
     const { properties, additional } = members;

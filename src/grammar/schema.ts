@@ -81,7 +81,7 @@ export function* schemaFragment(options: SchemaOptions): Steps<SchemaFragment> {
       if (mode === "strict" && given[0]) throw untyped(given[0].path);
       return json.value;
     }
-    if (others.length > 0) return ruleOf(own, () => ofPlaces(own));
+    if (others.length > 0) return ruleOf(own, () => together(own));
     try {
       return place(first.path, yield* single(first));
     } catch (error) {
@@ -122,7 +122,7 @@ export function* schemaFragment(options: SchemaOptions): Steps<SchemaFragment> {
     }
     const self = [{ schema, path }];
     // What has references may lead back here.
-    return parts > 0 ? ruleOf(self, () => ofPlaces(self)) : yield* ofPlaces(self);
+    return parts > 0 ? ruleOf(self, () => together(self)) : yield* ofPlaces(self);
   }
   const checked = (schema: unknown, path: string): SchemaObject | boolean => {
     try {
@@ -137,6 +137,15 @@ export function* schemaFragment(options: SchemaOptions): Steps<SchemaFragment> {
     const branches: Fragment[] = [];
     for (const { places: given } of own.choices) for (const branch of given) branches.push(yield* node([branch]));
     return make.choice(...branches);
+  }
+  /** As `ofPlaces`, as a rule: its place is not one within another's. */
+  function* together(given: readonly Place[]): Steps<Fragment> {
+    const path = given[0]?.path ?? at;
+    try {
+      return place(path, yield* ofPlaces(given));
+    } catch (error) {
+      throw named(error, path);
+    }
   }
   function* ofPlaces(given: readonly Place[]): Steps<Fragment> {
     const all = yield* shapes.expand(given);

@@ -4,7 +4,7 @@
 /** Steps of one compilation: some 200 ms. A step is some 100 ns. */
 const MAX_STEPS = 2_000_000;
 /** Steps between two turns of the event loop. */
-const STEPS_PER_TURN = 40_000;
+const STEPS_PER_TURN = 25_000;
 
 /** The steps of a compilation are used up. */
 export class WorkLimitError extends Error {

@@ -36,8 +36,8 @@ export type Position = number;
 /** No text of the grammar goes on like that. */
 export const NOWHERE = -1;
 
-/** Work between two calls of `allow`: some 40 ms at worst. */
-const MAX_WORK = 400_000;
+/** Work between two calls of `allow`: some 30 ms at worst. */
+const MAX_WORK = 300_000;
 
 export interface Recognizer {
   readonly start: Position;
