@@ -149,6 +149,8 @@ function checkStrict(rules: Rules, read: KeywordReader): void {
   const holds = (type: TypeName): boolean => (types ?? []).includes(type) && !rules.values;
   if (holds("object")) {
     const { properties, additional } = members;
+    // A record has no properties, but says what its members are.
+    if (properties.size === 0 && typeof additional?.schema === "object") return;
     if (additional?.schema !== false) fail("additionalProperties", "must be false in a strict schema");
     const optional = [...properties.keys()].find((name) => !required.has(name));
     if (optional !== undefined) {

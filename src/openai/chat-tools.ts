@@ -97,7 +97,7 @@ const responseFormatSchema = z
   )
   .openapi({
     description:
-      "What text has to be. A `json_schema` is enforced whether it is strict or not; `strict` adds OpenAI's rules for it. A keyword that cannot be enforced is refused with its path.",
+      "What text has to be. A `json_schema` is enforced whether it is strict or not; `strict` adds OpenAI's rules for it. A keyword that cannot be enforced is refused with its path; where a `format` stands in for a pattern with look-behind, the header `x-franken-warning` says so.",
   });
 
 export const replyFields = {
