@@ -95,14 +95,13 @@ export function createAutomatonBuilder(work: Work): AutomatonBuilder {
       work.spend(states.length);
       if (states.length === 1) return states[0] as State;
       // What only reads a few bytes needs no jump: its edges stand here as well. A few, or chains of choices would grow as their square.
-      return withEdges(
-        states.flatMap((to) => {
-          const list = edges[to] as number[];
-          return list.length > 0 && list.length <= MAX_COPIED && list.every((label, at) => at % 3 !== 0 || label >= 0)
-            ? list
-            : [JUMP, to, 0];
-        }),
-      );
+      const own: number[] = [];
+      for (const to of states) {
+        const list = edges[to] as number[];
+        if (onlyReads(list)) for (const part of list) own.push(part);
+        else own.push(JUMP, to, 0);
+      }
+      return withEdges(own);
     },
     jump: (from, to) => add(from, JUMP, to),
     read: (from, lo, hi, next) => add(from, lo | (hi << 8), next),
@@ -111,6 +110,13 @@ export function createAutomatonBuilder(work: Work): AutomatonBuilder {
     productive: () => productive(edges, work),
     build: (start, reaches) => build(edges, { start, reaches, work }),
   };
+}
+
+/** Whether edges read bytes and do nothing else, and are few. */
+function onlyReads(list: readonly number[]): boolean {
+  if (list.length === 0 || list.length > MAX_COPIED) return false;
+  for (let at = 0; at < list.length; at += 3) if ((list[at] as number) < 0) return false;
+  return true;
 }
 
 interface BuildOptions {
@@ -153,10 +159,14 @@ function* productive(edges: readonly (readonly number[])[], work: Work): Steps<U
   const reaches = new Uint8Array(edges.length);
   /** The edges that lead to a state, as a list that begins here: whose, where in its list, and the next entry. */
   const first = new Int32Array(edges.length).fill(-1);
-  const entries: number[] = [];
+  const entries = new Int32Array(2 * edges.reduce((sum, list) => sum + list.length, 0));
+  let end = 0;
   const need = (to: State, id: State, at: number): void => {
-    entries.push(id, at, first[to] as number);
-    first[to] = entries.length - 3;
+    entries[end] = id;
+    entries[end + 1] = at;
+    entries[end + 2] = first[to] as number;
+    first[to] = end;
+    end += 3;
   };
   const due: State[] = [];
   const reach = (id: State): void => {
@@ -164,7 +174,8 @@ function* productive(edges: readonly (readonly number[])[], work: Work): Steps<U
     reaches[id] = 1;
     due.push(id);
   };
-  for (const [id, list] of edges.entries()) {
+  for (let id = 0; id < edges.length; id++) {
+    const list = edges[id] as readonly number[];
     work.spend(1 + list.length / 6);
     if (work.takeTurn()) yield;
     for (let at = 0; at < list.length; at += 3) {
