@@ -111,7 +111,7 @@ export function* schemaFragment(options: SchemaOptions): Steps<SchemaFragment> {
       const [only] = all;
       if (only) return yield* node([only]);
       if (ref === undefined) return yield* choiceOf(own);
-      const target = shapes.resolve(ref, path);
+      const target = yield* shapes.resolve(ref, path);
       return ruleOf([target], () => node([target]));
     }
     if (values && parts === 0) {

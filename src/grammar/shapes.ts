@@ -21,7 +21,7 @@ export interface Shape extends Pick<Rules, "values" | "number" | "text" | "list"
 export interface Shapes {
   read(schema: SchemaObject, path: string): Rules;
   /** The schemas that a place's own reference leads to at once. @throws SchemaError unless the mode is lenient */
-  resolve(ref: string, path: string): Place;
+  resolve(ref: string, path: string): Steps<Place>;
   /** All ways in which all of the schemas can hold. */
   expand(places: readonly Place[]): Steps<readonly Shape[]>;
   /** The schemas that a member of this name has to fit. */
@@ -86,23 +86,24 @@ export function createShapes({ root, at, mode, opened, texts, work, note }: Shap
     targets.set(ref, target);
     return target;
   };
-  const resolve = (ref: string, path: string): Place => {
+  function* resolve(ref: string, path: string): Steps<Place> {
     try {
       const schema = targetOf(ref, path);
-      if (!isEndless(schema, path)) return { schema, path: at + ref.slice(1) };
+      if (!(yield* isEndless(schema, path))) return { schema, path: at + ref.slice(1) };
       throw new SchemaError({ path, keyword: "$ref", problem: `${ref} refers to itself with nothing in between` });
     } catch (error) {
       if (mode !== "lenient" || !(error instanceof SchemaError)) throw error;
       note(error);
       return { schema: true, path };
     }
-  };
+  }
   /** Whether references and choices alone lead from a schema to one that leads to itself: no byte would be read on the way. */
-  const isEndless = (start: unknown, path: string): boolean => {
+  function* isEndless(start: unknown, path: string): Steps<boolean> {
     const way = new Set<unknown>();
     const due = [start];
     for (let schema = due.at(-1); due.length > 0; schema = due.at(-1)) {
       work.spend(5);
+      if (work.takeTurn()) yield;
       if (way.has(schema) || ending.has(schema)) {
         way.delete(schema);
         ending.add(schema);
@@ -118,7 +119,7 @@ export function createShapes({ root, at, mode, opened, texts, work, note }: Shap
       due.push(...inner);
     }
     return false;
-  };
+  }
 
   function* expand(places: readonly Place[]): Steps<readonly Shape[]> {
     if (work.takeTurn()) yield;
@@ -133,7 +134,7 @@ export function createShapes({ root, at, mode, opened, texts, work, note }: Shap
       seen.add(schema);
       const rules = read(schema, place.path);
       shapes = shapes.map((shape) => both(shape, shapeOf(rules)));
-      if (rules.ref !== undefined) due.push(resolve(rules.ref, place.path));
+      if (rules.ref !== undefined) due.push(yield* resolve(rules.ref, place.path));
       due.push(...rules.all);
       choices.push(...rules.choices.map((choice) => choice.places));
     }
