@@ -42,6 +42,10 @@ export const budgetSchema = z
       description:
         "An answer that falls behind `latency_ms` goes on with a lighter variant that shares its KV caches; the reply's `franken.downshifts` says from which token. The text then depends on timing as well as on the seed. Default: false.",
     }),
+    allow_research: z.boolean().nullish().openapi({
+      description:
+        "Lets `auto` answer with variants of the status `research`, whose text is mostly broken. Default: false.",
+    }),
   })
   .openapi("Budget", {
     description:
@@ -61,6 +65,7 @@ export const BUDGET_HEADERS = {
   "x-prefer": "prefer",
   "x-budget-strict": "strict",
   "x-budget-downshift": "downshift",
+  "x-allow-research": "allow_research",
 } as const satisfies Record<string, Field>;
 type Header = keyof typeof BUDGET_HEADERS;
 
@@ -164,6 +169,7 @@ const toBudget = (wire: WireBudget): Budget => ({
   prefer: wire.prefer ?? NO_BUDGET.prefer,
   strict: wire.strict ?? NO_BUDGET.strict,
   downshift: wire.downshift ?? NO_BUDGET.downshift,
+  allowResearch: wire.allow_research ?? NO_BUDGET.allowResearch,
 });
 
 /** The name under which a request gave a limit, or would have: a header's, or the body's field. */

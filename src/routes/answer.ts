@@ -234,10 +234,13 @@ async function start(c: Context<AppEnv>, deps: GatewayDeps, { id, ask, arrivedAt
   return { answer, end };
 }
 
-/** The budget under an arm that prefers something, where neither the request nor its key does; undefined where the arm has no say. */
+/** The budget with an arm's policy as defaults below the key's; undefined where the arm has no policy. */
 function budgetIn(c: Context<AppEnv>, ask: Ask, part: Participation | undefined): Budget | undefined {
-  const prefer = part?.assignment.assigned.policy?.prefer;
-  return prefer && readBudget((name) => c.req.header(name), ask.budget, { prefer, ...c.get("access").budget });
+  const policy = part?.assignment.assigned.policy;
+  if (!policy) return undefined;
+  const { prefer, allow_research } = policy;
+  const defaults = { prefer, allow_research, ...c.get("access").budget };
+  return readBudget((name) => c.req.header(name), ask.budget, defaults);
 }
 
 /**

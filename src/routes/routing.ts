@@ -29,7 +29,7 @@ const LOST: Readonly<Record<Lost, string>> = {
   quarantined: "what it serves is not what was scored",
   capacity: "prompt and reply do not fit its memory",
   unscored: "has no recorded scores, and others that meet the budget have, or compute more",
-  research: "kept to study; chosen for speed or cost only with a wish for quality beside",
+  research: "kept to study, its text is mostly broken: answers only where `allow_research` says so",
   margin: "meets the budget by a hair, and the variant that served last meets it too",
   headroom: "has better scores, and would keep the replica from other requests, which have little time to spare",
   lower_quality: "its scores are worse",
@@ -75,6 +75,7 @@ const decisionSchema = z
       prefer: z.enum(["quality", "speed", "cost"]),
       strict: z.boolean(),
       downshift: z.boolean(),
+      allow_research: z.boolean(),
     }),
     quantile: z.number().openapi({ description: "Share of outcomes that a prediction held against a budget is for." }),
     elapsed_ms: z.number().openapi({ description: "Time of the budget that had gone by before the decision." }),
@@ -220,6 +221,7 @@ const mutable = (record: DecisionRecord): z.infer<typeof decisionSchema> => ({
   ...record,
   // Older records know of none.
   experiment: record.experiment ?? null,
+  budget: { ...record.budget, allow_research: record.budget.allow_research ?? false },
   breaks: [...record.breaks],
   candidates: [...record.candidates],
   actual: record.actual && {

@@ -70,13 +70,9 @@ export function assess(
   const { work, budget, elapsedMs, load, profile, qualities, pinned, policy = POLICY } = question;
   const { variant, costs } = candidate;
   const quality = qualities.of(variant);
-  if (pinned === undefined && (candidate.quarantined || question.needed > candidate.capacity)) {
-    verdicts.push({
-      variant,
-      prediction: undefined,
-      quality,
-      lost: candidate.quarantined ? "quarantined" : "capacity",
-    });
+  const barred = pinned === undefined ? barredBy(question, candidate) : undefined;
+  if (barred !== undefined) {
+    verdicts.push({ variant, prediction: undefined, quality, lost: barred });
     return undefined;
   }
   const learnt = profile.of(variant);
@@ -112,6 +108,13 @@ export function assess(
   const bound = quality?.bound[measure];
   const worth = boundOf(bound) - policy.price * unitOf(measure) * crowded;
   return { candidate, verdict, prediction, strain, worst, bound, worth, slackMs, cost: prefill + decode };
+}
+
+/** Why a variant must not answer, whatever else there is; undefined when it may. */
+function barredBy({ budget, needed }: Question, candidate: Candidate): Lost | undefined {
+  if (candidate.quarantined) return "quarantined";
+  if (candidate.status === "research" && !budget.allowResearch) return "research";
+  return needed > candidate.capacity ? "capacity" : undefined;
 }
 
 /** A limit of nothing is broken all the more, the more is needed. */

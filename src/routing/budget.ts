@@ -17,6 +17,8 @@ export interface Budget {
   readonly strict: boolean;
   /** An answer that falls behind `latencyMs` may go on with a lighter variant. */
   readonly downshift: boolean;
+  /** Variants whose text is mostly broken may answer, too. */
+  readonly allowResearch: boolean;
 }
 
 /** The limits of a budget by their wire names, in the order in which a violation is reported. */
@@ -38,6 +40,7 @@ export const NO_BUDGET: Budget = {
   prefer: "quality",
   strict: false,
   downshift: false,
+  allowResearch: false,
 };
 
 /** What is left of the limits in time, of which the time between tokens has not begun. */

@@ -29,7 +29,7 @@ export interface Decision {
   readonly verdicts: readonly Verdict[];
 }
 
-/** @returns undefined when no variant has room for the request, or all that have are quarantined */
+/** @returns undefined when every variant is quarantined, has no room for the request, or is a `research` one that it does not allow */
 export function decide(question: Question): Decision | undefined {
   const { budget, pinned, policy = POLICY } = question;
   const asked: Measure =
@@ -92,9 +92,7 @@ export function decide(question: Question): Decision | undefined {
     return conclude(best, "unscored");
   }
 
-  const asksForQuality = budget.minHellaswag !== undefined || budget.maxPerplexity !== undefined;
   if (budget.prefer !== "quality") {
-    if (!asksForQuality) fitting = narrow(fitting, ({ candidate }) => candidate.status !== "research", "research");
     const speed = budget.prefer === "speed";
     const winner = least(fitting, speed ? ({ prediction }) => prediction.latency.high : ({ cost }) => cost);
     lose(fitting, winner, speed ? "slower" : "dearer");

@@ -31,6 +31,7 @@ export interface DecisionRecord {
     readonly prefer: Preference;
     readonly strict: boolean;
     readonly downshift: boolean;
+    readonly allow_research: boolean;
   };
   /** Share of outcomes that a prediction is to hold for. */
   readonly quantile: number;
@@ -96,7 +97,11 @@ export function recordOf(options: RecordOptions): DecisionRecord {
     variant: decision.variant,
     rule: decision.rule,
     experiment: options.experiment,
-    budget: { ...budgetOnWire(budget), prefer: budget.prefer, strict: budget.strict, downshift: budget.downshift },
+    budget: {
+      ...budgetOnWire(budget),
+      ...{ prefer: budget.prefer, strict: budget.strict, downshift: budget.downshift },
+      allow_research: budget.allowResearch,
+    },
     quantile: options.quantile,
     elapsed_ms: tenth(options.elapsedMs),
     prompt_tokens: work.promptTokens,

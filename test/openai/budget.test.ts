@@ -32,6 +32,7 @@ const NOTHING = {
   prefer: "quality",
   strict: false,
   downshift: false,
+  allowResearch: false,
 };
 
 describe("a budget", () => {
@@ -46,6 +47,7 @@ describe("a budget", () => {
       prefer: "speed",
       strict: true,
       downshift: true,
+      allowResearch: true,
     };
     expect(
       await read({
@@ -57,6 +59,7 @@ describe("a budget", () => {
         "x-prefer": "speed",
         "x-budget-strict": "true",
         "x-budget-downshift": "true",
+        "x-allow-research": "true",
       }),
     ).toEqual(all);
     const body = {
@@ -67,10 +70,9 @@ describe("a budget", () => {
       max_perplexity: 60,
       prefer: "speed",
     };
-    expect(await read({}, { ...body, strict: true, downshift: true })).toEqual(all);
-    expect(
-      await read({ "x-latency-budget-ms": "2000", "x-budget-strict": "true" }, { ...body, downshift: true }),
-    ).toEqual(all);
+    expect(await read({}, { ...body, strict: true, downshift: true, allow_research: true })).toEqual(all);
+    const mixed = { "x-latency-budget-ms": "2000", "x-budget-strict": "true", "x-allow-research": "true" };
+    expect(await read(mixed, { ...body, downshift: true })).toEqual(all);
     expect(await read({}, null)).toEqual(NOTHING);
   });
 
@@ -85,6 +87,8 @@ describe("a budget", () => {
       ...NOTHING,
       prefer: "cost",
     });
+    expect((await read({}, undefined, { allow_research: true })).allowResearch).toBe(true);
+    expect((await read({}, { allow_research: false }, { allow_research: true })).allowResearch).toBe(false);
     expect(await read({}, { ttft_ms: 2000 }, defaults)).toMatchObject({ latencyMs: 900, ttftMs: 2000 });
   });
 

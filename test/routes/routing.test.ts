@@ -98,11 +98,8 @@ describe("auto", () => {
     const gateway = testGateway(await saying("Rome."), scored());
     const loose = await gateway.chat({ model: "auto", budget: { latency_ms: 1 } });
     expect(loose.status).toBe(200);
-    expect([header(loose, "rule"), header(loose, "variant"), header(loose, "budget-breaks")]).toEqual([
-      "nearest",
-      SMALL,
-      "latency_ms",
-    ]);
+    expect([header(loose, "rule"), header(loose, "budget-breaks")]).toEqual(["nearest", "latency_ms"]);
+    expect(catalogue.get(header(loose, "variant") as string)?.recipe.status).not.toBe("research");
     for (const [budget, param] of [
       [{ latency_ms: 1 }, "budget.latency_ms"],
       [{ ttft_ms: 1 }, "budget.ttft_ms"],
@@ -119,6 +116,20 @@ describe("auto", () => {
     expect(gateway.replica.requests).toHaveLength(1);
   });
 
+  test("answers with a research variant only where the request or its key says so", async () => {
+    const own = await testGateway(await saying("Rome."), scored()).fetch("/v1/chat/completions", {
+      method: "POST",
+      headers: { "content-type": "application/json", "x-allow-research": "true", "x-latency-budget-ms": "1" },
+      body: JSON.stringify({ model: "auto", messages: USER }),
+    });
+    expect(header(own, "variant")).toBe(SMALL);
+    const apiKeys = JSON.stringify([{ key: KEY, budget: { allow_research: true } }]);
+    const keyed = testGateway(await saying("Rome."), { ...scored(), apiKeys });
+    expect(header(await keyed.chat({ model: "auto", budget: { latency_ms: 1 } }), "variant")).toBe(SMALL);
+    const refused = await keyed.chat({ model: "auto", budget: { latency_ms: 1, allow_research: false } });
+    expect(header(refused, "variant")).not.toBe(SMALL);
+  });
+
   test("names the header of a strict budget that came in one", async () => {
     const response = await testGateway([], scored()).fetch("/v1/chat/completions", {
       method: "POST",
@@ -129,11 +140,12 @@ describe("auto", () => {
   });
 
   test("leaves out what is under quarantine and what has no room, as the replica tells", async () => {
-    const capacities = Object.fromEntries([...catalogue.keys()].map((id) => [id, id === SMALL ? 2000 : 20]));
+    const roomy = `${BASE}-block-drop-4`;
+    const capacities = Object.fromEntries([...catalogue.keys()].map((id) => [id, id === roomy ? 2000 : 20]));
     const replica = standIn(await saying("Rome."), () => ({ ...ready, capacities }));
     const gateway = testGateway(replica, scored());
     await (await gateway.chat({})).text();
-    expect(header(await gateway.chat({ model: "auto" }), "variant")).toBe(SMALL);
+    expect(header(await gateway.chat({ model: "auto" }), "variant")).toBe(roomy);
     const small = testGateway(await saying("Rome."), { ...scored(), scores: quarantining(BASE) });
     const decision = await decisionOf(small, await small.chat({ model: "auto" }));
     expect(decision.candidates.find(({ variant }) => variant === BASE)?.lost).toBe("quarantined");

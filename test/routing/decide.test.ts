@@ -187,7 +187,7 @@ describe("noisy scores", () => {
 });
 
 describe("preferences", () => {
-  test("for speed and cost choose among those that fit, research only where quality is asked for", () => {
+  test("for speed and cost choose among those that fit, and no research variant unless it is allowed", () => {
     const candidates = [
       candidate("base", 20),
       candidate("middle", 10, { status: "experimental" }),
@@ -195,7 +195,8 @@ describe("preferences", () => {
     ];
     expect(ask({ candidates, budget: { prefer: "speed" } })).toMatchObject({ variant: "middle", rule: "fastest" });
     expect(lost(ask({ candidates, budget: { prefer: "cost" } }))).toMatchObject({ base: "dearer", small: "research" });
-    expect(ask({ candidates, budget: { prefer: "cost", minHellaswag: 20 } })).toMatchObject({
+    expect(ask({ candidates, budget: { prefer: "cost", minHellaswag: 20 } }).variant).toBe("middle");
+    expect(ask({ candidates, budget: { prefer: "cost", allowResearch: true } })).toMatchObject({
       variant: "small",
       rule: "cheapest",
     });
@@ -234,6 +235,15 @@ describe("when nothing fits", () => {
       breaks: ["latency_ms"],
     });
     expect(ask({ budget: { latencyMs: 1 }, elapsedMs: 50 }).variant).toBe("small");
+  });
+
+  test("the nearest is never a research variant, unless it is allowed or named", () => {
+    const candidates = [candidate("base", 20), candidate("middle", 10), candidate("small", 5, { status: "research" })];
+    const decision = ask({ candidates, budget: { latencyMs: 1 } });
+    expect(decision).toMatchObject({ variant: "middle", rule: "nearest", breaks: ["latency_ms"] });
+    expect(lost(decision)).toMatchObject({ base: "latency_ms", small: "research" });
+    expect(ask({ candidates, budget: { latencyMs: 1, allowResearch: true } }).variant).toBe("small");
+    expect(ask({ candidates, pinned: "small" }).variant).toBe("small");
   });
 
   test("the best serves, of those that are in time", () => {

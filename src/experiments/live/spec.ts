@@ -8,6 +8,8 @@ export const policySchema = z.strictObject({
   quality: z.enum(["hellaswag", "perplexity"]).optional(),
   /** The share of answers that are to keep a budget. Default: `ROUTING_QUANTILE`. */
   quantile: z.number().gt(0.5).lt(1).optional(),
+  /** Lets `research` variants answer, unless the request or its key says. */
+  allow_research: z.boolean().optional(),
   /** What to look for among the variants that meet the budget, unless the request or its key says. */
   prefer: z.enum(["quality", "speed", "cost"]).optional(),
 });
