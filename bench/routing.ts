@@ -1,44 +1,48 @@
-// `npm run bench:routing`: replays loads with mixed budgets and says how many budgets `auto` meets, how good its answers are, and how any
-// single variant or a random one would have done.
+// `npm run bench:routing`: replays loads with mixed budgets and says how useful `auto`'s answers are in time, beside those of the base,
+// of every other variant that `auto` may answer with, and of perfect foresight, each on the same queue.
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { root } from "../scripts/build/paths.ts";
-import { compileCatalogue } from "../src/variants/catalogue.ts";
+import { type Catalogue, compileCatalogue } from "../src/variants/catalogue.ts";
 import { benchDir } from "./gguf.ts";
 import { commandLine, machine, machineLine } from "./machine.ts";
+import { foresee } from "./routing/foresight.ts";
+import { parseLadder, type Rung, withLadder } from "./routing/ladder.ts";
 import { arrivals, type Load, readTrace, recordedLoad, syntheticLoad } from "./routing/load.ts";
 import { measureIdle } from "./routing/machine.ts";
-import { random } from "./routing/random.ts";
 import { recordedQualities } from "./routing/recorded.ts";
-import { line, report } from "./routing/report.ts";
+import { type Machine, misfitsOf } from "./routing/replica.ts";
+import { line, type Replayed, report } from "./routing/report.ts";
 import { type Service, startService } from "./routing/service.ts";
-import { idleOn, simulate } from "./routing/simulate.ts";
-import { budgetOf, fastest, isEligible, judge, type Outcome, type Scene, type Verdict } from "./routing/verdict.ts";
+import { type Arrival, idleOn, replayFixed, simulate } from "./routing/simulate.ts";
+import { type Case, caseOf, fastest, judge, type Outcome, type Scene, type Verdict } from "./routing/verdict.ts";
 
 /** The simulated machine: its speed is not the reference's, and no variant quite what its costs say. */
-const SIMULATED = {
-  prefill: 1.7,
-  decode: 1.2,
-  noise: 0.1,
-  misfit: (variant: string) => 0.9 + ((variant.length * 37) % 20) / 100,
-};
+const simulatedOn = (catalogue: Catalogue): Machine => ({
+  ...{ prefill: 1.7, decode: 1.2, noise: 0.1 },
+  misfit: misfitsOf(catalogue),
+});
+
+/** Shares of the foresight bound that `auto` is to reach. */
+const GOALS = { simulated: 0.95, real: 0.9 } as const;
 
 const HELP = `npm run bench:routing -- [options]
 
-Replays requests with mixed budgets on the service, as npm start runs it, and judges what comes of them. A request counts if the fastest
-variant that is good enough for it would have met its budget alone on an idle replica by a factor of 1.3. Ctrl-C ends it with the
-figures of what has been replayed.
+Replays requests with mixed budgets on the service, as npm start runs it, and judges what comes of them. Useful in time is the mean,
+over all requests that count, of the share of the base's acc_norm above chance that the answer's variant has, 0 for a late answer. A
+request counts if the fastest variant that is good enough for it would have met its budget alone by a factor of 1.3; research variants
+are left out. Ctrl-C ends it with the figures of what has been replayed.
 
   --load NAME        synthetic, recorded or both (both)
   --requests N       requests of a load (2000)
   --from N           how many of a load's requests are passed over before those: a load may be replayed in several runs (0)
-  --utilisation U    share of the time that the base would be busy with the load (0.1)
-  --choices LIST     auto, random, variants' ids, or all, with commas between (auto,random and four variants)
-  --services N       services at a time, each with a part of the load and some 300 MB of memory; each computes for some 5 % of the time, and
-                     many at once slow each other down (1)
-  --simulate         on a simulated replica, in seconds instead of hours
+  --utilisation LIST shares of the time that the base would be busy with the load (0.1,0.3,0.6)
+  --choices LIST     variants' ids to compare auto with, with commas between (all that auto may answer with)
+  --services N       services at a time, each with a part of the load and some 300 MB of memory; many at once slow each other down (1)
+  --simulate         on a simulated replica, in minutes instead of hours
+  --ladder LIST      with --simulate: made-up variants beside, as layers:acc_norm (20:33.0,15:30.5,10:28.5)
   --seed N           of lengths, arrivals and budgets (1)
   --json PATH        where the figures go (dist/bench/routing.json)
   --help             this text`;
@@ -48,17 +52,18 @@ const { values: options } = parseArgs({
     load: { type: "string", default: "both" },
     requests: { type: "string", default: "2000" },
     from: { type: "string", default: "0" },
-    utilisation: { type: "string", default: "0.1" },
+    utilisation: { type: "string", default: "0.1,0.3,0.6" },
     choices: { type: "string" },
     services: { type: "string", default: "1" },
     simulate: { type: "boolean", default: false },
+    ladder: { type: "string" },
     seed: { type: "string", default: "1" },
     json: { type: "string", default: join(benchDir, "routing.json") },
     help: { type: "boolean", default: false },
   },
 });
 
-function number(name: "requests" | "from" | "utilisation" | "services" | "seed", least: number, most = 1e6): number {
+function number(name: "requests" | "from" | "services" | "seed", least: number, most = 1e6): number {
   const value = Number(options[name]);
   if (!(value >= least && value <= most)) throw new Error(`--${name} ${options[name]}: it must be ${least} to ${most}`);
   return value;
@@ -83,29 +88,53 @@ async function readLoads(): Promise<Load[]> {
   );
 }
 
-/** Whatever serves a load: the variant for each request, undefined for `auto`. */
-type Replay = (load: Load, choose: (index: number) => string | undefined) => Promise<Outcome[]>;
+function utilisations(): number[] {
+  return options.utilisation.split(",").map((text) => {
+    const share = Number(text);
+    if (!(share >= 0.01 && share <= 1)) throw new Error(`--utilisation ${text}: it must be 0.01 to 1`);
+    return share;
+  });
+}
 
-async function replayOn(
-  services: readonly Service[],
-  scene: Scene,
-  load: Load,
-  choose: (index: number) => string | undefined,
-) {
-  const utilisation = number("utilisation", 0.01, 1);
-  const size = Math.ceil(load.requests.length / services.length);
+/** What is to be compared on one load at one utilisation. */
+interface Trial {
+  readonly load: Load;
+  readonly utilisation: number;
+  readonly cases: readonly Case[];
+  readonly arrivals: readonly Arrival[];
+}
+
+function trialsOf(scene: Scene, loads: readonly Load[]): Trial[] {
+  return loads.flatMap((load) => {
+    const cases = load.requests.map((request) => caseOf(scene, request));
+    return utilisations().map((utilisation): Trial => {
+      const times = arrivals(load, utilisation, (request) => scene.idle(request, scene.base).latency);
+      const arriving = cases.map(({ request, budget }, i) => ({ at: times[i] as number, request, budget }));
+      return { load, utilisation, cases, arrivals: arriving };
+    });
+  });
+}
+
+/** Whatever serves a load: with a variant for every request, or with `auto`. */
+type Replay = (trial: Trial, choice: string) => Promise<Outcome[]>;
+
+/** Each service has a part of the load, as sparse as the whole: its arrivals are those of a load of its own. */
+async function replayOn(services: readonly Service[], scene: Scene, trial: Trial, choice: string): Promise<Outcome[]> {
+  const { load, utilisation, cases } = trial;
+  const size = Math.ceil(cases.length / services.length);
   let done = 0;
   const parts = services.map(async (service, part) => {
-    const requests = load.requests.slice(part * size, (part + 1) * size);
+    const mine = cases.slice(part * size, (part + 1) * size);
+    const requests = mine.map(({ request }) => request);
     const at = arrivals({ ...load, requests }, utilisation, (request) => scene.idle(request, scene.base).latency);
     // One after the other within what is between two requests: no rush at the beginning that no load has.
     const between = (at.at(-1) ?? 0) / Math.max(1, at.length - 1);
     const started = performance.now() + (between * part) / services.length;
     return Promise.all(
-      requests.map(async (request, i) => {
+      mine.map(async ({ request, budget }, i) => {
         await new Promise((resolve) => setTimeout(resolve, Math.max(0, started + (at[i] ?? 0) - performance.now())));
-        const outcome = await service.ask(request, choose(part * size + i) ?? "auto", budgetOf(scene, request));
-        if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${++done} of ${load.requests.length}`);
+        const outcome = await service.ask(request, choice, budget);
+        if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${++done} of ${cases.length}`);
         return outcome;
       }),
     );
@@ -127,93 +156,100 @@ async function warmUp(services: readonly Service[], measure: (service: Service) 
   await Promise.all(Array.from({ length: cpus().length }, lane));
 }
 
-function choicesOf(scene: Scene, typical: Load): string[] {
-  const { variants, base } = scene;
-  const some = [
-    "auto",
-    "random",
-    base,
-    `${base}-attn-drop-5`,
-    `${base}-block-drop-6`,
-    fastest(scene, typical.requests[0]!),
-  ];
-  const asked =
-    options.choices?.split(",").flatMap((name) => (name === "all" ? ["auto", "random", ...variants] : [name])) ?? some;
+function choicesOf({ variants, base }: Scene): string[] {
+  const asked = options.choices?.split(",") ?? variants;
   for (const name of asked) {
-    if (name !== "auto" && name !== "random" && !variants.includes(name)) {
-      throw new Error(`--choices ${name}: there is auto, random, all, and ${variants.join(", ")}`);
+    if (name !== "auto" && !variants.includes(name)) {
+      throw new Error(`--choices ${name}: there is ${variants.join(", ")}`);
     }
   }
-  return [...new Set(["auto", ...asked])];
+  return [...new Set(["auto", base, ...asked])];
+}
+
+async function readCatalogue(ladder: readonly Rung[]): Promise<Catalogue> {
+  const file = JSON.parse(await readFile(join(root, "dist/catalogue.json"), "utf8"));
+  return withLadder(compileCatalogue(file), ladder);
+}
+
+/** What is replayed on: services, or a simulated replica. */
+async function openScene(services: readonly Service[]) {
+  const ladder = options.ladder === undefined ? [] : parseLadder(options.ladder);
+  if (ladder.length > 0 && !options.simulate) throw new Error("--ladder needs --simulate: its variants do not exist");
+  const catalogue = await readCatalogue(ladder);
+  const qualities = await recordedQualities(catalogue, ladder);
+  const isResearch = (variant: string): boolean => catalogue.get(variant)?.recipe.status === "research";
+  const scored = [...catalogue.keys()].filter((variant) => qualities.of(variant)?.accNorm !== undefined);
+  const variants = scored.filter((variant) => !isResearch(variant));
+  const base = variants[0] as string;
+  const simulatedMachine = simulatedOn(catalogue);
+  const simulated: Scene = { variants, base, idle: idleOn(catalogue, simulatedMachine), qualities };
+  const research = new Set([...catalogue.keys()].filter(isResearch));
+  const [service] = services;
+  if (!service) return { catalogue, machine: simulatedMachine, scene: simulated, research };
+  const quickest = fastest(simulated, { at: 0, promptTokens: 64, maxTokens: 8, wish: { kind: "none", tightness: 0 } });
+  const measure = (one: Service) => measureIdle(one, catalogue, [base, quickest]);
+  await warmUp(services, measure);
+  const measured = await measure(service);
+  return { catalogue, machine: measured, scene: { ...simulated, idle: idleOn(catalogue, measured) }, research };
 }
 
 async function main(): Promise<void> {
   if (options.help) return console.log(HELP);
   const loads = await readLoads();
-  const catalogue = compileCatalogue(JSON.parse(await readFile(join(root, "dist/catalogue.json"), "utf8")));
-  const qualities = await recordedQualities(catalogue);
-  const variants = [...catalogue.keys()].filter((variant) => qualities.of(variant)?.accNorm !== undefined);
-  const base = variants[0] as string;
   const before = machine();
-  const simulated = idleOn(catalogue, SIMULATED);
-  const services = options.simulate
-    ? []
-    : await Promise.all(Array.from({ length: Math.floor(number("services", 1, 128)) }, startService));
+  const count = options.simulate ? 0 : Math.floor(number("services", 1, 128));
+  const services = await Promise.all(Array.from({ length: count }, startService));
   try {
-    const quickest = fastest({ variants, base, idle: simulated, qualities }, loads[0]!.requests[0]!);
-    const measure = (service: Service) => measureIdle(service, catalogue, [base, quickest]);
-    await warmUp(services, measure);
-    const idle = services[0] ? await measure(services[0]) : simulated;
-    const scene: Scene = { variants, base, idle, qualities };
-    const utilisation = number("utilisation", 0.01, 1);
-    const replay: Replay = async (load, choose) => {
-      if (services.length > 0) return replayOn(services, scene, load, choose);
-      const at = arrivals(load, utilisation, (request) => idle(request, base).latency);
-      const { requests } = load;
-      const fixed = { catalogue, qualities, machine: SIMULATED, requests, arrivals: at, choose, seed: 3 };
-      return (await simulate({ ...fixed, budgetOf: (request) => budgetOf(scene, request) })).outcomes;
+    const { catalogue, machine: pace, scene, research } = await openScene(services);
+    const world = { catalogue, machine: pace, seed: 1 };
+    const replay: Replay = async (trial, choice) => {
+      if (services.length > 0) return replayOn(services, scene, trial, choice);
+      if (choice !== "auto") return replayFixed(world, trial.arrivals, () => choice);
+      return (await simulate({ ...world, qualities: scene.qualities, arrivals: trial.arrivals })).outcomes;
     };
     console.log(machineLine(before));
-    console.log(
-      `${options.simulate ? "simulated" : "on the real engine"}, the base would be busy ${100 * utilisation} % of the time`,
-    );
     const path = resolve(root, options.json);
     await mkdir(dirname(path), { recursive: true });
     const command = commandLine("bench:routing");
     const results: object[] = [];
-    const verdicts = loads.map(() => new Map<string, Verdict>());
-    const replayAll = async (): Promise<void> => {
-      for (const choice of choicesOf(scene, loads[0]!)) {
-        for (const [i, load] of loads.entries()) {
-          const next = random(5);
-          const draw = (): string => variants[Math.floor(next() * variants.length)] as string;
-          const outcomes = await replay(load, () =>
-            choice === "auto" ? undefined : choice === "random" ? draw() : choice,
-          );
-          const verdict = judge(scene, load.requests, outcomes);
-          verdicts[i]!.set(choice, verdict);
-          const detailed = outcomes.map((outcome, i) => {
-            const request = load.requests[i]!;
-            const budget = budgetOf(scene, request);
-            return { ...request, budget, counts: isEligible(scene, request, budget), outcome };
-          });
-          results.push({ load: load.name, choice, ...verdict, requests: detailed });
-          if (!options.simulate) console.log(line(load, choice, verdict));
-          await writeFile(path, `${JSON.stringify({ machine: before, command, results })}\n`);
-        }
+    let holds = true;
+    const replayTrial = async (trial: Trial): Promise<void> => {
+      const { load, utilisation, cases } = trial;
+      const name = `${load.name}, ${options.simulate ? "simulated" : "on the real engine"}, ${100 * utilisation} % load`;
+      const verdicts = new Map<string, Verdict>();
+      let byAuto: Outcome[] = [];
+      for (const choice of choicesOf(scene)) {
+        const outcomes = await replay(trial, choice);
+        if (choice === "auto") byAuto = outcomes;
+        const verdict = judge(scene.qualities, cases, outcomes);
+        verdicts.set(choice, verdict);
+        const { mean, met } = verdict;
+        const detailed = cases.map((entry, i) => ({ ...entry, outcome: outcomes[i] }));
+        results.push({ load: load.name, utilisation, choice, mean, met, requests: detailed });
+        if (!options.simulate) console.log(line(name, choice, verdict));
+        await writeFile(path, `${JSON.stringify({ machine: before, command, results })}\n`);
       }
+      const foreseen = foresee(world, scene, cases, trial.arrivals, (i) => byAuto[i]?.variant ?? scene.base);
+      const bound = judge(scene.qualities, cases, foreseen);
+      const replayed: Replayed = {
+        name,
+        base: scene.base,
+        goal: GOALS[options.simulate ? "simulated" : "real"],
+        verdicts,
+        bound,
+        research,
+      };
+      holds = report(replayed) && holds;
     };
     // The services' own listeners would end the process before the figures are told.
     process.removeAllListeners("SIGINT");
     const interrupted = new Promise<void>((resolve) => process.once("SIGINT", resolve));
-    const all = replayAll();
+    const all = (async () => {
+      for (const trial of trialsOf(scene, loads)) await replayTrial(trial);
+    })();
     await Promise.race([all, interrupted]);
     // Requests under way fail as the services stop: whatever was interrupted is not judged.
     all.catch(() => {});
-    let holds = true;
-    for (const [i, load] of loads.entries()) {
-      if (verdicts[i]!.has("auto")) holds = report(scene, load, verdicts[i]!) && holds;
-    }
     console.log(`\n${command}\nfigures: ${relative(process.cwd(), path)}`);
     if (!holds) process.exitCode = 2;
   } finally {

@@ -1,9 +1,9 @@
-// How long requests take alone on the machine at hand: measured for the slowest and the fastest variant, and for the others by their costs.
+// How fast the machine at hand is: measured with the slowest and the fastest variant alone, for all by their costs.
 import { costsOf, prefillTime, stepTime } from "../../src/routing/costs.ts";
 import type { Catalogue } from "../../src/variants/catalogue.ts";
 import type { LoadRequest } from "./load.ts";
+import type { Machine } from "./replica.ts";
 import type { Service } from "./service.ts";
-import type { Idle } from "./verdict.ts";
 
 const PROMPTS = [32, 64, 96, 128];
 const ROUNDS = 3;
@@ -17,8 +17,15 @@ interface Line {
   readonly slope: number;
 }
 
-/** @param measured two variants, the slowest and the fastest */
-export async function measureIdle(service: Service, catalogue: Catalogue, measured: readonly string[]): Promise<Idle> {
+/**
+ * The machine as its idle replica shows it, for a simulated replica.
+ * @param measured two variants, the slowest and the fastest
+ */
+export async function measureIdle(
+  service: Service,
+  catalogue: Catalogue,
+  measured: readonly string[],
+): Promise<Machine> {
   const points: { ttft: [number, number][]; tpot: [number, number][] } = { ttft: [], tpot: [] };
   for (const variant of measured) {
     const costs = costsOf(catalogue.get(variant)!.plan);
@@ -33,16 +40,14 @@ export async function measureIdle(service: Service, catalogue: Catalogue, measur
       }
     }
   }
-  const [first, step] = [lineThrough(points.ttft), lineThrough(points.tpot)];
-  return ({ promptTokens, maxTokens }, variant) => {
-    const costs = costsOf(catalogue.get(variant)!.plan);
-    const ttft = at(first, prefillTime(costs, promptTokens));
-    const tpot = maxTokens > 1 ? at(step, stepTime(costs, promptTokens + maxTokens / 2)) : 0;
-    return { ttft, tpot, latency: ttft + (maxTokens - 1) * tpot };
+  const first = lineThrough(points.ttft);
+  return {
+    prefill: Math.max(0.01, first.slope),
+    decode: median(points.tpot.map(([reference, ms]) => ms / reference)),
+    overheadMs: Math.max(0, first.intercept),
+    noise: 0,
   };
 }
-
-const at = ({ intercept, slope }: Line, x: number): number => Math.max(1, intercept + slope * x);
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 

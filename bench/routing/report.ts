@@ -1,63 +1,72 @@
-// What a replay of one load comes to, in words: each choice's figures, and whether `auto` held its goals.
+// What the replays of one load come to, in words: each choice's usefulness in time, and whether `auto` held its goals.
 import { table } from "../table.ts";
-import type { Load } from "./load.ts";
-import { alone, bestFixed, dominates, type Scene, type Verdict } from "./verdict.ts";
+import { compare, type Verdict } from "./verdict.ts";
 
-const GOALS = { met: 0.96, quality: 1 } as const;
+export interface Replayed {
+  readonly name: string;
+  readonly base: string;
+  /** Share of the bound that `auto` is to reach. */
+  readonly goal: number;
+  /** By choice: `auto`, the base and the others, each on the same queue. */
+  readonly verdicts: ReadonlyMap<string, Verdict>;
+  /** With perfect foresight. */
+  readonly bound: Verdict;
+  /** Variants whose text is broken. */
+  readonly research: ReadonlySet<string>;
+}
+
+/** A difference of more standard errors is no chance. */
+const SIGNIFICANT = 2;
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
-const figures = ({ met, quality, worth }: Verdict): string[] => [percent(met), quality.toFixed(2), worth.toFixed(2)];
-const HEAD = ["answered by", "met", "mean acc_norm of those", "acc_norm in time, of all"];
 
 /** One line, when a choice's replay has ended. */
-export const line = (load: Load, choice: string, verdict: Verdict): string =>
-  `${load.name}: ${choice} met ${percent(verdict.met)} of ${verdict.eligible}, mean acc_norm of those ${verdict.quality.toFixed(2)}`;
+export const line = (load: string, choice: string, { mean, met, useful }: Verdict): string =>
+  `${load}: ${choice} useful in time ${mean.toFixed(3)}, met ${percent(met)} of ${useful.length}`;
 
 /** @returns whether all goals are held */
-export function report(scene: Scene, load: Load, verdicts: ReadonlyMap<string, Verdict>): boolean {
+export function report({ name, goal, base, verdicts, bound, research }: Replayed): boolean {
   const auto = verdicts.get("auto") as Verdict;
-  const fixed = new Map([...verdicts].filter(([name]) => name !== "auto" && name !== "random"));
-  console.log(`\n${load.name}: ${auto.eligible} of ${load.requests.length} requests have a budget that could be met\n`);
-  console.log(
-    table(
-      HEAD,
-      [...verdicts].map(([name, verdict]) => [name, ...figures(verdict)]),
-    ),
-  );
-  // What a variant would do if no request ever waited for another: most are beaten so far that it needs no replay.
-  const bounds = scene.variants
-    .filter((variant) => !verdicts.has(variant))
-    .map((variant) => [variant, alone(scene, load.requests, variant)] as const);
-  if (bounds.length > 0) {
-    console.log(`\nnot replayed: if every request had been alone, as fast as on the idle replica\n`);
-    console.log(
-      table(
-        HEAD,
-        bounds.map(([name, verdict]) => [name, ...figures(verdict)]),
-      ),
-    );
-  }
-  const best = bestFixed(fixed, GOALS.met);
-  const beaten = [...verdicts, ...bounds].filter(
-    ([name, verdict]) => name !== "auto" && (dominates(verdict, auto) || verdict.worth >= auto.worth),
-  );
-  const checks: (readonly [string, boolean])[] = [
-    [`auto meets ${percent(auto.met)} (goal ${percent(GOALS.met)})`, auto.met >= GOALS.met],
-    ...(best
-      ? [
-          [
-            `its quality is ${(auto.quality - best[1].quality).toFixed(2)} points above the best fixed choice's, ${best[0]} (goal -1)`,
-            auto.quality >= best[1].quality - GOALS.quality,
-          ] as const,
-        ]
-      : []),
-    [
-      beaten.length === 0
-        ? "no other choice is as good in what it brings in time"
-        : `as good or better: ${beaten.map(([name]) => name).join(", ")}`,
-      beaten.length === 0,
-    ],
-  ];
+  const rows = [...verdicts, ["perfect foresight", bound] as const].map(([choice, verdict]) => {
+    const { difference, se } = compare(auto, verdict);
+    const versus = choice === "auto" ? "" : `${difference >= 0 ? "+" : ""}${difference.toFixed(3)} ± ${se.toFixed(3)}`;
+    return [choice, verdict.mean.toFixed(3), percent(verdict.met), versus];
+  });
+  console.log(`\n${name}: ${auto.useful.length} requests count\n`);
+  console.log(table(["answered by", "useful in time", "budgets met", "auto brings more by"], rows));
+  const answers = [...auto.answers].toSorted((a, b) => b[1] - a[1]);
+  console.log(`\nauto's answers: ${answers.map(([variant, count]) => `${count} by ${variant}`).join(", ")}`);
+  const checks = checksOf(auto, { goal, base, verdicts, bound, research });
   for (const [text, holds] of checks) console.log(`${holds ? "yes" : "NO "}  ${text}`);
   return checks.every(([, holds]) => holds);
+}
+
+/** What was to be shown, and whether it was. */
+export function checksOf(
+  auto: Verdict,
+  { goal, base, verdicts, bound, research }: Omit<Replayed, "name">,
+): (readonly [string, boolean])[] {
+  const short = compare(bound, auto);
+  const isNearBound = short.difference <= SIGNIFICANT * short.se;
+  const versus = [...verdicts]
+    .filter(([choice]) => choice !== "auto")
+    .map(([choice, verdict]) => ({ choice, ...compare(auto, verdict) }));
+  // Where the variants are hardly faster than the base, there is nothing to win; nothing may be lost.
+  const unbeaten = versus.filter(({ choice, difference, se }) =>
+    choice === base ? difference < -SIGNIFICANT * se : difference <= 0 || difference < SIGNIFICANT * se,
+  );
+  const broken = [...auto.answers].filter(([variant]) => research.has(variant));
+  const share = auto.mean / bound.mean;
+  return [
+    [`auto brings ${share.toFixed(3)} of what perfect foresight would (goal ${goal})`, share >= goal],
+    [
+      unbeaten.length === 0
+        ? "auto is not below the base, and brings more than every other variant, by two standard errors"
+        : isNearBound
+          ? "auto is within noise of the bound"
+          : `auto is below the base, or does not bring more by two standard errors: ${unbeaten.map(({ choice }) => choice).join(", ")}`,
+      unbeaten.length === 0 || isNearBound,
+    ],
+    ["no answer comes from a research variant", broken.length === 0],
+  ];
 }

@@ -1,119 +1,97 @@
-// A replica in simulated time: the router and whose turn it is are the real ones, the engine is its costs on a machine that the router
-// does not know.
-import { dueAt, mostUrgent, placesFor, turnOf, type Waiting } from "../../src/engine/turns.ts";
-import { MAX_RUNNING } from "../../src/replica/limits.ts";
+// Requests in simulated time: with the real router, or with variants that are fixed beforehand.
 import { type Budget, NO_BUDGET, timeLeft } from "../../src/routing/budget.ts";
-import { costsOf, stepTime } from "../../src/routing/costs.ts";
+import { type Costs, costsOf, prefillTime, stepTime } from "../../src/routing/costs.ts";
 import type { QualityBook } from "../../src/routing/quality.ts";
 import type { Policy } from "../../src/routing/question.ts";
-import type { Routed } from "../../src/routing/routed.ts";
 import { createRouter, type Router } from "../../src/routing/router.ts";
 import { newState, type RouterState } from "../../src/routing/state.ts";
 import { learnReport } from "../../src/routing/store.ts";
 import type { Catalogue } from "../../src/variants/catalogue.ts";
 import type { LoadRequest } from "./load.ts";
-import { random } from "./random.ts";
+import { createSimulatedReplica, type Machine } from "./replica.ts";
 import type { Idle, Outcome } from "./verdict.ts";
 
-/** Milliseconds of work to those of the reference machine; the router has to find out. */
-export interface Machine {
-  readonly prefill: number;
-  readonly decode: number;
-  /** How far off a variant's costs are. Default: not at all. */
-  misfit?(variant: string): number;
-  /** Standard deviation of the logarithm of each step's time. */
-  readonly noise: number;
+/** A request with the time when it comes and what it is allowed. */
+export interface Arrival {
+  readonly at: number;
+  readonly request: LoadRequest;
+  readonly budget: Partial<Budget>;
 }
 
-export interface SimulationOptions {
+export interface World {
   readonly catalogue: Catalogue;
-  readonly qualities: QualityBook;
   readonly machine: Machine;
-  readonly requests: readonly LoadRequest[];
-  readonly arrivals: readonly number[];
-  budgetOf(request: LoadRequest): Partial<Budget>;
-  /** The variant to use; undefined leaves it to the router. */
-  choose(index: number): string | undefined;
   readonly seed: number;
-  readonly quantile?: number;
-  readonly policy?: Policy;
 }
 
-/** Prompt tokens that a round takes in, as the WebAssembly engine does. */
-const CHUNK = 64;
-/** A step that gives way to something more urgent does so after this many milliseconds, about. */
-const GIVE_WAY_MS = 10;
+const known = new WeakMap<Catalogue, ReadonlyMap<string, Costs>>();
+function allCosts(catalogue: Catalogue): ReadonlyMap<string, Costs> {
+  const costs = known.get(catalogue) ?? new Map([...catalogue].map(([id, { plan }]) => [id, costsOf(plan)]));
+  known.set(catalogue, costs);
+  return costs;
+}
 
 export function idleOn(catalogue: Catalogue, machine: Machine): Idle {
+  const all = allCosts(catalogue);
   return ({ promptTokens, maxTokens }, variant) => {
-    const costs = costsOf(catalogue.get(variant)!.plan);
+    const costs = all.get(variant)!;
     const factor = machine.misfit?.(variant) ?? 1;
-    const { prefillMs, contextMs, decodeMs } = costs;
-    const ttft =
-      factor *
-      (machine.prefill * (promptTokens * prefillMs + (promptTokens ** 2 / 2) * contextMs - prefillMs) +
-        machine.decode * decodeMs);
+    const ttft = (machine.overheadMs ?? 0) + factor * prefillTime(costs, promptTokens, machine);
     const steps = maxTokens - 1;
     const tpot = factor * machine.decode * stepTime(costs, promptTokens + maxTokens / 2);
     return { ttft, tpot: steps > 0 ? tpot : 0, latency: ttft + steps * tpot };
   };
 }
 
-interface Entry extends Waiting {
-  readonly index: number;
-  readonly request: LoadRequest;
-  readonly variant: string;
-  readonly routed: Routed;
-  readonly sentAt: number;
-  steppedAt: number;
-  prefilled: number;
-  tokens: number;
-  firstAt: number | undefined;
-  /** Its last step was broken off. */
-  interrupted: boolean;
+/** One outcome for each arrival, answered by the variant of the same place. Deterministic: a step's time depends on its request alone. */
+export function replayFixed(
+  { catalogue, machine, seed }: World,
+  arrivals: readonly Arrival[],
+  variantOf: (index: number) => string,
+  first = 0,
+): Outcome[] {
+  const costs = allCosts(catalogue);
+  const replica = createSimulatedReplica(machine);
+  const outcomes: Outcome[] = new Array(arrivals.length);
+  for (const [i, { at, request, budget }] of arrivals.entries()) {
+    replica.runUntil(at);
+    const variant = variantOf(i);
+    replica.submit(
+      {
+        ...{ request, variant, costs: costs.get(variant)!, allowed: timeLeft({ ...NO_BUDGET, ...budget }, 0) },
+        seed: seed + first + i,
+        onEnd(times, now) {
+          outcomes[i] = { variant, ...times, endedAt: now };
+        },
+      },
+      at,
+    );
+  }
+  replica.runUntil(Number.POSITIVE_INFINITY);
+  return outcomes;
 }
 
-/** What a step would come to. */
-interface Step {
-  readonly ms: number;
-  readonly entries: readonly Entry[];
-  readonly mayGiveWay: boolean;
-  commit(): void;
+export interface SimulationOptions extends World {
+  readonly qualities: QualityBook;
+  readonly arrivals: readonly Arrival[];
+  /** The variant to use; undefined leaves it to the router. Default: always. */
+  choose?(index: number): string | undefined;
+  readonly quantile?: number;
+  readonly policy?: Policy;
 }
 
-/** One outcome per request, and what the router has learnt. Deterministic. */
+/** One outcome per request as the router decides, and what it has learnt. Deterministic. */
 export async function simulate(
   options: SimulationOptions,
 ): Promise<{ outcomes: Outcome[]; state: RouterState; router: Router }> {
-  const { catalogue, machine, requests, arrivals } = options;
-  const next = random(options.seed);
+  const { catalogue, machine, arrivals, seed } = options;
   let clock = 0;
   const state = newState();
-  const router = createRouter({
-    catalogue,
-    qualities: options.qualities,
-    quarantined: async () => new Set(),
-    quantile: options.quantile ?? 0.95,
-    ...(options.policy ? { policy: options.policy } : {}),
-    now: () => clock,
-    newId: () => String(clock),
-    onAway(error) {
-      throw error;
-    },
-    archive: { keep: async () => {}, find: async () => undefined },
-    store: () => ({
-      snapshot: async () => structuredClone(state),
-      async report(reports) {
-        for (const report of reports) learnReport(state, report, clock);
-      },
-      find: async () => undefined,
-    }),
-  });
-  const costs = new Map([...catalogue].map(([id, { plan }]) => [id, costsOf(plan)]));
+  const router = simulatedRouter(options, state, () => clock);
+  const replica = createSimulatedReplica(machine);
+  const costs = allCosts(catalogue);
   const base = [...catalogue.values()][0]?.plan.base.id ?? "";
-  const outcomes: Outcome[] = new Array(requests.length);
-  const queue: Entry[] = [];
-  let running: Entry[] = [];
+  const outcomes: Outcome[] = new Array(arrivals.length);
   let pending: Promise<unknown>[] = [];
   const waitUntil = (promise: Promise<unknown>): void => void pending.push(promise);
   const settle = async (): Promise<void> => {
@@ -121,117 +99,66 @@ export async function simulate(
     pending = [];
     await Promise.all(due);
   };
-
-  async function arrive(index: number): Promise<void> {
-    const request = requests[index] as LoadRequest;
-    clock = arrivals[index] as number;
-    const budget = { ...NO_BUDGET, ...options.budgetOf(request) };
+  for (const [index, { at, request, budget }] of arrivals.entries()) {
+    replica.runUntil(at);
+    await settle();
+    clock = at;
+    const { promptTokens, maxTokens } = request;
+    const asked = { ...NO_BUDGET, ...budget };
     const routed = await router.route(
       {
-        requestId: `request ${index}`,
-        key: "bench",
-        model: "auto",
-        pinned: options.choose(index),
-        base,
-        promptTokens: request.promptTokens,
-        maxTokens: request.maxTokens,
-        mayShorten: false,
-        budget,
-        elapsedMs: 0,
+        ...{ requestId: `request ${index}`, key: "bench", model: "auto", pinned: options.choose?.(index) },
+        ...{ base, promptTokens, maxTokens, mayShorten: false, budget: asked, elapsedMs: 0 },
       },
       waitUntil,
     );
     if (!routed) throw new Error(`request ${index} has no variant`);
     routed.sent();
-    routed.told({ state: "ready", engine: "wasm", queued: queue.length, running: running.length });
-    const { variant } = routed.decision;
-    const [sentAt, { maxTokens }, allowed] = [clock, request, timeLeft(budget, 0)];
-    const entry: Entry = {
-      ...{ index, request, variant, routed, sentAt, steppedAt: sentAt },
-      ...{ prefilled: 0, tokens: 0, firstAt: undefined, interrupted: false },
-      due: (now) => dueAt({ allowed, askedAt: sentAt, firstAt: entry.firstAt, tokens: entry.tokens, maxTokens }, now),
-    };
-    queue.push(entry);
-    await settle();
-  }
-
-  /** The next step: of those whose turn it is, each that decodes and a chunk of one prompt. */
-  function nextStep(): Step {
-    const turn = turnOf(running, clock);
-    const prefilling = turn.find(({ request, prefilled }) => prefilled < request.promptTokens);
-    const entries: Entry[] = [];
-    const commits: (() => void)[] = [];
-    let ms = 0;
-    for (const entry of turn) {
-      const cost = costs.get(entry.variant)!;
-      const factor = (machine.misfit?.(entry.variant) ?? 1) * Math.exp(machine.noise * normal(next));
-      const { promptTokens } = entry.request;
-      const decodes = entry.prefilled === promptTokens;
-      if (!decodes && entry !== prefilling) continue;
-      entries.push(entry);
-      const chunk = decodes ? 0 : Math.min(CHUNK, promptTokens - entry.prefilled);
-      const ends = entry.prefilled + chunk === promptTokens;
-      if (decodes) ms += factor * machine.decode * stepTime(cost, promptTokens + entry.tokens);
-      else {
-        ms += factor * machine.prefill * chunk * (cost.prefillMs + (entry.prefilled + chunk / 2) * cost.contextMs);
-        if (ends) ms += factor * (machine.decode * cost.decodeMs - machine.prefill * cost.prefillMs);
-      }
-      commits.push(() => {
-        entry.prefilled += chunk;
-        if (ends) entry.tokens++;
-      });
-    }
-    return {
-      ms,
-      entries,
-      mayGiveWay: prefilling !== undefined && entries.every(({ interrupted }) => !interrupted),
-      commit() {
-        for (const commit of commits) commit();
+    routed.told({ state: "ready", engine: "wasm", queued: replica.queued, running: replica.running });
+    const { variant, rule, chosen } = routed.decision;
+    const { predicted_ms: told } = routed.record;
+    const predicted = { ttft: told.ttft.budgeted, tpot: told.tpot.budgeted, latency: told.latency.budgeted };
+    replica.submit(
+      {
+        ...{ request, variant, costs: costs.get(variant)!, allowed: timeLeft(asked, 0), seed: seed + index },
+        onToken(now) {
+          clock = now;
+          routed.token();
+        },
+        onEnd(times, now) {
+          clock = now;
+          outcomes[index] = { variant, rule, predicted, inTime: chosen.inTime, ...times, endedAt: now };
+          routed.ended({ complete: true, readerMs: 0 });
+        },
       },
-    };
-  }
-
-  let arrived = 0;
-  while (arrived < requests.length || running.length > 0 || queue.length > 0) {
-    if (running.length === 0 && queue.length === 0) await arrive(arrived++);
-    while (queue.length > 0) {
-      const first = mostUrgent(queue, clock) ?? (queue[0] as Entry);
-      if (running.length >= placesFor(first.due(clock), MAX_RUNNING)) break;
-      queue.splice(queue.indexOf(first), 1);
-      running.push(first);
-    }
-    const { ms, entries, mayGiveWay, commit } = nextStep();
-    const due = Math.min(...entries.map((entry) => entry.due(clock)));
-    let end = clock + ms;
-    let givesWay = false;
-    while (arrived < requests.length && (arrivals[arrived] as number) <= end) {
-      await arrive(arrived++);
-      const asked = queue.at(-1) as Entry;
-      const askedDue = asked.due(clock);
-      if (givesWay || !mayGiveWay || askedDue >= due || running.length >= placesFor(askedDue, MAX_RUNNING)) continue;
-      givesWay = true;
-      end = Math.min(end, clock + GIVE_WAY_MS);
-    }
-    clock = end;
-    for (const entry of entries) entry.interrupted = givesWay;
-    if (givesWay) continue;
-    const before = entries.map(({ tokens }) => tokens);
-    commit();
-    for (const [i, entry] of entries.entries()) {
-      entry.steppedAt = clock;
-      if (entry.tokens === before[i]) continue;
-      entry.routed.token();
-      entry.firstAt ??= clock;
-      if (entry.tokens < entry.request.maxTokens) continue;
-      const { index, variant, routed, sentAt, firstAt, tokens } = entry;
-      const [latency, ttft] = [clock - sentAt, firstAt - sentAt];
-      outcomes[index] = { variant, ttft, latency, tpot: tokens > 1 ? (latency - ttft) / (tokens - 1) : 0 };
-      routed.ended({ complete: true, readerMs: 0 });
-    }
-    running = running.filter(({ tokens, request }) => tokens < request.maxTokens);
+      at,
+    );
     await settle();
   }
+  replica.runUntil(Number.POSITIVE_INFINITY);
+  await settle();
   return { outcomes, state, router };
 }
 
-const normal = (next: () => number): number => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
+function simulatedRouter(options: SimulationOptions, state: RouterState, now: () => number): Router {
+  return createRouter({
+    catalogue: options.catalogue,
+    qualities: options.qualities,
+    quarantined: async () => new Set(),
+    quantile: options.quantile ?? 0.95,
+    ...(options.policy ? { policy: options.policy } : {}),
+    now,
+    newId: () => String(now()),
+    onAway(error) {
+      throw error;
+    },
+    archive: { keep: async () => {}, find: async () => undefined },
+    store: () => ({
+      snapshot: async () => structuredClone(state),
+      async report(reports) {
+        for (const report of reports) learnReport(state, report, now());
+      },
+      find: async () => undefined,
+    }),
+  });
+}

@@ -1,6 +1,5 @@
-// What a replay has shown: how many budgets were met, of those that could be, and how good the answers were that met them.
-import type { Budget } from "../../src/routing/budget.ts";
-import type { QualityBook } from "../../src/routing/quality.ts";
+// What a replay has shown: useful in time, the share of the base's quality that came in time, of all requests that count.
+import type { Budget, QualityBook } from "../../src/routing/index.ts";
 import type { LoadRequest, Wish } from "./load.ts";
 
 /** Milliseconds. */
@@ -13,15 +12,19 @@ export interface Times {
 export interface Outcome extends Times {
   readonly variant: string;
   readonly failed?: boolean;
-  /** What the reply's headers said of the decision. */
+  /** In simulated time. */
+  readonly endedAt?: number;
+  /** What was told of the decision: times at the quantile, and the probability to be in time. */
   readonly rule?: string | undefined;
   readonly predicted?: Times;
+  readonly inTime?: number | undefined;
 }
 
 /** How long a request takes alone on an idle replica, under a variant. */
 export type Idle = (request: LoadRequest, variant: string) => Times;
 
 export interface Scene {
+  /** Those that `auto` may answer with: not `research`. */
   readonly variants: readonly string[];
   readonly base: string;
   readonly idle: Idle;
@@ -71,61 +74,65 @@ const within = (times: Times, budget: Partial<Budget>, factor = 1): boolean =>
   times.ttft * factor <= (budget.ttftMs ?? Number.POSITIVE_INFINITY) &&
   times.tpot * factor <= (budget.tpotMs ?? Number.POSITIVE_INFINITY);
 
-/** Whether the fastest variant would have met a request's budget, alone and by the factor. */
-export function isEligible(scene: Scene, request: LoadRequest, budget: Partial<Budget>): boolean {
-  if (request.wish.kind === "none") return false;
-  return within(scene.idle(request, fastest(scene, request, budget.minHellaswag)), budget, SLACK);
+/** A request with its budget, and whether it counts: the fastest variant would have met it alone with a third to spare. */
+export interface Case {
+  readonly request: LoadRequest;
+  readonly budget: Partial<Budget>;
+  readonly counts: boolean;
+}
+
+export function caseOf(scene: Scene, request: LoadRequest): Case {
+  const budget = budgetOf(scene, request);
+  const quickest = scene.idle(request, fastest(scene, request, budget.minHellaswag));
+  return { request, budget, counts: request.wish.kind !== "none" && within(quickest, budget, SLACK) };
+}
+
+/** What a variant's answer in time is worth: the share of the base's acc_norm above chance. */
+export const shareOf = (qualities: QualityBook, variant: string): number =>
+  qualities.of(variant)?.shares.hellaswag ?? 0;
+
+/** What an outcome was worth to its request: 0 for a late answer, or one that is not as good as was asked for. */
+export function usefulness(qualities: QualityBook, { budget }: Case, outcome: Outcome | undefined): number {
+  if (!outcome || outcome.failed || !within(outcome, budget)) return 0;
+  if ((qualities.of(outcome.variant)?.accNorm ?? 0) < (budget.minHellaswag ?? 0)) return 0;
+  return shareOf(qualities, outcome.variant);
 }
 
 export interface Verdict {
-  /** Requests that count. */
-  readonly eligible: number;
+  /** Usefulness of each request that counts, in their order. */
+  readonly useful: readonly number[];
+  /** Its mean: useful in time. */
+  readonly mean: number;
   /** Share of them that met their budget. */
   readonly met: number;
-  /** Mean acc_norm of the variants that answered those that met it, in percent. */
-  readonly quality: number;
-  /** Mean over all that count of the acc_norm that came in time; nothing for a miss. */
-  readonly worth: number;
+  /** Answers by each variant, of those that count. */
+  readonly answers: ReadonlyMap<string, number>;
 }
 
-export function judge(scene: Scene, requests: readonly LoadRequest[], outcomes: readonly Outcome[]): Verdict {
-  let [eligible, met, quality] = [0, 0, 0];
-  for (const [i, request] of requests.entries()) {
-    const budget = budgetOf(scene, request);
+export function judge(
+  qualities: QualityBook,
+  cases: readonly Case[],
+  outcomes: readonly (Outcome | undefined)[],
+): Verdict {
+  const useful: number[] = [];
+  const answers = new Map<string, number>();
+  let met = 0;
+  for (const [i, entry] of cases.entries()) {
     const outcome = outcomes[i];
-    if (!outcome || !isEligible(scene, request, budget)) continue;
-    eligible++;
-    const accNorm = scene.qualities.of(outcome.variant)?.accNorm ?? 0;
-    if (outcome.failed || !within(outcome, budget) || accNorm < (budget.minHellaswag ?? 0)) continue;
-    met++;
-    quality += accNorm;
+    if (!entry.counts || !outcome) continue;
+    useful.push(usefulness(qualities, entry, outcome));
+    if (!outcome.failed && within(outcome, entry.budget)) met++;
+    answers.set(outcome.variant, (answers.get(outcome.variant) ?? 0) + 1);
   }
-  return { eligible, met: met / eligible, quality: met ? quality / met : 0, worth: quality / eligible };
+  return { useful, mean: mean(useful), met: met / useful.length, answers };
 }
 
-/**
- * What a variant would come to if every request had the replica to itself, by idle times as measured. A replay of it does better only by
- * as much as its replica is faster than the idle one was: caches stay warm between requests that come close together.
- */
-export const alone = (scene: Scene, requests: readonly LoadRequest[], variant: string): Verdict =>
-  judge(
-    scene,
-    requests,
-    requests.map((request) => ({ variant, ...scene.idle(request, variant) })),
-  );
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** One choice is better than another if it is not worse in either share or quality, and better in one. */
-export const dominates = (a: Verdict, b: Verdict): boolean =>
-  a.met >= b.met && a.quality >= b.quality && (a.met > b.met || a.quality > b.quality);
-
-/** The fixed choice that one would have made in hindsight: of those that met this share, the best; else what met most. */
-export function bestFixed(
-  verdicts: ReadonlyMap<string, Verdict>,
-  share: number,
-): readonly [string, Verdict] | undefined {
-  const all = [...verdicts];
-  const enough = all.filter(([, { met }]) => met >= share);
-  const best = (list: typeof all, value: (verdict: Verdict) => number) =>
-    list.length === 0 ? undefined : list.reduce((a, b) => (value(b[1]) > value(a[1]) ? b : a));
-  return best(enough, ({ quality }) => quality) ?? best(all, ({ met }) => met);
+/** How much more useful one choice was than another on the same requests, with its standard error. */
+export function compare(a: Verdict, b: Verdict): { readonly difference: number; readonly se: number } {
+  const differences = a.useful.map((value, i) => value - (b.useful[i] ?? 0));
+  const difference = mean(differences);
+  const variance = differences.reduce((sum, d) => sum + (d - difference) ** 2, 0) / Math.max(1, differences.length - 1);
+  return { difference, se: Math.sqrt(variance / differences.length) };
 }

@@ -4,7 +4,7 @@
 import type { Plan } from "../variants/plan.ts";
 import type { Generation } from "./generation.ts";
 import { createRunning, type Running } from "./running.ts";
-import { dueAt, mostUrgent, placesFor, turnOf, type Waiting } from "./turns.ts";
+import { dueAt, nextAdmitted, placesFor, steppingOf, type Waiting } from "./turns.ts";
 import { type Engine, EngineError, type Pace } from "./types.ts";
 
 export interface Submitted {
@@ -84,8 +84,8 @@ export function createBatcher({ engine, pace, maxRunning, onWork, now = Date.now
   /** Opens sequences for the most urgent of the queue, then those at its head, as far as places and memory allow. */
   async function admit(): Promise<void> {
     for (;;) {
-      const first = mostUrgent(queue, now()) ?? queue[0];
-      if (!first || running.length >= placesFor(first.due(now()), maxRunning)) return;
+      const first = nextAdmitted(queue, running.length, now(), maxRunning);
+      if (!first) return;
       const { generation, steppedAt: askedAt } = first;
       try {
         const { plan, promptIds, maxTokens, scope } = generation;
@@ -143,13 +143,10 @@ export function createBatcher({ engine, pace, maxRunning, onWork, now = Date.now
       if (switches.length > 0) await switchPlans();
       if (running.length === 0 && queue.length === 0) return;
       const at = now();
-      const turn = turnOf(
-        running.filter((entry) => !entry.over && !entry.paused),
-        at,
-      );
-      const prefilling = turn.find((entry) => !entry.decoding);
-      if (prefilling && !prefilling.begun) prefilling.begin();
-      const stepping = turn.filter((entry) => !entry.over && (entry.decoding || entry === prefilling));
+      const ready = running.filter((entry) => !entry.over && !entry.paused);
+      const turn = steppingOf(ready, at);
+      for (const entry of turn) if (!entry.begun) entry.begin();
+      const stepping = turn.filter((entry) => !entry.over);
       if (stepping.length === 0) {
         if (running.some((entry) => entry.over)) continue;
         await new Promise<void>((resolve) => {

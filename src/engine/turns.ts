@@ -1,6 +1,6 @@
 // Whose turn it is on an engine. Generations that hurry go one by one, the earliest deadline first (Liu and Layland, Scheduling Algorithms
 // for Multiprogramming in a Hard-Real-Time Environment, Journal of the ACM 20(1), 1973, section 7); the others share the time between.
-// The replica and the gateway that foretells its times go by the same rules.
+// The replica goes by these rules, and the gateway plays them forward to foretell its times (src/routing/load.ts).
 
 /** Milliseconds that a generation may take from when it is asked for. What is undefined is not limited. */
 export interface TimeAllowed {
@@ -23,15 +23,6 @@ export interface Progress {
   readonly maxTokens: number;
 }
 
-/** When a generation's first token is due, and the next one after it; infinite where nothing hurries them. */
-export interface Dues {
-  readonly first: number;
-  readonly rest: number;
-}
-
-/** Of what nothing hurries. */
-export const PATIENT: Dues = { first: Number.POSITIVE_INFINITY, rest: Number.POSITIVE_INFINITY };
-
 /** A deadline further off does not hurry a generation yet: until then it shares as those without one do. */
 const HORIZON_MS = 5_000;
 /** Those that do not hurry take a turn at least this often. */
@@ -51,12 +42,6 @@ export function dueAt({ allowed, askedAt, firstAt, tokens, maxTokens }: Progress
   }
   return due;
 }
-
-/** As far as it can be said before the first token: the time between tokens counts from `now` on. */
-export const duesOf = (progress: Progress, now: number): Dues => ({
-  first: dueAt({ ...progress, firstAt: undefined }, now),
-  rest: dueAt({ ...progress, firstAt: progress.firstAt ?? now, tokens: Math.max(1, progress.tokens) }, now),
-});
 
 /** Most generations that may hold a sequence for another one to get one, too: those that do not hurry never keep the others out. */
 export const placesFor = (due: number, maxRunning: number): number =>
@@ -81,10 +66,31 @@ export function mostUrgent<T extends Waiting>(waiting: readonly T[], now: number
   return first;
 }
 
+/** The one that gets the next free place: the most urgent of the queue, or its head; undefined when there is no place for it. */
+export function nextAdmitted<T extends Waiting>(
+  queue: readonly T[],
+  running: number,
+  now: number,
+  maxRunning: number,
+): T | undefined {
+  const first = mostUrgent(queue, now) ?? queue[0];
+  return first && running < placesFor(first.due(now), maxRunning) ? first : undefined;
+}
+
 /** Those whose turn it is: one that hurries, or all that do not. */
 export function turnOf<T extends Waiting>(waiting: readonly T[], now: number): readonly T[] {
   const urgent = mostUrgent(waiting, now);
   if (!urgent) return waiting;
   const patient = waiting.filter((entry) => entry.due(now) === Number.POSITIVE_INFINITY);
   return patient.some(({ steppedAt }) => now - steppedAt > PATIENCE_MS) ? patient : [urgent];
+}
+
+/** Those that step in the next round: of those whose turn it is, each that decodes and the first whose prompt is on its way in. */
+export function steppingOf<T extends Waiting & { readonly decoding: boolean }>(
+  running: readonly T[],
+  now: number,
+): T[] {
+  const turn = turnOf(running, now);
+  const prefilling = turn.find(({ decoding }) => !decoding);
+  return turn.filter((entry) => entry.decoding || entry === prefilling);
 }

@@ -35,8 +35,13 @@ export const budgetSchema = z
       description:
         "What to look for among the variants that meet the budget: the best scores (the default), the shortest answer time, or the least computation.",
     }),
+    quantile: z.number().gt(0.5).lt(1).nullish().openapi({
+      description:
+        "Makes the limits in time a promise: only variants answer that are predicted to keep them with this probability, the best of them. Default: none; the variant answers whose expected usefulness is greatest, the probability to be in time times the quality.",
+    }),
     strict: z.boolean().nullish().openapi({
-      description: "Refuse the request with `budget_unmet` if no variant is predicted to meet it. Default: false.",
+      description:
+        "Refuse the request with `budget_unmet` if no variant is predicted to meet it, with the probability `quantile` (default: the gateway's, 0.95). Default: false.",
     }),
     downshift: z.boolean().nullish().openapi({
       description:
@@ -49,7 +54,7 @@ export const budgetSchema = z
   })
   .openapi("Budget", {
     description:
-      'For `model: "auto"`, the best variant predicted to meet all of it answers, or else the nearest. With a variant\'s id as `model`, that variant answers, and the budget is only reported; with `strict`, it is refused if it is predicted not to meet the budget.',
+      "For `model: \"auto\"`, the variant of the greatest expected usefulness answers: the probability that it keeps the limits in time, times its quality as a share of the base's. Where none is likely to, the nearest does. With a variant's id as `model`, that variant answers, and the budget is only reported; with `strict`, it is refused if it is predicted not to meet the budget.",
     example: { latency_ms: 2000, min_hellaswag: 35 },
   });
 export type WireBudget = z.infer<typeof budgetSchema>;
@@ -63,6 +68,7 @@ export const BUDGET_HEADERS = {
   "x-min-hellaswag": "min_hellaswag",
   "x-max-perplexity": "max_perplexity",
   "x-prefer": "prefer",
+  "x-budget-quantile": "quantile",
   "x-budget-strict": "strict",
   "x-budget-downshift": "downshift",
   "x-allow-research": "allow_research",
@@ -167,6 +173,7 @@ const toBudget = (wire: WireBudget): Budget => ({
   minHellaswag: wire.min_hellaswag ?? undefined,
   maxPerplexity: wire.max_perplexity ?? undefined,
   prefer: wire.prefer ?? NO_BUDGET.prefer,
+  quantile: wire.quantile ?? undefined,
   strict: wire.strict ?? NO_BUDGET.strict,
   downshift: wire.downshift ?? NO_BUDGET.downshift,
   allowResearch: wire.allow_research ?? NO_BUDGET.allowResearch,

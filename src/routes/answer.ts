@@ -238,8 +238,8 @@ async function start(c: Context<AppEnv>, deps: GatewayDeps, { id, ask, arrivedAt
 function budgetIn(c: Context<AppEnv>, ask: Ask, part: Participation | undefined): Budget | undefined {
   const policy = part?.assignment.assigned.policy;
   if (!policy) return undefined;
-  const { prefer, allow_research } = policy;
-  const defaults = { prefer, allow_research, ...c.get("access").budget };
+  const { prefer, quantile, allow_research } = policy;
+  const defaults = { prefer, quantile, allow_research, ...c.get("access").budget };
   return readBudget((name) => c.req.header(name), ask.budget, defaults);
 }
 

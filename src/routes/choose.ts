@@ -87,12 +87,13 @@ export async function chooseVariant(c: Context<AppEnv>, deps: GatewayDeps, optio
 
 function unmet(c: Context<AppEnv>, { decision, record }: Routed): ApiError {
   const limit = record.breaks[0] as Limit;
-  const { prediction, quality } = decision.chosen;
-  const time = (milliseconds: number | undefined): string => `${Math.ceil(milliseconds ?? 0)} ms`;
+  const { quality } = decision.chosen;
+  const { ttft, tpot, latency } = record.predicted_ms;
+  const time = ({ budgeted }: { readonly budgeted: number }): string => `${Math.ceil(budgeted)} ms`;
   const foretold: Record<Limit, string> = {
-    latency_ms: `is predicted to take ${time(prediction?.latency.high)}`,
-    ttft_ms: `is predicted to take ${time(prediction?.ttft.high)} to its first token`,
-    tpot_ms: `is predicted to take ${time(prediction?.tpot.high)} a token`,
+    latency_ms: `is predicted to take ${time(latency)}`,
+    ttft_ms: `is predicted to take ${time(ttft)} to its first token`,
+    tpot_ms: `is predicted to take ${time(tpot)} a token`,
     min_hellaswag:
       quality?.accNorm === undefined ? "has no recorded HellaSwag score" : `has ${quality.accNorm} % on HellaSwag`,
     max_perplexity:

@@ -40,7 +40,6 @@ export async function participate(
       experiment: { id: experiment, epoch, arm },
       variant: assigned.model === AUTO ? undefined : assigned.model,
       measure: assigned.policy?.quality,
-      quantile: assigned.policy?.quantile,
     },
     ended(outcome, failure) {
       const at = now();

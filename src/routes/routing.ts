@@ -10,12 +10,15 @@ const LIMIT_NAMES = ["latency_ms", "ttft_ms", "tpot_ms", "min_hellaswag", "max_p
 const RULES: Readonly<Record<Rule, string>> = {
   pinned: "the request named it",
   experiment: "the request takes part in an experiment, and this is its arm",
-  best: "the best scores within the budget",
-  tied_cheaper: "cannot be told apart from the best on its scores, and computes less",
-  headroom: "a better one would keep the replica from other requests, which have little time to spare",
+  best: "the best scores; where the budget is a promise, of those that are predicted to keep it",
+  tied_cheaper:
+    "no recorded measure tells it apart from the best, and it computes less: a hundredth of the base's quality for a tenth of the computation",
+  useful: "the greatest expected usefulness",
+  surest: "within a twentieth of the greatest expected usefulness, and likelier to be in time",
+  kept: "within a twentieth of the greatest expected usefulness, and served this key's last request with the same budget",
   fastest: "the shortest answer time within the budget, as asked for",
   cheapest: "the least computation within the budget, as asked for",
-  explore: "within the budget and little worse than the best: tried to keep its estimates fresh",
+  explore: "within a tenth of the greatest expected usefulness: tried to keep its estimates fresh",
   unscored: "within the budget, and no variant that is has recorded scores",
   nearest: "none is predicted to meet the budget; this one comes nearest",
 };
@@ -30,10 +33,10 @@ const LOST: Readonly<Record<Lost, string>> = {
   capacity: "prompt and reply do not fit its memory",
   unscored: "has no recorded scores, and others that meet the budget have, or compute more",
   research: "kept to study, its text is mostly broken: answers only where `allow_research` says so",
-  margin: "meets the budget by a hair, and the variant that served last meets it too",
-  headroom: "has better scores, and would keep the replica from other requests, which have little time to spare",
+  less_useful: "its expected usefulness is less",
+  less_sure: "about as useful, and not the surest, or not the one that served last",
   lower_quality: "its scores are worse",
-  tied_dearer: "as good as the one chosen, and computes more",
+  tied_dearer: "no recorded measure tells it apart from the one chosen, and it computes more than that is worth",
   slower: "takes longer",
   dearer: "computes more",
   not_explored: "another one was tried",
@@ -73,28 +76,37 @@ const decisionSchema = z
       min_hellaswag: z.number().nullable(),
       max_perplexity: z.number().nullable(),
       prefer: z.enum(["quality", "speed", "cost"]),
+      quantile: z.number().nullable(),
       strict: z.boolean(),
       downshift: z.boolean(),
       allow_research: z.boolean(),
     }),
-    quantile: z.number().openapi({ description: "Share of outcomes that a prediction held against a budget is for." }),
+    quantile: z.number().openapi({ description: "Share of outcomes within what is told as `budgeted`." }),
     elapsed_ms: z.number().openapi({ description: "Time of the budget that had gone by before the decision." }),
     prompt_tokens: z.int(),
     max_tokens: z.int(),
     expected_tokens: z.object({ p50: z.int(), budgeted: z.int() }),
     load: z.int().openapi({ description: "Requests of this gateway under way at the replica." }),
-    breaks: z.array(z.enum(LIMIT_NAMES)).openapi({ description: "Limits that the variant was predicted to break." }),
-    predicted_ms: times(levels("Quantiles; `budgeted` is the one that was held against the budget.")),
+    breaks: z.array(z.enum(LIMIT_NAMES)).openapi({
+      description:
+        "Limits that the variant was predicted to break: those in time more likely than not, or, where the budget has a `quantile` or is strict, with less than that probability to be kept.",
+    }),
+    predicted_ms: times(levels("Quantiles; `budgeted` is the one at `quantile`.")),
     candidates: z.array(
       z.object({
         variant: z.string(),
         predicted_ms: times(z.number()).nullable().openapi({ description: "At `quantile`." }),
         acc_norm: z.number().nullable().openapi({ description: "HellaSwag, percent, as recorded." }),
-        acc_norm_bound: z.number().nullable().openapi({
-          description:
-            "What variants are ranked by: the base's score and the lower bound of the paired difference to it.",
-        }),
         word_perplexity: z.number().nullable(),
+        quality: z.number().nullable().openapi({
+          description:
+            "What an answer in time is worth, 0 to 1 (the base): the share of the base's acc_norm above chance (25 %), or 1 - log(ppl / base's) / log 4 where that is less; by one of them where the budget or an experiment says which.",
+        }),
+        in_time: z.number().nullable().openapi({ description: "Probability that it keeps all limits in time." }),
+        expected_usefulness: z.number().nullable().openapi({
+          description:
+            "`in_time` times `quality`, less half of what the answer is expected to take from later requests while it keeps the replica busy, in the same measure.",
+        }),
         lost: oneOf(LOST)
           .nullable()
           .openapi({ description: `Null for the one that answered.\n${table(LOST)}` }),
@@ -193,10 +205,10 @@ export const addRoutingRoutes: AddRoutes = (app, { router }) => {
       {
         object: "routing" as const,
         quantile,
-        variants: variants.map(({ variant, observations, prediction, calibration }) => ({
+        variants: variants.map(({ variant, observations, predicted, calibration }) => ({
           variant,
           observations: Math.round(observations),
-          predicted_ms: byMetric((metric) => ({ p50: prediction[metric].p50, budgeted: prediction[metric].high })),
+          predicted_ms: byMetric((metric) => ({ p50: predicted[metric].p50, budgeted: predicted[metric].high })),
           calibration: byMetric((metric) => {
             const held = calibration[metric];
             if (!held) return undefined;
@@ -216,14 +228,22 @@ const byMetric = <T>(value: (metric: "ttft" | "tpot" | "latency") => T) => ({
   latency: value("latency"),
 });
 
-/** The same record, in the type that a schema infers. */
+/** The same record, in the type that a schema infers. Records of before lack some fields. */
 const mutable = (record: DecisionRecord): z.infer<typeof decisionSchema> => ({
   ...record,
-  // Older records know of none.
   experiment: record.experiment ?? null,
-  budget: { ...record.budget, allow_research: record.budget.allow_research ?? false },
+  budget: {
+    ...record.budget,
+    quantile: record.budget.quantile ?? null,
+    allow_research: record.budget.allow_research ?? false,
+  },
   breaks: [...record.breaks],
-  candidates: [...record.candidates],
+  candidates: record.candidates.map((candidate) => ({
+    ...candidate,
+    quality: candidate.quality ?? null,
+    in_time: candidate.in_time ?? null,
+    expected_usefulness: candidate.expected_usefulness ?? null,
+  })),
   actual: record.actual && {
     ...record.actual,
     broke: [...record.actual.broke],

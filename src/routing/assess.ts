@@ -1,12 +1,11 @@
-// What is to be said of a candidate before any is compared with another: what it is predicted to take, how near that comes to each limit of
-// the budget, and what it is worth.
-import { LIMITS, type Limit } from "./budget.ts";
-import { type Prediction, predict } from "./latency.ts";
-import type { Measure, Quality } from "./quality.ts";
+// What is to be said of a candidate before any is compared with another: what it is predicted to take, whether it will
+// be in time, and what its answer is worth.
+import { isTimed, LIMITS, type Limit } from "./budget.ts";
+import { chanceOf, knownOf, type Metric, type Prediction, paceOf, predict, timeAt, type Work } from "./latency.ts";
+import type { Asked, Foretold } from "./load.ts";
+import { takenBy } from "./others.ts";
+import { type Measure, type Quality, worthOf } from "./quality.ts";
 import { type Candidate, POLICY, type Question } from "./question.ts";
-
-/** Of perplexity, so much of the logarithm counts as a point of acc_norm. */
-const NATS_PER_POINT = 0.1;
 
 /** Why a variant was not: the limit that it would break, or one of these. */
 export type Lost =
@@ -15,8 +14,8 @@ export type Lost =
   | "capacity"
   | "unscored"
   | "research"
-  | "margin"
-  | "headroom"
+  | "less_useful"
+  | "less_sure"
   | "lower_quality"
   | "tied_dearer"
   | "slower"
@@ -30,6 +29,12 @@ export interface Verdict {
   /** Undefined for a variant that could not serve. */
   readonly prediction: Prediction | undefined;
   readonly quality: Quality | undefined;
+  /** What an answer in time is worth, 0 to 1 (the base). Undefined where nothing is recorded. */
+  readonly worth: number | undefined;
+  /** Probability of keeping all limits in time; undefined for a variant that could not serve. */
+  readonly inTime: number | undefined;
+  /** Probability times worth, less what the answer is expected to cost others. */
+  readonly usefulness: number | undefined;
   /** Undefined for the one that was chosen. */
   lost: Lost | undefined;
 }
@@ -43,71 +48,95 @@ export interface Entry {
   readonly strain: Readonly<Partial<Record<Limit, number>>>;
   /** The worst of them. */
   readonly worst: number;
-  readonly bound: number | undefined;
-  /** Milliseconds that the request can spare under this variant; infinite without a limit in time. */
+  readonly worth: number | undefined;
+  readonly inTime: number;
+  /** 0 for what has no recorded score. */
+  readonly usefulness: number;
+  /** Milliseconds that the request will probably spare under this variant; infinite without a limit in time. */
   readonly slackMs: number;
-  /** What ranks it: the bound, less what it costs those who come after. */
-  readonly worth: number;
   /** Reference milliseconds that the request would keep a replica busy. */
   readonly cost: number;
 }
 
 export const LIMIT_NAMES = Object.keys(LIMITS) as Limit[];
+const TIMES = { latency_ms: "latency", ttft_ms: "ttft", tpot_ms: "tpot" } as const satisfies Partial<
+  Record<Limit, Metric>
+>;
+export const TIME_LIMITS = Object.keys(TIMES) as (keyof typeof TIMES)[];
 
-/** Scored entries only come here. */
-export const boundOf = (bound: number | undefined): number => bound ?? Number.NEGATIVE_INFINITY;
+/** More likely kept than not: what a prediction is held against where a budget is no promise. */
+const LIKELY = 0.5;
 
-/** A point of acc_norm in the units of a measure's bound. */
-export const unitOf = (measure: Measure): number => (measure === "hellaswag" ? 1 : NATS_PER_POINT);
+/** The probability with which a budget is to be kept where it is a promise: one that is strict, or names it. */
+export const promiseOf = ({ budget, quantile }: Pick<Question, "budget" | "quantile">): number | undefined =>
+  budget.quantile ?? (budget.strict ? quantile : undefined);
 
-/** Adds the candidate's verdict to `verdicts`; undefined when it cannot serve. Runs once a candidate: no closures are made here. */
+/** Adds the candidate's verdict to `verdicts`; undefined when it cannot serve. */
 export function assess(
   question: Question,
   candidate: Candidate,
-  measure: Measure,
+  measure: Measure | undefined,
+  before: readonly Foretold[],
   verdicts: Verdict[],
 ): Entry | undefined {
-  const { work, budget, elapsedMs, load, profile, qualities, pinned, policy = POLICY } = question;
+  const { work, budget, load, profile, qualities, pinned, policy = POLICY } = question;
   const { variant, costs } = candidate;
   const quality = qualities.of(variant);
   const barred = pinned === undefined ? barredBy(question, candidate) : undefined;
   if (barred !== undefined) {
-    verdicts.push({ variant, prediction: undefined, quality, lost: barred });
+    const unknown = { prediction: undefined, inTime: undefined, usefulness: undefined };
+    verdicts.push({ variant, ...unknown, quality, worth: worthOf(quality, measure), lost: barred });
     return undefined;
   }
   const learnt = profile.of(variant);
-  const prediction = predict(costs, learnt, load, work);
-  const strain: Partial<Record<Limit, number>> = {};
-  let slackMs = Number.POSITIVE_INFINITY;
-  if (budget.latencyMs !== undefined) {
-    const left = budget.latencyMs - elapsedMs;
-    strain.latency_ms = over(prediction.latency.high, left);
-    slackMs = Math.min(slackMs, left - prediction.latency.high);
-  }
-  if (budget.ttftMs !== undefined) {
-    const left = budget.ttftMs - elapsedMs;
-    strain.ttft_ms = over(prediction.ttft.high, left);
-    slackMs = Math.min(slackMs, left - prediction.ttft.high);
-  }
-  if (budget.tpotMs !== undefined) {
-    strain.tpot_ms = over(prediction.tpot.high, budget.tpotMs);
-    slackMs = Math.min(slackMs, (budget.tpotMs - prediction.tpot.high) * work.tokens.p50);
-  }
+  const prediction = predict(costs, knownOf(profile, variant), load, work, question.overtaking);
+  const times = timesOf(question, prediction);
+  const strain: Partial<Record<Limit, number>> = { ...times.strain };
   // What was not measured does not meet a wish for quality.
   if (budget.minHellaswag !== undefined) strain.min_hellaswag = over(budget.minHellaswag, quality?.accNorm ?? 0);
   if (budget.maxPerplexity !== undefined) {
     strain.max_perplexity = over(quality?.wordPerplexity ?? Number.POSITIVE_INFINITY, budget.maxPerplexity);
   }
-  let worst = 0;
-  for (const limit of LIMIT_NAMES) worst = Math.max(worst, strain[limit] ?? 0);
-  const verdict: Verdict = { variant, prediction, quality, lost: pinned === undefined ? undefined : "not_asked_for" };
-  verdicts.push(verdict);
   const prefill = work.promptTokens * costs.prefillMs;
   const decode = work.tokens.p50 * costs.decodeMs;
-  const crowded = question.crowding(prefill * learnt.alone.ttft.p50 + decode * learnt.alone.tpot.p50);
-  const bound = quality?.bound[measure];
-  const worth = boundOf(bound) - policy.price * unitOf(measure) * crowded;
-  return { candidate, verdict, prediction, strain, worst, bound, worth, slackMs, cost: prefill + decode };
+  const pace = paceOf(learnt);
+  const around = profile.machine.shared.latency.ratios;
+  const { inTime, slackMs } = times;
+  const crowded = isTimed(budget) ? question.crowding(prefill * pace.prefill + decode * pace.decode) : 0;
+  const taken = isTimed(budget) ? takenBy(load, before, { costs, pace, ...askedOf(work) }, around) : 0;
+  const worth = worthOf(quality, measure);
+  const usefulness = inTime * (worth ?? 0) - policy.others * crowded - taken;
+  const lost = pinned === undefined ? undefined : "not_asked_for";
+  const verdict: Verdict = { variant, prediction, quality, worth, inTime, usefulness, lost };
+  verdicts.push(verdict);
+  const worst = Math.max(0, ...Object.values(strain));
+  return {
+    ...{ candidate, verdict, prediction, strain, worst, worth, inTime, usefulness, slackMs },
+    cost: prefill + decode,
+  };
+}
+
+const askedOf = ({ promptTokens, tokens, maxTokens, allowed }: Work): Omit<Asked, "costs" | "pace"> => ({
+  ...{ promptTokens, expectedTokens: tokens.p50, maxTokens, allowed },
+});
+
+/** How the limits in time fare: the chance that all are kept is that of the tightest, since they are late together. */
+function timesOf(question: Question, prediction: Prediction) {
+  const { budget, work, elapsedMs } = question;
+  const share = promiseOf(question) ?? LIKELY;
+  const strain: Partial<Record<Limit, number>> = {};
+  let [inTime, slackMs] = [1, Number.POSITIVE_INFINITY];
+  for (const limit of TIME_LIMITS) {
+    const allowed = budget[LIMITS[limit]];
+    if (allowed === undefined) continue;
+    const metric = TIMES[limit];
+    const left = limit === "tpot_ms" ? allowed : allowed - elapsedMs;
+    strain[limit] = over(timeAt(prediction, metric, share), left);
+    inTime = Math.min(inTime, chanceOf(prediction, metric, left));
+    const spare = left - timeAt(prediction, metric, LIKELY);
+    slackMs = Math.min(slackMs, limit === "tpot_ms" ? spare * work.tokens.p50 : spare);
+  }
+  return { strain, inTime, slackMs };
 }
 
 /** Why a variant must not answer, whatever else there is; undefined when it may. */

@@ -13,7 +13,9 @@ export interface Budget {
   /** Most word perplexity. */
   readonly maxPerplexity: number | undefined;
   readonly prefer: Preference;
-  /** A budget that cannot be met is an error. */
+  /** Probability with which the limits in time are to be kept: a promise. Undefined: whatever is most useful. */
+  readonly quantile: number | undefined;
+  /** A budget that cannot be met is an error; it is a promise, at the gateway's quantile where it names none. */
   readonly strict: boolean;
   /** An answer that falls behind `latencyMs` may go on with a lighter variant. */
   readonly downshift: boolean;
@@ -38,6 +40,7 @@ export const NO_BUDGET: Budget = {
   minHellaswag: undefined,
   maxPerplexity: undefined,
   prefer: "quality",
+  quantile: undefined,
   strict: false,
   downshift: false,
   allowResearch: false,
@@ -49,5 +52,8 @@ export const timeLeft = ({ latencyMs, ttftMs, tpotMs }: Budget, elapsedMs: numbe
   ttftMs: ttftMs && ttftMs - elapsedMs,
   tpotMs,
 });
+
+export const isTimed = ({ latencyMs, ttftMs, tpotMs }: Budget): boolean =>
+  latencyMs !== undefined || ttftMs !== undefined || tpotMs !== undefined;
 
 export const hasLimit = (budget: Budget): boolean => Object.values(LIMITS).some((name) => budget[name] !== undefined);

@@ -43,9 +43,28 @@ export function costsOf({ costs, head, slots }: Plan): Costs {
   };
 }
 
-/** Time to take in `tokens` of a prompt whose first `position` are cached, and to give the first token. */
-export const prefillTime = ({ prefillMs, contextMs, decodeMs }: Costs, tokens: number, position = 0): number =>
-  tokens * prefillMs + tokens * (position + tokens / 2) * contextMs + decodeMs - prefillMs;
+/** Milliseconds of a machine to those of the reference machine. */
+export interface Pace {
+  readonly prefill: number;
+  readonly decode: number;
+}
+export const REFERENCE_PACE: Pace = { prefill: 1, decode: 1 };
 
-/** Time of a generated token while the context has this many. */
+/** Time to take in `tokens` of a prompt after the `position` before them; `ends` with the first token of the reply. */
+export function chunkTime(
+  { prefillMs, contextMs, decodeMs }: Costs,
+  { prefill, decode }: Pace,
+  position: number,
+  tokens: number,
+  ends: boolean,
+): number {
+  const inner = prefill * tokens * (prefillMs + (position + tokens / 2) * contextMs);
+  return ends ? inner + decode * decodeMs - prefill * prefillMs : inner;
+}
+
+/** Time to take in a prompt, and to give the first token. */
+export const prefillTime = (costs: Costs, tokens: number, pace = REFERENCE_PACE): number =>
+  chunkTime(costs, pace, 0, tokens, true);
+
+/** Time of a generated token on the reference machine, while the context has this many. */
 export const stepTime = ({ decodeMs, contextMs }: Costs, context: number): number => decodeMs + context * contextMs;

@@ -1,22 +1,43 @@
 // How long a variant takes, learnt from what callers saw: sketches of the ratios between measured times and those that the plan's costs
 // and the load foretell. Quantiles of a ratio make quantiles of a time.
-import { type Costs, prefillTime, stepTime } from "./costs.ts";
+import type { TimeAllowed } from "../engine/turns.ts";
+import { type Costs, type Pace, stepTime } from "./costs.ts";
 import { type Aging, agingOf, known, learn, SHARED_FLOOR } from "./layers.ts";
-import { type Load, othersAfter, othersBefore, roundsFor } from "./load.ts";
-import { add, emptySketch, quantilesOf } from "./sketch.ts";
+import type { Lengths } from "./length.ts";
+import { foretell, type Load } from "./load.ts";
+import {
+  add,
+  type Distribution,
+  distributionOf,
+  emptySketch,
+  multiplied,
+  shareBelow,
+  valueAt,
+  weightOf,
+} from "./sketch.ts";
 
 /** TTFT: from sending to the first token. TPOT: mean time between tokens. Latency: from sending to the end. */
 export const METRICS = ["ttft", "tpot", "latency"] as const;
 export type Metric = (typeof METRICS)[number];
 export type PerMetric<T> = Readonly<Record<Metric, T>>;
 
-/** Whether a request shares its replica with others from the start: the cost model errs in another way then. */
-type Company = "alone" | "shared";
-const COMPANIES: readonly Company[] = ["alone", "shared"];
+/**
+ * What the cost model errs by depends on who else is there when a request comes, and on whether a more urgent one comes later and
+ * overtakes it.
+ */
+export const COMPANIES = ["alone", "shared", "alone_overtaken", "shared_overtaken"] as const;
+export type Company = (typeof COMPANIES)[number];
+export const companyOf = (isAlone: boolean, isOvertaken: boolean): Company =>
+  `${isAlone ? "alone" : "shared"}${isOvertaken ? "_overtaken" : ""}`;
 
-/** Sketches by `variant metric company`; the variant `*` stands for all of them. */
+/**
+ * Sketches by `variant metric company`. The variant `*` stands for all of them, and `~` for how ratios lie around their own
+ * variant's median. `=` is no ratio: how much of a prediction lay above what was measured then.
+ */
 export type LatencyState = Record<string, Aging>;
 const ALL = "*";
+const AROUND = "~";
+const ABOVE = "=";
 const keyOf = (variant: string, metric: Metric, company: Company): string => `${variant} ${metric} ${company}`;
 
 /** Before anything was measured: as fast as the reference machine, give or take a quarter (log-normal, by its quantiles). */
@@ -26,17 +47,43 @@ for (const z of [-1.65, -1.04, -0.67, -0.39, -0.13, 0.13, 0.39, 0.67, 1.04, 1.65
 /** Ratios of one finished request; those that it could not show are missing. */
 export type Ratios = Partial<Record<Metric, number>>;
 
-export function learnLatency(state: LatencyState, variant: string, alone: boolean, ratios: Ratios, now: number): void {
-  const company = alone ? "alone" : "shared";
+export function learnLatency(
+  state: LatencyState,
+  variant: string,
+  companies: PerMetric<Company>,
+  ratios: Ratios,
+  now: number,
+): void {
   for (const metric of METRICS) {
-    const ratio = ratios[metric];
+    const [ratio, company] = [ratios[metric], companies[metric]];
     if (ratio === undefined || !(ratio > 0) || !Number.isFinite(ratio)) continue;
+    const around = ratio / factorsOf(state, variant, metric, company, now).p50;
     learn(agingOf(state, keyOf(variant, metric, company), now), ratio, now);
     learn(agingOf(state, keyOf(ALL, metric, company), now), ratio, now, SHARED_FLOOR);
+    learn(agingOf(state, keyOf(AROUND, metric, company), now), around, now, SHARED_FLOOR, MOST_AROUND);
   }
 }
+/** Of all variants together, so many observations tell the shape. */
+const MOST_AROUND = 1024;
 
-/** The quantiles that are predicted; `high` is the one that budgets are held against. */
+/**
+ * Notes where measured times lay in their predictions. Where a twentieth of them lies above the 0.98-quantile, that is what a
+ * probability of 0.95 needs (recalibration: Kuleshov, Fenner and Ermon, ICML 2018).
+ */
+export function learnPlaces(state: LatencyState, alone: boolean, above: Partial<PerMetric<number>>, now: number): void {
+  for (const metric of METRICS) {
+    const share = above[metric];
+    if (share === undefined) continue;
+    learn(agingOf(state, keyOf(ABOVE, metric, companyOf(alone, false)), now), share, now, SHARED_FLOOR, MOST_PLACES);
+  }
+}
+const MOST_PLACES = 512;
+
+/** Before anything was measured, predictions are believed. */
+const BELIEVED = emptySketch();
+for (let i = 0; i < 400; i++) add(BELIEVED, (i + 0.5) / 400, 1 / 400);
+
+/** The quantiles that are told; `high` is the one that a budget is to be kept with. */
 export const LEVELS = ["p50", "p90", "p99", "high"] as const;
 export type Level = (typeof LEVELS)[number];
 export type PerLevel<T> = Readonly<Record<Level, T>>;
@@ -44,41 +91,46 @@ export type PerLevel<T> = Readonly<Record<Level, T>>;
 /** The share of outcomes at or below each level. */
 export const sharesOf = (high: number): PerLevel<number> => ({ p50: 0.5, p90: 0.9, p99: 0.99, high });
 
-/** Quantiles of the ratios. */
-export interface Factors extends PerLevel<number> {
+/** What is known of the ratios. */
+export interface Factors {
+  readonly p50: number;
+  readonly ratios: Distribution;
   /** Weight of the variant's own observations behind them. */
   readonly own: number;
 }
 
 /** What a state says of one variant, ready for many predictions. */
 export type VariantProfile = Readonly<Record<Company, PerMetric<Factors>>>;
+/** Where measured times lay in their predictions, of requests that were alone or not. */
+type Places = Readonly<Record<"alone" | "shared", PerMetric<Distribution>>>;
 
 export interface Profile {
   of(variant: string): VariantProfile;
   /** Of a variant that was never seen: the machine. */
   readonly machine: VariantProfile;
+  readonly places: Places;
 }
 
-/** @param high the quantile that budgets are held against, as 0.95 */
-export function profileOf(state: LatencyState, high: number, now: number): Profile {
-  const shares = sharesOf(high);
-  const factors = (variant: string, metric: Metric, company: Company): Factors => {
-    const { parts, own } = known(
-      state[keyOf(variant, metric, company)],
-      state[keyOf(ALL, metric, company)] ?? state[keyOf(ALL, metric, company === "alone" ? "shared" : "alone")],
-      SEED,
-      now,
-    );
-    const [p50, p90, p99, above] = quantilesOf(parts, [shares.p50, shares.p90, shares.p99, shares.high]) as [
-      number,
-      number,
-      number,
-      number,
-    ];
-    return { p50, p90, p99, high: above, own };
-  };
+/** A variant's own median, with the shape that all variants' ratios have around theirs; or, of what is little known, the machine's ratios. */
+function factorsOf(state: LatencyState, variant: string, metric: Metric, company: Company, now: number): Factors {
+  const own = state[keyOf(variant, metric, company)];
+  // Where nothing was seen in this company, what was seen in another.
+  const wide = [company, ...COMPANIES].map((other) => state[keyOf(ALL, metric, other)]).find((aging) => aging);
+  const { parts, own: weight } = known(own, wide, SEED, now);
+  const around = state[keyOf(AROUND, metric, company)];
+  if (!own || !around || weight === 0 || weightOf(around.sketch) < SHARED_FLOOR) {
+    const ratios = distributionOf(parts);
+    return { p50: valueAt(ratios, 0.5), ratios, own: weight };
+  }
+  const median = valueAt(distributionOf([[own.sketch, 1]]), 0.5);
+  const shaped = multiplied(around.sketch, median);
+  const ratios = distributionOf([[shaped, weight / weightOf(shaped)], ...parts.slice(1)]);
+  return { p50: valueAt(ratios, 0.5), ratios, own: weight };
+}
+
+export function profileOf(state: LatencyState, now: number): Profile {
   const profile = (variant: string): VariantProfile =>
-    record(COMPANIES, (company) => record(METRICS, (metric) => factors(variant, metric, company)));
+    record(COMPANIES, (company) => record(METRICS, (metric) => factorsOf(state, variant, metric, company, now)));
   // Made when it is asked for: a gateway whose requests all name a variant needs only that one.
   const profiles = new Map<string, VariantProfile>();
   const of = (variant: string): VariantProfile => {
@@ -91,61 +143,142 @@ export function profileOf(state: LatencyState, high: number, now: number): Profi
     get machine() {
       return of(ALL);
     },
+    places: record(["alone", "shared"], (company) =>
+      record(METRICS, (metric) =>
+        distributionOf(known(state[keyOf(ABOVE, metric, company)], undefined, BELIEVED, now).parts),
+      ),
+    ),
   };
 }
+
+/** A variant's pace where it has a replica to itself. */
+export const paceOf = ({ alone }: VariantProfile): Pace => ({ prefill: alone.ttft.p50, decode: alone.tpot.p50 });
 
 /** A request as far as its time depends on it. */
 export interface Work {
   /** Prompt tokens that no cache holds. */
   readonly promptTokens: number;
-  /** Tokens of the reply: how many it hardly has more than, at each level. */
-  readonly tokens: PerLevel<number>;
+  readonly tokens: Lengths;
+  readonly maxTokens: number;
+  /** What is left of its budget in time: it decides whose turn it is. */
+  readonly allowed: TimeAllowed;
 }
 
-/** Milliseconds: the median, and the quantile at the level that was asked for. */
-export interface Span {
-  readonly p50: number;
-  readonly high: number;
+/** A time as a distribution: likely times with their shares, each of them times its ratios. */
+interface Spread {
+  readonly cases: readonly { readonly ms: number; readonly share: number; readonly ratios: Distribution }[];
+  /** How much of such predictions lay above what was measured. */
+  readonly above: Distribution;
 }
-export type Prediction = PerMetric<Span>;
+export type Prediction = PerMetric<Spread>;
 
-/** Reference milliseconds until the first token. */
-export function ttftCost(costs: Costs, promptTokens: number, load: Load): number {
-  const rounds = load.aheadRounds + roundsFor(promptTokens);
-  return load.waitMs + load.aheadMs + prefillTime(costs, promptTokens) + othersBefore(load, rounds);
+/** As the ratios have it. */
+const rawChance = ({ cases }: Spread, limitMs: number): number =>
+  cases.reduce((sum, { ms, share, ratios }) => sum + share * shareBelow(ratios, limitMs / ms), 0);
+
+/** As experience with predictions has it. */
+const inSpread = (spread: Spread, ms: number): number => 1 - shareBelow(spread.above, 1 - rawChance(spread, ms));
+
+/** How much of a prediction lies above what was measured. */
+export const shareAbove = (prediction: Prediction, metric: Metric, ms: number): number =>
+  1 - rawChance(prediction[metric], ms);
+
+/** Doublings that are halved to find a quantile among several cases: to a thousandth. */
+const HALVINGS = 16;
+
+function quantileIn(spread: Spread, wanted: number): number {
+  const share = 1 - valueAt(spread.above, 1 - wanted);
+  const times = spread.cases.map(({ ms, ratios }) => ms * valueAt(ratios, share));
+  let [low, high] = [Math.min(...times), Math.max(...times)];
+  for (let i = 0; i < HALVINGS && high > low * 1.001; i++) {
+    const middle = Math.sqrt(low * high);
+    if (rawChance(spread, middle) >= share) high = middle;
+    else low = middle;
+  }
+  return high;
 }
 
-/** Reference milliseconds from the first token to the last. */
-export function decodeCost(costs: Costs, promptTokens: number, tokens: number, load: Load): number {
-  const steps = Math.max(0, tokens - 1);
-  const done = load.aheadRounds + roundsFor(promptTokens);
-  return steps * stepTime(costs, promptTokens + tokens / 2) + load.betweenMs + othersAfter(load, steps, done);
+/** Probability that it takes no longer than `ms`. An answer does not end before it has begun. */
+export function chanceOf(prediction: Prediction, metric: Metric, ms: number): number {
+  const chance = inSpread(prediction[metric], ms);
+  return metric === "latency" ? Math.min(chance, inSpread(prediction.ttft, ms)) : chance;
 }
 
-/**
- * What a request would take under a variant. The latency's quantile combines two causes that have nothing to do with each other, the
- * reply's length and the machine: the spreads of their logarithms add up as squares.
- */
+/** The time that is kept with this probability. */
+export function timeAt(prediction: Prediction, metric: Metric, share: number): number {
+  const ms = quantileIn(prediction[metric], share);
+  return metric === "latency" ? Math.max(ms, quantileIn(prediction.ttft, share)) : ms;
+}
+
+/** What a request is foretold to take on the reference machine: to the first token, and from there to the last. */
+function foretold(costs: Costs, profile: VariantProfile, load: Load, work: Omit<Work, "tokens">, tokens: number) {
+  const { promptTokens, maxTokens, allowed } = work;
+  const pace = paceOf(profile);
+  const told = foretell(load, { costs, pace, promptTokens, expectedTokens: tokens, maxTokens, allowed });
+  return { first: told.firstMs / pace.prefill, rest: told.restMs / pace.decode };
+}
+
+/** Probability that a more urgent request comes within a time, of a request that is due after `leftMs`. */
+export type Overtaking = (leftMs: number, withinMs: number) => number;
+
+/** How soon a request is due, for its first token and for the rest; infinite where nothing hurries it. */
+export const leftOf = ({
+  latencyMs = Number.POSITIVE_INFINITY,
+  ttftMs = latencyMs,
+  tpotMs = latencyMs,
+}: TimeAllowed) => ({
+  first: Math.min(latencyMs, ttftMs),
+  rest: Math.min(latencyMs, tpotMs),
+});
+
+/** What is known of one variant. */
+export interface KnownOf {
+  readonly of: VariantProfile;
+  readonly places: Places;
+}
+export const knownOf = (profile: Profile, variant: string): KnownOf => ({
+  of: profile.of(variant),
+  places: profile.places,
+});
+
+/** What a request would take under a variant. */
 export function predict(
   costs: Costs,
-  profile: VariantProfile,
+  { of: profile, places }: KnownOf,
   load: Load,
-  { promptTokens, tokens }: Work,
-  level: Level = "high",
+  work: Work,
+  overtaking: Overtaking = () => 0,
 ): Prediction {
-  const { ttft, tpot, latency } = profile[load.alone ? "alone" : "shared"];
-  const first = ttftCost(costs, promptTokens, load);
-  const decode = decodeCost(costs, promptTokens, tokens.p50, load);
-  const perToken = tokens.p50 > 1 ? decode / (tokens.p50 - 1) : 0;
-  const likely = first * ttft.p50 + decode * tpot.p50;
-  const long = first * ttft.p50 + decodeCost(costs, promptTokens, tokens[level], load) * tpot.p50;
-  const spread = Math.hypot(Math.log(long / likely), Math.log(latency[level] / latency.p50));
+  const { p50, cases } = work.tokens;
+  const { first, rest } = foretold(costs, profile, load, work, p50);
+  const perToken = p50 > 1 ? rest / (p50 - 1) : stepTime(costs, work.promptTokens);
+  const pace = paceOf(profile);
+  const left = leftOf(work.allowed);
+  const [firstMs, allMs] = [first * pace.prefill, first * pace.prefill + rest * pace.decode];
+  // Time goes by until the other comes, and with it some of what is left.
+  const before = overtaking(left.first - firstMs / 2, firstMs);
+  const ever = Math.max(before, overtaking(left.rest - allMs / 2, allMs));
+  const spread = (metric: Metric, chance: number, likely: Likely): Spread => ({
+    above: places[load.alone ? "alone" : "shared"][metric],
+    cases: [
+      { share: 1 - chance, factors: profile[companyOf(load.alone, false)] },
+      { share: chance, factors: profile[companyOf(load.alone, true)] },
+    ].flatMap(({ share, factors }) =>
+      share === 0
+        ? []
+        : likely(factors).map((one) => ({ ...one, share: share * one.share, ratios: factors[metric].ratios })),
+    ),
+  });
   return {
-    ttft: { p50: first * ttft.p50, high: first * ttft[level] },
-    tpot: { p50: perToken * tpot.p50, high: perToken * tpot[level] },
-    latency: { p50: likely * latency.p50, high: likely * latency.p50 * Math.exp(spread) },
+    ttft: spread("ttft", before, () => [{ ms: first, share: 1 }]),
+    tpot: spread("tpot", ever, () => [{ ms: perToken, share: 1 }]),
+    latency: spread("latency", ever, ({ ttft, tpot }) =>
+      cases.map(({ tokens, share }) => ({ ms: first * ttft.p50 + (tokens - 1) * perToken * tpot.p50, share })),
+    ),
   };
 }
+
+type Likely = (factors: PerMetric<Factors>) => readonly { readonly ms: number; readonly share: number }[];
 
 /** Milliseconds as the caller saw them. */
 export interface Measured {
@@ -160,17 +293,17 @@ export function ratiosOf(
   costs: Costs,
   profile: VariantProfile,
   load: Load,
-  promptTokens: number,
+  work: Omit<Work, "tokens">,
+  companies: PerMetric<Company>,
   { ttftMs, latencyMs, tokens }: Measured,
 ): Ratios {
   if (tokens < 1) return {};
-  const { ttft, tpot } = profile[load.alone ? "alone" : "shared"];
-  const first = ttftCost(costs, promptTokens, load);
-  const decode = decodeCost(costs, promptTokens, tokens, load);
+  const { first, rest } = foretold(costs, profile, load, work, tokens);
+  const { ttft, tpot } = profile[companies.latency];
   return {
     ttft: ttftMs / first,
-    ...(tokens > 1 ? { tpot: (latencyMs - ttftMs) / decode } : {}),
-    latency: latencyMs / (first * ttft.p50 + decode * tpot.p50),
+    ...(tokens > 1 ? { tpot: (latencyMs - ttftMs) / rest } : {}),
+    latency: latencyMs / (first * ttft.p50 + rest * tpot.p50),
   };
 }
 

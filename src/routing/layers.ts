@@ -26,12 +26,13 @@ export function agingOf(all: Record<string, Aging>, key: string, now: number): A
 /**
  * Adds an observation to what is left of the older ones.
  * @param floor weight that time alone does not take away
+ * @param most weight beyond which the oldest observations count less
  */
-export function learn(aging: Aging, value: number, now: number, floor = 0): void {
+export function learn(aging: Aging, value: number, now: number, floor = 0, most = MOST): void {
   age(aging, now, floor);
   add(aging.sketch, value);
   const weight = weightOf(aging.sketch);
-  if (weight > MOST) scale(aging.sketch, MOST / weight);
+  if (weight > most) scale(aging.sketch, most / weight);
 }
 
 function age(aging: Aging, now: number, floor: number): void {

@@ -1,6 +1,5 @@
 // How long replies get: the share of `max_tokens` that a key's requests use, because some ask for a limit they never come near.
 
-import { LEVELS, type PerLevel, record, sharesOf } from "./latency.ts";
 import { type Aging, agingOf, known, learn, SHARED_FLOOR } from "./layers.ts";
 import { ACCURACY, add, emptySketch, quantilesOf } from "./sketch.ts";
 
@@ -30,22 +29,35 @@ export function learnLength(state: LengthState, key: string, tokens: number, max
   delete state[oldest];
 }
 
-/**
- * Tokens that a reply hardly has more than, at each level.
- * @param high the share that `high` stands for
- */
-export function lengthsOf(
-  state: LengthState,
-  key: string,
-  maxTokens: number,
-  high: number,
-  now: number,
-): PerLevel<number> {
+/** How long a reply gets, as far as it can be said before. */
+export interface Lengths {
+  readonly p50: number;
+  /** At the quantile that was asked for. */
+  readonly high: number;
+  /** Lengths that stand for all, each with its share of the replies; the shares sum to 1. */
+  readonly cases: readonly { readonly tokens: number; readonly share: number }[];
+}
+
+/** Where the lengths that stand for all are taken, as shares of the replies that are no longer; finer where they are long. */
+const CASES = [
+  { at: 0.25, share: 0.5 },
+  { at: 0.65, share: 0.3 },
+  { at: 0.875, share: 0.15 },
+  { at: 0.975, share: 0.05 },
+] as const;
+
+/** A length that is known. */
+export const exactly = (tokens: number): Lengths => ({ p50: tokens, high: tokens, cases: [{ tokens, share: 1 }] });
+
+/** @param high the share of replies that `high` stands for */
+export function lengthsOf(state: LengthState, key: string, maxTokens: number, high: number, now: number): Lengths {
   const { parts } = known(state[key], state[ALL], SEED, now);
-  const shares = sharesOf(high);
-  return record(LEVELS, (level) => {
-    const [share] = quantilesOf(parts, [shares[level]]) as [number];
-    // A sketch is off by its accuracy; a reply that goes to its limit does so exactly.
-    return Math.min(maxTokens, Math.max(1, Math.ceil(share * (1 + ACCURACY) * maxTokens)));
-  });
+  const used = quantilesOf(parts, [0.5, high, ...CASES.map(({ at }) => at)]);
+  // A sketch is off by its accuracy; a reply that goes to its limit does so exactly.
+  const [p50, most, ...rest] = used.map((share) =>
+    Math.min(maxTokens, Math.max(1, Math.ceil(share * (1 + ACCURACY) * maxTokens))),
+  ) as [number, number, ...number[]];
+  const cases = rest.map((tokens, i) => ({ tokens, share: CASES[i]?.share ?? 0 }));
+  const same = cases.every(({ tokens }) => tokens === p50);
+  return { p50, high: most, cases: same ? [{ tokens: p50, share: 1 }] : cases };
 }

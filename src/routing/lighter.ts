@@ -5,7 +5,7 @@ import type { Budget } from "./budget.ts";
 import { stepTime } from "./costs.ts";
 import type { Progress } from "./downshift.ts";
 import type { Profile } from "./latency.ts";
-import type { Quality, QualityBook } from "./quality.ts";
+import { type Quality, type QualityBook, worthOf } from "./quality.ts";
 import type { Candidate } from "./question.ts";
 
 export interface LighterOptions {
@@ -36,7 +36,7 @@ export function lightersOf(options: LighterOptions): Pick<Progress, "stepMs" | "
     lighter: candidates.filter(fits).map((to) => ({
       variant: to.variant,
       stepMs: stepOf(to),
-      quality: qualities.of(to.variant)?.bound.hellaswag,
+      quality: worthOf(qualities.of(to.variant)),
     })),
   };
 }

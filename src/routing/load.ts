@@ -1,111 +1,157 @@
-// What a replica has to do beside the request to be placed: from the requests under way, the work that will come before its first token
-// and between its tokens. What hurries more goes before it; among what does not hurry the replica steps every running sequence in turn and
-// takes one prompt in at a time (src/engine/batch.ts, src/engine/turns.ts).
-import { type Dues, PATIENT, placesFor } from "../engine/turns.ts";
+// What a replica does beside the request to be placed. The scheduler's own rules (src/engine/turns.ts) are played forward on the
+// requests under way, with the time that each step is foretold to take: whoever decides the order also predicts it.
+import { dueAt, nextAdmitted, steppingOf, type TimeAllowed, type Waiting } from "../engine/turns.ts";
 import { MAX_RUNNING } from "../replica/limits.ts";
-import { type Costs, prefillTime, stepTime } from "./costs.ts";
+import { type Costs, chunkTime, type Pace, prefillTime, stepTime } from "./costs.ts";
 
-/** A request under way at a replica, as this gateway knows it. */
+/** A request at a replica, or to be placed there, as this gateway knows it. Times are milliseconds of one clock. */
 export interface UnderWay {
   readonly costs: Costs;
+  readonly pace: Pace;
   readonly promptTokens: number;
-  /** Tokens it will probably generate. */
+  /** It has a place in the batch. */
+  readonly running: boolean;
+  /** Of the prompt, tokens that have been taken in. */
+  readonly prefilled: number;
+  /** Tokens it will probably generate, and may at most. */
   readonly expectedTokens: number;
+  readonly maxTokens: number;
   /** Tokens it has generated so far. */
   readonly tokens: number;
-  /** Reference milliseconds since it could have begun to prefill; of no meaning once it has a token. */
-  readonly sinceMs: number;
-  readonly dues: Dues;
+  readonly allowed: TimeAllowed;
+  readonly askedAt: number;
+  readonly firstAt: number | undefined;
+  /** When it had its last turn, or was asked for. */
+  readonly steppedAt: number;
+  /** What its answer is worth if it keeps its limits in time; 0 without any. */
+  readonly worth: number;
 }
 
-/** All in milliseconds of the reference machine. */
 export interface Load {
-  /** Until there is a place in the batch. */
-  readonly waitMs: number;
-  /** Prompts that are taken in before this request's, and answers that hurry more than its first token. */
-  readonly aheadMs: number;
-  /** Rounds of the batch during `aheadMs` in which every other running sequence makes a step. */
-  readonly aheadRounds: number;
-  /** Answers that hurry more than its later tokens, but not than its first. */
-  readonly betweenMs: number;
-  /** The others that run beside it: how many tokens each has left, what one takes, and in which of its two parts they take turns with it. */
-  readonly others: readonly {
-    readonly left: number;
-    readonly stepMs: number;
-    readonly first: boolean;
-    readonly rest: boolean;
-  }[];
-  /** Nothing that is there has a turn before it is done. */
+  readonly now: number;
+  /** In the order in which they were asked for. */
+  readonly requests: readonly UnderWay[];
+  /** Nobody else is there. */
   readonly alone: boolean;
 }
 
-/** Prompt tokens that one round of the batch takes in, about. */
+export const loadOf = (requests: readonly UnderWay[], now = 0): Load => ({
+  now,
+  requests,
+  alone: requests.length === 0,
+});
+
+/** Prompt tokens that one round of the batch takes in. */
 const CHUNK = 64;
-export const roundsFor = (promptTokens: number): number => Math.ceil(promptTokens / CHUNK);
+/** Rounds that are played token by token, about; with more tokens to come, a round stands for several. */
+const ROUNDS = 256;
 
-/**
- * @param requests in the order in which they were sent
- * @param mine when the request to be placed is due
- */
-export function loadOf(requests: readonly UnderWay[], mine: Dues = PATIENT): Load {
-  const waiting = requests.map((request) => {
-    const { costs, promptTokens, expectedTokens, tokens, dues } = request;
-    const left = Math.max(1, expectedTokens - tokens);
-    const stepMs = stepTime(costs, promptTokens + tokens + left / 2);
-    // A prompt on its way in is never quite done before its first token is here.
-    const whole = tokens > 0 ? 0 : prefillTime(costs, promptTokens);
-    const prefillMs = Math.max(whole / 10, whole - request.sinceMs);
-    return { left, stepMs, prefillMs, rounds: tokens > 0 ? 0 : roundsFor(promptTokens), dues };
+/** Milliseconds to the first token, and from there to the last. */
+export interface Foretold {
+  readonly firstMs: number;
+  readonly restMs: number;
+}
+
+interface Player extends Waiting {
+  readonly request: UnderWay;
+  prefilled: number;
+  tokens: number;
+  firstAt: number | undefined;
+  steppedAt: number;
+  decoding: boolean;
+  readonly last: number;
+}
+
+function play(request: UnderWay): Player {
+  const { prefilled, tokens, firstAt, steppedAt } = request;
+  const player: Player = {
+    ...{ request, prefilled, tokens, firstAt, steppedAt, decoding: tokens > 0 },
+    last: Math.max(tokens + 1, request.expectedTokens),
+    due: (now) => dueAt({ ...request, firstAt: player.firstAt, tokens: player.tokens }, now),
+  };
+  return player;
+}
+
+/** A request that is asked for now. */
+export type Asked = Pick<UnderWay, "costs" | "pace" | "promptTokens" | "expectedTokens" | "maxTokens" | "allowed">;
+
+/** How long a request will take that is asked for now, under the scheduler's rules and without any that come later. */
+export function foretell(load: Load, mine: Asked): Foretold {
+  const { costs, pace, promptTokens, expectedTokens } = mine;
+  if (load.alone) {
+    const steps = Math.max(0, expectedTokens - 1);
+    return {
+      firstMs: prefillTime(costs, promptTokens, pace),
+      restMs: steps * pace.decode * stepTime(costs, promptTokens + expectedTokens / 2),
+    };
+  }
+  const me = asked(mine, load.now);
+  playOut(load, load.requests.map(play), me, [me]);
+  return timesOf(me, load.now);
+}
+
+/** The same of all requests that are under way, with one more beside or without. */
+export function foretellOthers(load: Load, mine: Asked | undefined): Foretold[] {
+  const players = load.requests.map(play);
+  playOut(load, players, mine && asked(mine, load.now), players);
+  return players.map((player) => timesOf(player, load.now));
+}
+
+const asked = (mine: Asked, now: number): Player =>
+  play({
+    ...mine,
+    ...{ running: false, prefilled: 0, tokens: 0, askedAt: now, firstAt: undefined, steppedAt: now, worth: 0 },
   });
-  const places = placesFor(mine.first, MAX_RUNNING);
-  const running = waiting.splice(0, places);
-  let waitMs = 0;
-  // Places come free as the shortest ends; each goes to the next that waits, and the last one to the request itself.
-  while (running.length === places) {
-    const steps = Math.min(...running.map(({ left }) => left));
-    for (const entry of running) {
-      waitMs += entry.prefillMs + Math.min(entry.left, steps) * entry.stepMs;
-      entry.prefillMs = 0;
-      entry.rounds = 0;
-      entry.left -= steps;
-    }
-    running.splice(
-      running.findIndex(({ left }) => left === 0),
-      1,
-    );
-    running.push(...waiting.splice(0, 1));
-  }
-  let [aheadMs, aheadRounds, betweenMs] = [0, 0, 0];
-  const others: Load["others"][number][] = [];
-  const isPatient = (due: number): boolean => due === Number.POSITIVE_INFINITY;
-  const [first, rest] = [isPatient(mine.first), isPatient(mine.rest)];
-  for (const { prefillMs, rounds, left, stepMs, dues } of running) {
-    if (dues.first <= mine.first) {
-      aheadMs += prefillMs;
-      if (isPatient(dues.first)) aheadRounds += rounds;
-    }
-    if (left === 0) continue;
-    if (isPatient(dues.rest)) {
-      if (first || rest) others.push({ left, stepMs, first, rest });
-    } else if (dues.rest <= mine.first) aheadMs += left * stepMs;
-    else if (dues.rest <= mine.rest) betweenMs += left * stepMs;
-  }
-  const alone = waitMs + aheadMs + betweenMs === 0 && others.length === 0;
-  return { waitMs, aheadMs, aheadRounds, betweenMs, others, alone };
+
+/** @returns to its first token, or 0 where that was before; and from there to the last */
+function timesOf({ firstAt = 0, steppedAt }: Player, now: number): Foretold {
+  const firstMs = Math.max(0, firstAt - now);
+  return { firstMs, restMs: steppedAt - now - firstMs };
 }
 
-/** Reference milliseconds that others take turns for within a number of rounds before the first token. */
-export function othersBefore({ others }: Load, rounds: number): number {
-  let sum = 0;
-  for (const { left, stepMs, first } of others) if (first) sum += Math.min(left, rounds) * stepMs;
-  return sum;
+/** Plays on until some are done. */
+function playOut({ now }: Load, players: readonly Player[], me: Player | undefined, until: readonly Player[]): void {
+  const all = me ? [...players, me] : players;
+  let running = players.filter(({ request }) => request.running);
+  const queue = all.filter((player) => !running.includes(player));
+  const toCome = all.reduce((sum, { last, tokens }) => sum + last - tokens, 0);
+  const stride = Math.ceil(toCome / ROUNDS);
+  let clock = now;
+  while (until.some(({ tokens, last }) => tokens < last)) {
+    for (;;) {
+      const next = nextAdmitted(queue, running.length, clock, MAX_RUNNING);
+      if (!next) break;
+      queue.splice(queue.indexOf(next), 1);
+      running.push(next);
+    }
+    clock += round(steppingOf(running, clock), clock, stride);
+    running = running.filter(({ tokens, last }) => tokens < last);
+  }
 }
 
-/** And within a number of rounds after it, which came after `done` rounds. */
-export function othersAfter({ others }: Load, rounds: number, done: number): number {
-  let sum = 0;
-  for (const { left, stepMs, first, rest } of others) {
-    if (rest) sum += Math.min(first ? Math.max(0, left - done) : left, rounds) * stepMs;
+/** Plays one round. @returns its milliseconds */
+function round(stepping: readonly Player[], clock: number, stride: number): number {
+  const decoding = stepping.filter((player) => player.decoding);
+  const steps =
+    decoding.length < stepping.length ? 1 : Math.min(stride, ...decoding.map(({ last, tokens }) => last - tokens));
+  let ms = 0;
+  for (const player of stepping) {
+    const { costs, pace, promptTokens } = player.request;
+    if (player.decoding) {
+      ms += pace.decode * steps * stepTime(costs, promptTokens + player.tokens + (steps - 1) / 2);
+      player.tokens += steps;
+      continue;
+    }
+    const chunk = Math.min(CHUNK, promptTokens - player.prefilled);
+    ms += chunkTime(costs, pace, player.prefilled, chunk, player.prefilled + chunk >= promptTokens);
+    player.prefilled += chunk;
+    if (player.prefilled < promptTokens) continue;
+    player.decoding = true;
+    player.tokens = 1;
   }
-  return sum;
+  for (const player of stepping) {
+    player.steppedAt = clock + ms;
+    if (player.decoding) player.firstAt ??= clock + ms;
+  }
+  return ms;
 }

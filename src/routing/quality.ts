@@ -21,6 +21,12 @@ export interface Paired {
 }
 
 export type Measure = "hellaswag" | "perplexity";
+export const MEASURES: readonly Measure[] = ["hellaswag", "perplexity"];
+
+/** acc_norm of an answer drawn at random from HellaSwag's four endings, in percent. */
+export const CHANCE = 25;
+/** Text of this many times the base's word perplexity is worth nothing. */
+const WORTHLESS = 4;
 
 export interface Quality {
   /** acc_norm in percent, with its standard error. */
@@ -30,16 +36,38 @@ export interface Quality {
   /** To the base, in points of acc_norm; higher is better. Undefined without common items. */
   readonly toBase: Paired | undefined;
   /**
-   * What a decision ranks by, for each measure: the base's score plus the lower bound, one standard error below, of the paired difference
-   * to it. The best of many noisy scores is too good to be true; a bound that counts the noise is not. Higher is better: points of
-   * acc_norm, or the negative logarithm of the word perplexity.
+   * What is left of the base's quality by each measure, 0 to 1. HellaSwag: the share of the base's acc_norm
+   * above chance. Perplexity: log(ppl / base's), of the logarithm at which text is worth nothing. A variant
+   * that leaves parts of the base out and scores above it was lucky: it counts as the base.
    */
-  readonly bound: Readonly<Record<Measure, number | undefined>>;
+  readonly shares: Readonly<Record<Measure, number | undefined>>;
+}
+
+/**
+ * What an answer of a variant is worth, 0 to 1 (the base): its share by one measure, or by the measure that is
+ * worst for it, because HellaSwag alone does not tell broken text from simple text.
+ * @returns undefined when nothing is recorded
+ */
+export function worthOf(quality: Quality | undefined, measure?: Measure): number | undefined {
+  if (!quality) return undefined;
+  if (measure) return quality.shares[measure];
+  const shares = MEASURES.flatMap((m) => quality.shares[m] ?? []);
+  return shares.length > 0 ? Math.min(...shares) : undefined;
+}
+
+/**
+ * Whether no recorded measure tells two variants apart: each paired difference is within its own standard error
+ * (the one-standard-error rule of Breiman, Friedman, Olshen and Stone, Classification and Regression Trees, 1984,
+ * section 3.4.3).
+ */
+export function isTied(book: QualityBook, a: string, b: string, measure?: Measure): boolean {
+  const pairs = (measure ? [measure] : MEASURES).flatMap((m) => book.compare(a, b, m) ?? []);
+  return pairs.length > 0 && pairs.every(({ difference, se }) => Math.abs(difference) <= se);
 }
 
 export interface QualityBook {
   of(variant: string): Quality | undefined;
-  /** How much better `a` is than `b`, in the units of `Quality.bound`; undefined when they share no items. */
+  /** How much better `a` is than `b`, in points of acc_norm or nats a word; undefined when they share no items. */
   compare(a: string, b: string, measure: Measure): Paired | undefined;
 }
 
@@ -80,24 +108,39 @@ function describe(
       ? Math.sqrt((accNorm * (100 - accNorm)) / (hellaswag.size - 1))
       : undefined;
   const logLikelihood = pages?.size ? meanLogLikelihood(pages) : undefined;
-  const bound = (measure: Measure, baseScore: number | undefined, unpaired: number | undefined): number | undefined => {
-    const paired = toBase(measure);
-    return paired && baseScore !== undefined ? baseScore + paired.difference - paired.se : unpaired;
-  };
   return {
     accNorm,
     accNormSe,
     wordPerplexity: logLikelihood === undefined ? undefined : Math.exp(-logLikelihood),
     toBase: toBase("hellaswag"),
-    bound: {
-      hellaswag: bound(
-        "hellaswag",
-        base?.hellaswag?.size ? percentOf(base.hellaswag) : undefined,
-        accNorm === undefined ? undefined : accNorm - (accNormSe ?? 0),
-      ),
-      perplexity: bound("perplexity", base?.pages?.size ? meanLogLikelihood(base.pages) : undefined, logLikelihood),
+    shares: {
+      hellaswag: shareAboveChance(accNorm, base?.hellaswag, toBase("hellaswag")),
+      perplexity: shareOfPerplexity(logLikelihood, base?.pages, toBase("perplexity")),
     },
   };
+}
+
+const clamped = (share: number): number => Math.min(1, Math.max(0, share));
+
+function shareAboveChance(
+  accNorm: number | undefined,
+  base: ReadonlyMap<number, boolean> | undefined,
+  paired: Paired | undefined,
+): number | undefined {
+  if (accNorm === undefined || !base?.size) return undefined;
+  const whole = percentOf(base) - CHANCE;
+  const points = paired ? whole + paired.difference : accNorm - CHANCE;
+  return whole > 0 ? clamped(points / whole) : undefined;
+}
+
+function shareOfPerplexity(
+  logLikelihood: number | undefined,
+  base: ReadonlyMap<number, Page> | undefined,
+  paired: Paired | undefined,
+): number | undefined {
+  if (logLikelihood === undefined || !base?.size) return undefined;
+  const nats = paired ? -paired.difference : meanLogLikelihood(base) - logLikelihood;
+  return clamped(1 - nats / Math.log(WORTHLESS));
 }
 
 const percentOf = (items: ReadonlyMap<number, boolean>): number =>

@@ -1,9 +1,9 @@
 // What is asked when a variant is to be chosen.
 import type { Budget } from "./budget.ts";
 import type { Costs } from "./costs.ts";
-import type { Crowding } from "./headroom.ts";
-import type { Profile, Work } from "./latency.ts";
+import type { Overtaking, Profile, Work } from "./latency.ts";
 import type { Load } from "./load.ts";
+import type { Crowding } from "./others.ts";
 import type { Measure, QualityBook } from "./quality.ts";
 
 /** A variant that may answer. */
@@ -17,20 +17,25 @@ export interface Candidate {
 }
 
 export interface Policy {
-  /** Share of requests, of those that have a choice, that try another variant than the best. */
+  /** Share of the requests with a limit in time that try another variant than the best. */
   readonly explore: number;
-  /** Points of acc_norm by which such a variant may be worse than the best. */
+  /** Share of the greatest expected usefulness by which such a variant may be less useful. */
   readonly exploreWithin: number;
+  /** Within this share of the greatest expected usefulness, the surest answers. */
+  readonly near: number;
   /**
-   * Points of acc_norm that a better answer to a request with a limit in time is to bring for each other request that it is expected to
-   * keep from its budget. That expectation is too high, because what hurries more than the answer goes before it.
+   * What is charged of the usefulness that an answer is expected to take from later requests. Some of them are more urgent
+   * than the answer, and go before it: all of it would be too much.
    */
-  readonly price: number;
-  /** A better variant takes over from the one that served last only if it keeps below the budget by this share. */
-  readonly margin: number;
+  readonly others: number;
+  /**
+   * The exchange rate between quality and computation: among variants that no recorded measure tells apart, a hundredth of the
+   * base's quality is given up for a tenth less computation.
+   */
+  readonly exchange: number;
 }
 
-export const POLICY: Policy = { explore: 0.02, exploreWithin: 2, price: 1000, margin: 0.1 };
+export const POLICY: Policy = { explore: 0.02, exploreWithin: 0.1, near: 0.05, others: 0.5, exchange: 0.1 };
 
 export interface Question {
   /** Seeds the exploration: the same id gets the same answer. Not a client's. */
@@ -46,7 +51,10 @@ export interface Question {
   readonly load: Load;
   readonly profile: Profile;
   readonly crowding: Crowding;
+  readonly overtaking: Overtaking;
   readonly qualities: QualityBook;
+  /** Probability with which a budget that is a promise is to be kept, unless it says. */
+  readonly quantile: number;
   /** Serves whatever the budget says. */
   readonly pinned?: string | undefined;
   /** What variants are ranked by. Default: what the budget asks for. */

@@ -5,13 +5,13 @@ import type { Lost } from "./assess.ts";
 import type { Budget, Limit, Preference } from "./budget.ts";
 import { LIMITS } from "./budget.ts";
 import type { Decision, Rule } from "./decide.ts";
-import { METRICS, type PerLevel, type PerMetric, record, type Work } from "./latency.ts";
+import { METRICS, type PerLevel, type PerMetric, record, timeAt, type Work } from "./latency.ts";
 
 interface Levels {
   readonly p50: number;
   readonly p90: number;
   readonly p99: number;
-  /** At the share that budgets are held against. */
+  /** At `quantile`. */
   readonly budgeted: number;
 }
 
@@ -29,11 +29,12 @@ export interface DecisionRecord {
   readonly experiment: { readonly id: string; readonly epoch: number; readonly arm: string } | null;
   readonly budget: Readonly<Record<Limit, number | null>> & {
     readonly prefer: Preference;
+    readonly quantile: number | null;
     readonly strict: boolean;
     readonly downshift: boolean;
     readonly allow_research: boolean;
   };
-  /** Share of outcomes that a prediction is to hold for. */
+  /** Share of outcomes within the predictions that are told as `budgeted`. */
   readonly quantile: number;
   /** Time that had gone by before the decision. */
   readonly elapsed_ms: number;
@@ -49,8 +50,13 @@ export interface DecisionRecord {
     readonly variant: string;
     readonly predicted_ms: Readonly<Record<"ttft" | "tpot" | "latency", number>> | null;
     readonly acc_norm: number | null;
-    readonly acc_norm_bound: number | null;
     readonly word_perplexity: number | null;
+    /** What an answer in time is worth, as a share of the base's. */
+    readonly quality: number | null;
+    /** Probability of keeping all limits in time. */
+    readonly in_time: number | null;
+    /** `in_time` times `quality`, less what the answer is expected to cost later requests. */
+    readonly expected_usefulness: number | null;
     readonly lost: Lost | null;
   }[];
   /** Null until the answer has ended. */
@@ -99,7 +105,8 @@ export function recordOf(options: RecordOptions): DecisionRecord {
     experiment: options.experiment,
     budget: {
       ...budgetOnWire(budget),
-      ...{ prefer: budget.prefer, strict: budget.strict, downshift: budget.downshift },
+      ...{ prefer: budget.prefer, quantile: budget.quantile ?? null, strict: budget.strict },
+      downshift: budget.downshift,
       allow_research: budget.allowResearch,
     },
     quantile: options.quantile,
@@ -113,12 +120,16 @@ export function recordOf(options: RecordOptions): DecisionRecord {
       const { p50, p90, p99, high } = predicted[metric];
       return { p50: tenth(p50), p90: tenth(p90), p99: tenth(p99), budgeted: tenth(high) };
     }),
-    candidates: decision.verdicts.map(({ variant, prediction, quality, lost }) => ({
+    candidates: decision.verdicts.map(({ variant, prediction, quality, worth, inTime, usefulness, lost }) => ({
       variant,
-      predicted_ms: prediction ? record(METRICS, (metric) => tenth(prediction[metric].high)) : null,
+      predicted_ms: prediction
+        ? record(METRICS, (metric) => tenth(timeAt(prediction, metric, options.quantile)))
+        : null,
       acc_norm: rounded(quality?.accNorm),
-      acc_norm_bound: rounded(quality?.bound.hellaswag),
       word_perplexity: rounded(quality?.wordPerplexity),
+      quality: rounded(worth, 1e3),
+      in_time: rounded(inTime, 1e3),
+      expected_usefulness: worth === undefined ? null : rounded(usefulness, 1e3),
       lost: lost ?? null,
     })),
     actual: null,
@@ -129,5 +140,5 @@ export const budgetOnWire = (budget: Budget): Record<Limit, number | null> =>
   record(Object.keys(LIMITS) as Limit[], (limit) => budget[LIMITS[limit]] ?? null);
 
 export const tenth = (ms: number): number => Math.round(ms * 10) / 10;
-const rounded = (score: number | undefined): number | null =>
-  score === undefined ? null : Math.round(score * 100) / 100;
+const rounded = (score: number | undefined, parts = 100): number | null =>
+  score === undefined ? null : Math.round(score * parts) / parts;

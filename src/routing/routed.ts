@@ -1,9 +1,20 @@
 // A request on its way: told what happens to it, it gives its outcome, and what that teaches.
-import { type Budget, LIMITS, type Limit, timeLeft } from "./budget.ts";
+import { type Budget, isTimed, LIMITS, type Limit } from "./budget.ts";
 import type { Costs } from "./costs.ts";
 import type { Decision } from "./decide.ts";
 import { type Follower, followDeadline } from "./downshift.ts";
-import { type PerLevel, type PerMetric, type Profile, ratiosOf, type Work } from "./latency.ts";
+import {
+  type Company,
+  companyOf,
+  type PerLevel,
+  type PerMetric,
+  type Prediction,
+  type Profile,
+  paceOf,
+  ratiosOf,
+  shareAbove,
+  type Work,
+} from "./latency.ts";
 import type { Load } from "./load.ts";
 import { type DecisionRecord, type Outcome, tenth } from "./record.ts";
 import type { Observation } from "./state.ts";
@@ -60,6 +71,7 @@ export interface FollowOptions {
   readonly load: Load;
   readonly profile: Profile;
   readonly work: Work;
+  readonly prediction: Prediction;
   readonly predicted: PerMetric<PerLevel<number>>;
   readonly board: Board;
   now(): number;
@@ -69,7 +81,20 @@ export interface FollowOptions {
 }
 
 export function followRequest(options: FollowOptions): Routed {
-  const { key, decision, record: made, request, costs, load, profile, work, predicted, board, now } = options;
+  const {
+    key,
+    decision,
+    record: made,
+    request,
+    costs,
+    load,
+    profile,
+    work,
+    prediction,
+    predicted,
+    board,
+    now,
+  } = options;
   const { budget, promptTokens, maxTokens, elapsedMs } = request;
   const { variant } = decision;
   const underWay = board.count;
@@ -85,8 +110,16 @@ export function followRequest(options: FollowOptions): Routed {
     record: made,
     sent() {
       sent = {
-        ...{ costs, promptTokens, expectedTokens: work.tokens.p50, maxTokens },
-        ...{ allowed: timeLeft(budget, elapsedMs), sentAt: now(), firstAt: undefined, tokens: 0 },
+        ...{ costs, pace: paceOf(profile.of(variant)), promptTokens, expectedTokens: work.tokens.p50, maxTokens },
+        ...{
+          allowed: work.allowed,
+          worth: isTimed(budget) ? (decision.chosen.worth ?? 0) : 0,
+          sentAt: now(),
+          firstAt: undefined,
+          lastAt: undefined,
+          overtakenAt: undefined,
+          tokens: 0,
+        },
       };
       board.add(sent);
       if (!budget.downshift || budget.latencyMs === undefined) return;
@@ -121,7 +154,7 @@ export function followRequest(options: FollowOptions): Routed {
       if (over || !sent) return undefined;
       over = true;
       board.remove(sent);
-      const { sentAt, tokens } = sent;
+      const { sentAt, tokens, overtakenAt } = sent;
       const latencyMs = now() - sentAt;
       const ttftMs = first === undefined ? undefined : first - sentAt;
       const tpotMs = ttftMs === undefined || tokens < 2 ? undefined : (latencyMs - ttftMs) / (tokens - 1);
@@ -138,11 +171,21 @@ export function followRequest(options: FollowOptions): Routed {
       // Loading, a reader that is slow, and an answer by several variants say nothing about one.
       const teaches =
         complete && wasReady && downshifts.length === 0 && ttftMs !== undefined && readerMs <= latencyMs * SLOW_READER;
+      const overtaken = (before: number): Company => companyOf(load.alone, (overtakenAt ?? before) < before);
+      const ever = overtaken(Number.POSITIVE_INFINITY);
+      const companies = { ttft: overtaken(first ?? 0), tpot: ever, latency: ever };
+      const computed = { ...work, promptTokens: promptTokens - cached };
       const observation: Observation | undefined = teaches
         ? {
-            ...{ variant, key, alone: load.alone, tokens, maxTokens, predicted },
-            ratios: ratiosOf(costs, profile.of(variant), load, promptTokens - cached, { ttftMs, latencyMs, tokens }),
+            ...{ variant, key, companies, tokens, maxTokens, predicted },
+            ratios: ratiosOf(costs, profile.of(variant), load, computed, companies, { ttftMs, latencyMs, tokens }),
             measured: { ttft: ttftMs, latency: latencyMs, ...(tpotMs === undefined ? {} : { tpot: tpotMs }) },
+            alone: load.alone,
+            above: {
+              ttft: shareAbove(prediction, "ttft", ttftMs),
+              latency: shareAbove(prediction, "latency", latencyMs),
+              ...(tpotMs === undefined ? {} : { tpot: shareAbove(prediction, "tpot", tpotMs) }),
+            },
           }
         : undefined;
       options.onEnd({ key, record: { ...made, actual }, observation });

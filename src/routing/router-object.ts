@@ -9,7 +9,7 @@ const WRITE_MS = 5_000;
 /** Decisions that are kept here; D1 has the older ones. */
 const MOST_DECISIONS = 2_000;
 /** Changes with the form of the state: an older form is not read. */
-const STATE_KEY = "state-1";
+const STATE_KEY = "state-2";
 
 export class RouterObject extends DurableObject<unknown> implements RouterStore {
   readonly #sql: SqlStorage;

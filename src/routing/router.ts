@@ -1,26 +1,30 @@
 // Routing in the gateway: puts the question together from what this isolate knows, and passes on what came out of it.
-import { duesOf } from "../engine/turns.ts";
 import type { Catalogue } from "../variants/catalogue.ts";
 import type { Archive } from "./archive.ts";
 import { type Budget, hasLimit, timeLeft } from "./budget.ts";
 import { costsOf } from "./costs.ts";
 import { type Decision, decide } from "./decide.ts";
-import { type Crowding, crowdingOf } from "./headroom.ts";
 import {
+  COMPANIES,
+  knownOf,
   LEVELS,
+  leftOf,
   METRICS,
-  type PerLevel,
+  type Overtaking,
   type PerMetric,
   type Prediction,
   type Profile,
   predict,
   profileOf,
   record,
+  sharesOf,
+  timeAt,
   type Work,
 } from "./latency.ts";
-import { lengthsOf } from "./length.ts";
+import { exactly, lengthsOf } from "./length.ts";
 import { lightersOf } from "./lighter.ts";
 import { loadOf } from "./load.ts";
+import { type Crowding, crowdingOf, overtakingOf } from "./others.ts";
 import type { Measure, QualityBook } from "./quality.ts";
 import type { Candidate, Policy } from "./question.ts";
 import { type DecisionRecord, recordOf } from "./record.ts";
@@ -45,7 +49,7 @@ export interface RouterOptions {
   readonly qualities: QualityBook;
   /** Variants that `auto` must not use. */
   quarantined(waitUntil: WaitUntil): Promise<{ has(variant: string): boolean }>;
-  /** Share of outcomes that a prediction is to hold for, when a budget is held against it. */
+  /** Probability with which a strict budget is to be kept that names none, and of the predictions that are told. */
   readonly quantile: number;
   readonly policy?: Policy;
   now(): number;
@@ -60,8 +64,6 @@ export interface RoutedArm {
   readonly variant: string | undefined;
   /** What variants are ranked by. Default: as the budget says. */
   readonly measure: Measure | undefined;
-  /** In the place of the router's. */
-  readonly quantile: number | undefined;
 }
 
 export interface RouteRequest {
@@ -104,7 +106,7 @@ export interface RoutingReport {
     readonly variant: string;
     /** Weight of its own observations behind the prediction. */
     readonly observations: number;
-    readonly prediction: Prediction;
+    readonly predicted: PerMetric<{ readonly p50: number; readonly high: number }>;
     readonly calibration: ReturnType<typeof calibrationOf>;
   }[];
 }
@@ -126,12 +128,13 @@ export function createRouter(options: RouterOptions): Router {
     return remember(boards, base, boards.get(base) ?? createBoard(typical));
   };
   /** What a snapshot says, worked out once. */
-  const compile = (state: RouterState, at: number, high: number) => {
-    if (compiled?.at !== at) compiled = { at, profiles: new Map(), crowding: crowdingOf(state.arrivals, now()) };
-    const { profiles, crowding } = compiled;
-    const profile = profiles.get(high) ?? profileOf(state.latency, high, now());
-    profiles.set(high, profile);
-    return { profile, crowding };
+  const compile = (state: RouterState, at: number): Compiled => {
+    if (compiled?.at === at) return compiled;
+    compiled = {
+      ...{ at, profile: profileOf(state.latency, now()) },
+      ...{ crowding: crowdingOf(state.arrivals, now()), overtaking: overtakingOf(state.arrivals, now()) },
+    };
+    return compiled;
   };
   const candidatesOf = (base: string, quarantined: { has(variant: string): boolean }): Candidate[] => {
     const { capacities, engine } = news.get(base) ?? {};
@@ -149,15 +152,14 @@ export function createRouter(options: RouterOptions): Router {
   return {
     async route(request, waitUntil) {
       const { requestId, key, base, budget, pinned, promptTokens, maxTokens, model, arm } = request;
-      const high = arm?.quantile ?? quantile;
+      const high = budget.quantile ?? quantile;
       const id = `dec_${options.newId()}`;
       const [{ state, at }, quarantined] = await Promise.all([snapshot.get(waitUntil), options.quarantined(waitUntil)]);
-      const { profile, crowding } = compile(state, at, high);
+      const { profile, crowding, overtaking } = compile(state, at);
       const board = boardOf(base);
-      const asked = { allowed: timeLeft(budget, request.elapsedMs), askedAt: now(), maxTokens };
-      const mine = duesOf({ ...asked, firstAt: undefined, tokens: 0 }, now());
-      const load = board.load(now(), profile.machine.alone.ttft.p50, mine);
-      const work: Work = { promptTokens, tokens: lengthsOf(state.lengths, key, maxTokens, high, now()) };
+      const load = board.load(now());
+      const tokens = lengthsOf(state.lengths, key, maxTokens, high, now());
+      const work: Work = { promptTokens, tokens, maxTokens, allowed: timeLeft(budget, request.elapsedMs) };
       const scope = `${key} ${JSON.stringify(budget)} ${arm ? JSON.stringify(arm.experiment) : ""}`;
       const last = incumbents.get(scope);
       const candidates = candidatesOf(base, quarantined);
@@ -174,7 +176,9 @@ export function createRouter(options: RouterOptions): Router {
           load,
           profile,
           crowding,
+          overtaking,
           qualities,
+          quantile,
           pinned: only,
           measure: arm?.measure,
           incumbent: last && now() - last.at < INCUMBENT_MS ? last.variant : undefined,
@@ -187,17 +191,22 @@ export function createRouter(options: RouterOptions): Router {
         remember(incumbents, scope, { variant, at: now() });
       }
       const { costs } = candidates.find((candidate) => candidate.variant === variant) as Candidate;
-      const predicted = predictAll((level) => predict(costs, profile.of(variant), load, work, level));
+      const prediction = predict(costs, knownOf(profile, variant), load, work, overtaking);
+      const shares = sharesOf(high);
+      const predicted = record(METRICS, (metric) =>
+        record(LEVELS, (level) => timeAt(prediction, metric, shares[level])),
+      );
       const made = recordOf({
         ...{ id, now: now(), requestId, model, budget, quantile: high },
         experiment: arm?.experiment ?? null,
         ...{ elapsedMs: request.elapsedMs, maxTokens, work, underWay: board.count, decision, predicted },
       });
       remember(kept, made.id, { key, record: made });
-      waitUntil(snapshot.report({ key, record: made, arrival: { slackMs: decision.slackMs } }));
+      const arrival = { dueMs: leftOf(work.allowed).first, losses: decision.losses };
+      waitUntil(snapshot.report({ key, record: made, arrival }));
 
       return followRequest({
-        ...{ key, decision, record: made, request, costs, load, profile, work, predicted, board, now },
+        ...{ key, decision, record: made, request, costs, load, profile, work, prediction, predicted, board, now },
         lighterThan: (current) => {
           const context = promptTokens + work.tokens.p50 / 2;
           return lightersOf({ current, candidates, plans, qualities, budget, profile, context });
@@ -225,15 +234,15 @@ export function createRouter(options: RouterOptions): Router {
     },
     async report(waitUntil, tokens) {
       const { state, at } = await snapshot.get(waitUntil);
-      const { profile } = compile(state, at, quantile);
+      const { profile } = compile(state, at);
       const idle = loadOf([]);
-      const work = { promptTokens: tokens, tokens: record(LEVELS, () => tokens) };
+      const work = { promptTokens: tokens, tokens: exactly(tokens), maxTokens: tokens, allowed: {} };
       return {
         quantile,
         variants: variants.map(({ id, costs }) => ({
           variant: id,
-          observations: profile.of(id).alone.latency.own + profile.of(id).shared.latency.own,
-          prediction: predict(costs, profile.of(id), idle, work),
+          observations: COMPANIES.reduce((sum, company) => sum + profile.of(id)[company].latency.own, 0),
+          predicted: predictedOf(predict(costs, knownOf(profile, id), idle, work), quantile),
           calibration: calibrationOf(state, id),
         })),
       };
@@ -243,9 +252,9 @@ export function createRouter(options: RouterOptions): Router {
 
 interface Compiled {
   readonly at: number;
-  /** By quantile. */
-  readonly profiles: Map<number, Profile>;
+  readonly profile: Profile;
   readonly crowding: Crowding;
+  readonly overtaking: Overtaking;
 }
 
 /** The variant of a request's arm, where it has room and is predicted to keep the budget: elsewhere the request is served as any other. */
@@ -261,10 +270,11 @@ function ofArm(
   return decision && decision.breaks.length === 0 ? { ...decision, rule: "experiment" } : undefined;
 }
 
-const predictAll = (at: (level: (typeof LEVELS)[number]) => Prediction): PerMetric<PerLevel<number>> => {
-  const byLevel = record(LEVELS, at);
-  return record(METRICS, (metric) => record(LEVELS, (level) => byLevel[level][metric].high));
-};
+const predictedOf = (prediction: Prediction, quantile: number) =>
+  record(METRICS, (metric) => ({
+    p50: timeAt(prediction, metric, 0.5),
+    high: timeAt(prediction, metric, quantile),
+  }));
 
 /** Sets an entry and forgets the oldest beyond `MOST_REMEMBERED`. */
 function remember<V>(map: Map<string, V>, key: string, value: V): V {

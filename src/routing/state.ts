@@ -1,15 +1,17 @@
 // All that routing has learnt, as plain data: it goes through RPC and storage unchanged.
-import { type ArrivalState, newArrivals } from "./headroom.ts";
 import {
+  type Company,
   type LatencyState,
   LEVELS,
   learnLatency,
+  learnPlaces,
   METRICS,
   type PerLevel,
   type PerMetric,
   type Ratios,
 } from "./latency.ts";
 import { type LengthState, learnLength } from "./length.ts";
+import { type ArrivalState, newArrivals } from "./others.ts";
 
 export interface RouterState {
   readonly latency: LatencyState;
@@ -35,8 +37,12 @@ export const newState = (): RouterState => ({ latency: {}, lengths: {}, calibrat
 export interface Observation {
   readonly variant: string;
   readonly key: string;
-  /** Nobody else was at the replica when it came. */
+  /** Who else was there, for each time that was measured. */
+  readonly companies: PerMetric<Company>;
+  /** Nobody else was there when it came. */
   readonly alone: boolean;
+  /** How much of the prediction lay above what was measured. */
+  readonly above: Partial<PerMetric<number>>;
   readonly ratios: Ratios;
   /** Tokens generated, of a reply that came to its own end. */
   readonly tokens: number;
@@ -47,8 +53,9 @@ export interface Observation {
 }
 
 export function learnFrom(state: RouterState, observation: Observation, now: number): void {
-  const { variant, key, alone, ratios, tokens, maxTokens, measured, predicted } = observation;
-  learnLatency(state.latency, variant, alone, ratios, now);
+  const { variant, key, companies, ratios, tokens, maxTokens, measured, predicted } = observation;
+  learnLatency(state.latency, variant, companies, ratios, now);
+  learnPlaces(state.latency, observation.alone, observation.above, now);
   learnLength(state.lengths, key, tokens, maxTokens, now);
   for (const metric of METRICS) {
     const ms = measured[metric];

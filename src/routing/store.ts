@@ -1,6 +1,5 @@
 // What outlives an isolate: learnt state and recent decisions. The Durable Object in router-object.ts keeps it; a test may stand in.
-
-import { learnArrival } from "./headroom.ts";
+import { learnArrival, type Newcomer } from "./others.ts";
 import type { DecisionRecord } from "./record.ts";
 import { learnFrom, type Observation, type RouterState } from "./state.ts";
 
@@ -8,14 +7,14 @@ import { learnFrom, type Observation, type RouterState } from "./state.ts";
 export interface Report {
   readonly key: string;
   readonly record: DecisionRecord;
-  /** With the first report: what the request had to spare, in milliseconds, if it had a limit in time. */
-  readonly arrival?: { readonly slackMs: number | undefined };
+  /** With the first report. */
+  readonly arrival?: Newcomer;
   readonly observation?: Observation | undefined;
 }
 
 /** Learns what a report has to teach. */
 export function learnReport(state: RouterState, { arrival, observation }: Report, now: number): void {
-  if (arrival) learnArrival(state.arrivals, arrival.slackMs, now);
+  if (arrival) learnArrival(state.arrivals, arrival, now);
   if (observation) learnFrom(state, observation, now);
 }
 

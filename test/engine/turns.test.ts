@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { dueAt, duesOf, mostUrgent, type Progress, turnOf } from "../../src/engine/turns.ts";
+import { dueAt, mostUrgent, nextAdmitted, type Progress, steppingOf, turnOf } from "../../src/engine/turns.ts";
 
 const asked = (allowed: Progress["allowed"], change: Partial<Progress> = {}): Progress => ({
   ...{ allowed, askedAt: 1000, firstAt: undefined, tokens: 0, maxTokens: 11 },
@@ -25,14 +25,6 @@ describe("dueAt", () => {
   ])("when %s", (_, progress, now, due) => {
     expect(dueAt(progress, now)).toBe(due);
   });
-
-  it("tells the two parts of an answer apart", () => {
-    const never = Number.POSITIVE_INFINITY;
-    expect(duesOf(asked({ ttftMs: 200 }), 1000)).toEqual({ first: 1200, rest: never });
-    expect(duesOf(asked({ latencyMs: 500 }), 1000)).toEqual({ first: 1500, rest: 1500 });
-    expect(duesOf(asked({ tpotMs: 20 }), 1000)).toEqual({ first: never, rest: 1020 });
-    expect(duesOf(asked({ tpotMs: 20 }, begun), 1210)).toEqual({ first: never, rest: 1260 });
-  });
 });
 
 describe("turnOf", () => {
@@ -52,5 +44,30 @@ describe("turnOf", () => {
 
   it("is that of the others once one of them has waited for long", () => {
     expect(turnOf([...patient, later, sooner], 1011)).toEqual(patient);
+  });
+});
+
+describe("nextAdmitted", () => {
+  const waiting = (due: number) => ({ due: () => due, steppedAt: 0 });
+  const [patient, urgent] = [waiting(Number.POSITIVE_INFINITY), waiting(2000)];
+
+  it("is the most urgent, or else the head of the queue", () => {
+    expect(nextAdmitted([patient, urgent], 0, 500, 4)).toBe(urgent);
+    expect(nextAdmitted([patient, waiting(Number.POSITIVE_INFINITY)], 0, 500, 4)).toBe(patient);
+    expect(nextAdmitted([], 0, 500, 4)).toBeUndefined();
+  });
+
+  it("is none where there is no place for it: what hurries has twice as many", () => {
+    expect(nextAdmitted([patient], 4, 500, 4)).toBeUndefined();
+    expect(nextAdmitted([patient, urgent], 4, 500, 4)).toBe(urgent);
+    expect(nextAdmitted([urgent], 8, 500, 4)).toBeUndefined();
+  });
+});
+
+describe("steppingOf", () => {
+  it("is each that decodes and one prompt", () => {
+    const patient = (decoding: boolean) => ({ due: () => Number.POSITIVE_INFINITY, steppedAt: 0, decoding });
+    const [first, second, third, fourth] = [patient(true), patient(false), patient(false), patient(true)];
+    expect(steppingOf([first, second, third, fourth], 500)).toEqual([first, second, fourth]);
   });
 });

@@ -30,6 +30,7 @@ const NOTHING = {
   minHellaswag: undefined,
   maxPerplexity: undefined,
   prefer: "quality",
+  quantile: undefined,
   strict: false,
   downshift: false,
   allowResearch: false,
@@ -45,6 +46,7 @@ describe("a budget", () => {
       minHellaswag: 35,
       maxPerplexity: 60,
       prefer: "speed",
+      quantile: 0.9,
       strict: true,
       downshift: true,
       allowResearch: true,
@@ -57,6 +59,7 @@ describe("a budget", () => {
         "x-min-hellaswag": "35",
         "x-max-perplexity": "60",
         "x-prefer": "speed",
+        "x-budget-quantile": "0.9",
         "x-budget-strict": "true",
         "x-budget-downshift": "true",
         "x-allow-research": "true",
@@ -69,6 +72,7 @@ describe("a budget", () => {
       min_hellaswag: 35,
       max_perplexity: 60,
       prefer: "speed",
+      quantile: 0.9,
     };
     expect(await read({}, { ...body, strict: true, downshift: true, allow_research: true })).toEqual(all);
     const mixed = { "x-latency-budget-ms": "2000", "x-budget-strict": "true", "x-allow-research": "true" };
@@ -107,6 +111,8 @@ describe("a budget", () => {
     ["x-min-hellaswag", "101"],
     ["x-min-hellaswag", "-1"],
     ["x-max-perplexity", "0.5"],
+    ["x-budget-quantile", "1"],
+    ["x-budget-quantile", "0.5"],
     ["x-prefer", "best"],
     ["x-prefer", "1"],
     ["x-budget-strict", "yes"],
@@ -127,6 +133,7 @@ describe("a budget", () => {
     [{ min_hellaswag: 100.1 }, "budget.min_hellaswag"],
     [{ max_perplexity: 0 }, "budget.max_perplexity"],
     [{ prefer: "best" }, "budget.prefer"],
+    [{ quantile: 95 }, "budget.quantile"],
     [{ strict: "true" }, "budget.strict"],
     [{ latency: 5 }, "budget"],
     ["fast", "budget"],

@@ -1,11 +1,26 @@
 import { describe, expect, test } from "vitest";
 import { random } from "../../bench/routing/random.ts";
-import { PATIENT } from "../../src/engine/turns.ts";
-import { costsOf, prefillTime, stepTime } from "../../src/routing/costs.ts";
-import { crowdingOf, learnArrival, newArrivals } from "../../src/routing/headroom.ts";
-import { type LatencyState, learnLatency, predict, profileOf, ratiosOf, type Work } from "../../src/routing/latency.ts";
-import { lengthsOf } from "../../src/routing/length.ts";
+import { costsOf, prefillTime, REFERENCE_PACE, stepTime } from "../../src/routing/costs.ts";
+import {
+  chanceOf,
+  companyOf,
+  knownOf,
+  type LatencyState,
+  LEVELS,
+  learnLatency,
+  METRICS,
+  predict,
+  profileOf,
+  ratiosOf,
+  record,
+  shareAbove,
+  sharesOf,
+  timeAt,
+  type Work,
+} from "../../src/routing/latency.ts";
+import { exactly, lengthsOf } from "../../src/routing/length.ts";
 import { loadOf, type UnderWay } from "../../src/routing/load.ts";
+import { crowdingOf, learnArrival, lossesOf, newArrivals, overtakingOf } from "../../src/routing/others.ts";
 import { calibrationOf, learnFrom, newState } from "../../src/routing/state.ts";
 import type { Tensor } from "../../src/variants/base.ts";
 import { compilePlan } from "../../src/variants/plan.ts";
@@ -15,13 +30,14 @@ import { catalogue } from "../routes/gateway.ts";
 const costs = (variant: string) => costsOf(catalogue.get(variant)!.plan);
 const [BASE, SMALL] = ["smollm2-135m", "smollm2-135m-franken-all-except-last-two"];
 const IDLE = loadOf([]);
-const work = (promptTokens: number, tokens: number, high = tokens): Work => ({
-  promptTokens,
-  tokens: { p50: tokens, p90: high, p99: high, high },
+const work = (promptTokens: number, tokens: number, more: Partial<Work> = {}): Work => ({
+  ...{ promptTokens, tokens: exactly(tokens), maxTokens: tokens, allowed: {} },
+  ...more,
 });
-const seed = profileOf({}, 0.95, 0);
+const seed = profileOf({}, 0);
 const p50 = (variant: string, w: Work, load = IDLE, profile = seed) =>
-  predict(costs(variant), profile.of(variant), load, w).latency.p50;
+  timeAt(predict(costs(variant), knownOf(profile, variant), load, w), "latency", 0.5);
+const ALONE = record(METRICS, () => companyOf(true, false));
 
 describe("the seed", () => {
   test("has more slots take longer, in prefill and decode", () => {
@@ -64,130 +80,131 @@ describe("the seed", () => {
   test("grows with prompt, context, reply, batch and queue", () => {
     expect(p50(BASE, work(200, 20))).toBeGreaterThan(p50(BASE, work(100, 20)) * 1.5);
     expect(p50(BASE, work(100, 40))).toBeGreaterThan(p50(BASE, work(100, 20)));
-    const other = (tokens: number): UnderWay => ({
-      costs: costs(BASE),
-      promptTokens: 100,
-      expectedTokens: 30,
-      tokens,
-      sinceMs: 0,
-      dues: PATIENT,
+    const other = (tokens: number, more: Partial<UnderWay> = {}): UnderWay => ({
+      ...{
+        costs: costs(BASE),
+        pace: REFERENCE_PACE,
+        promptTokens: 100,
+        running: tokens > 0,
+        prefilled: tokens > 0 ? 100 : 0,
+      },
+      ...{ expectedTokens: 30, maxTokens: 30, tokens, allowed: {}, askedAt: 0, firstAt: tokens > 0 ? 0 : undefined },
+      ...{ steppedAt: 0, worth: 0 },
+      ...more,
     });
     const times = [0, 1, 2, 3, 4, 8].map((count) =>
       p50(BASE, work(100, 20), loadOf(Array.from({ length: count }, () => other(5)))),
     );
     expect(times).toEqual(times.toSorted((a, b) => a - b));
     expect(new Set(times).size).toBe(times.length);
-    const ttft = (load: ReturnType<typeof loadOf>) => predict(costs(BASE), seed.of(BASE), load, work(100, 20)).ttft.p50;
-    expect(ttft(loadOf([other(0)])) - ttft(IDLE)).toBeGreaterThan(prefillTime(costs(BASE), 100) * 0.9);
-    expect(ttft(loadOf([{ ...other(0), sinceMs: 1e6 }]))).toBeLessThan(ttft(loadOf([other(0)])));
+    const ttft = (load: ReturnType<typeof loadOf>) =>
+      timeAt(predict(costs(BASE), knownOf(seed, BASE), load, work(100, 20)), "ttft", 0.5);
+    expect(ttft(loadOf([other(0)])) - ttft(IDLE)).toBeGreaterThan(prefillTime(costs(BASE), 100) * 0.8);
+    expect(ttft(loadOf([other(0, { running: true, prefilled: 90 })]))).toBeLessThan(ttft(loadOf([other(0)])));
   });
 
-  test("counts what hurries more before a request, and nothing of what hurries less", () => {
-    const never = Number.POSITIVE_INFINITY;
-    const other = (tokens: number, first: number, rest: number): UnderWay => ({
-      ...{ costs: costs(BASE), promptTokens: 100, expectedTokens: 30, tokens, sinceMs: 0, dues: { first, rest } },
-    });
-    const times = (load: ReturnType<typeof loadOf>) => {
-      const { ttft, latency } = predict(costs(BASE), seed.of(BASE), load, work(100, 20));
-      return { ttft: ttft.p50, decode: latency.p50 - ttft.p50 };
+  test("never has an answer end before it has begun", () => {
+    const state: LatencyState = {};
+    for (let i = 0; i < 50; i++) learnLatency(state, BASE, ALONE, { ttft: 3, tpot: 0.1, latency: 0.1 }, 0);
+    const prediction = predict(costs(BASE), knownOf(profileOf(state, 0), BASE), IDLE, work(100, 2));
+    for (const share of [0.05, 0.5, 0.95, 0.99]) {
+      const first = timeAt(prediction, "ttft", share);
+      expect(timeAt(prediction, "latency", share)).toBeGreaterThanOrEqual(first);
+      expect(chanceOf(prediction, "latency", first)).toBeLessThanOrEqual(chanceOf(prediction, "ttft", first));
+    }
+  });
+
+  test("gives probabilities that belong to its times", () => {
+    const lengths = {
+      p50: 20,
+      high: 40,
+      cases: [
+        { tokens: 10, share: 0.5 },
+        { tokens: 40, share: 0.5 },
+      ],
     };
-    const alone = times(IDLE);
-    const [prompt, steps] = [prefillTime(costs(BASE), 100), 30 * stepTime(costs(BASE), 115)];
-    const expectMore = (load: ReturnType<typeof loadOf>, ttft: number, decode: number): void => {
-      const found = times(load);
-      expect((found.ttft - alone.ttft) / (prompt + steps)).toBeCloseTo(ttft / (prompt + steps), 1);
-      expect((found.decode - alone.decode) / (prompt + steps)).toBeCloseTo(decode / (prompt + steps), 1);
-      expect(load.alone).toBe(ttft + decode === 0);
-    };
-    const soon = { first: 500, rest: 500 };
-    expectMore(loadOf([other(0, 400, 400)], soon), prompt + steps, 0);
-    expectMore(loadOf([other(0, 400, never)], soon), prompt, 0);
-    expectMore(loadOf([other(0, 600, 600), other(5, never, never), other(0, never, never)], soon), 0, 0);
-    // Its own first token hurries, the rest does not: what hurries less comes between, what does not takes turns then.
-    expectMore(loadOf([other(0, 600, 600)], { first: 500, rest: never }), 0, steps);
-    expectMore(loadOf([other(0, never, never)], { first: 500, rest: never }), 0, (19 / 30) * steps);
-    // The other way round: the prompt waits its turn, the tokens do not.
-    const twoRounds = (2 / 30) * steps;
-    expectMore(loadOf([other(0, never, never)], { first: never, rest: 20 }), prompt + 2 * twoRounds, 0);
-    expectMore(loadOf([other(0, 600, 600)]), prompt + steps, 0);
+    const prediction = predict(
+      costs(BASE),
+      knownOf(seed, BASE),
+      IDLE,
+      work(100, 20, { tokens: lengths, maxTokens: 40 }),
+    );
+    for (const metric of METRICS) {
+      for (const share of [0.2, 0.5, 0.8, 0.95]) {
+        const ms = timeAt(prediction, metric, share);
+        expect(chanceOf(prediction, metric, ms * 1.03)).toBeGreaterThanOrEqual(share - 0.01);
+        expect(chanceOf(prediction, metric, ms * 0.8)).toBeLessThan(share + 0.01);
+      }
+    }
   });
 });
 
 describe("what was measured", () => {
   const observe = (state: LatencyState, variant: string, factor: number, now = 0, count = 1): void => {
     for (let i = 0; i < count; i++) {
-      const profile = profileOf(state, 0.95, now).of(variant);
+      const profile = profileOf(state, now).of(variant);
       const first = prefillTime(costs(variant), 100) * factor;
       const tokens = 20;
       const latencyMs = first + 19 * stepTime(costs(variant), 110) * factor;
-      learnLatency(
-        state,
-        variant,
-        true,
-        ratiosOf(costs(variant), profile, IDLE, 100, { ttftMs: first, latencyMs, tokens }),
-        now,
-      );
+      const measured = { ttftMs: first, latencyMs, tokens };
+      learnLatency(state, variant, ALONE, ratiosOf(costs(variant), profile, IDLE, work(100, 20), ALONE, measured), now);
     }
   };
-  const predicted = (state: LatencyState, variant: string, now = 0) =>
-    predict(costs(variant), profileOf(state, 0.95, now).of(variant), IDLE, work(100, 20)).latency;
+  const predicted = (state: LatencyState, variant: string, now = 0): number =>
+    p50(variant, work(100, 20), IDLE, profileOf(state, now));
 
   test("of one variant tells how fast the machine is for all", () => {
     const state: LatencyState = {};
-    const before = predicted(state, SMALL).p50;
+    const before = predicted(state, SMALL);
     observe(state, BASE, 3, 0, 40);
-    expect(predicted(state, SMALL).p50 / before).toBeGreaterThan(2.8);
-    expect(predicted(state, SMALL).p50 / before).toBeLessThan(3.2);
+    expect(predicted(state, SMALL) / before).toBeGreaterThan(2.8);
+    expect(predicted(state, SMALL) / before).toBeLessThan(3.2);
   });
 
   test("of a variant itself counts more", () => {
     const state: LatencyState = {};
     observe(state, BASE, 3, 0, 40);
-    const machine = predicted(state, SMALL).p50;
+    const machine = predicted(state, SMALL);
     observe(state, SMALL, 1.5, 0, 40);
-    expect(predicted(state, SMALL).p50 / machine).toBeCloseTo(0.5, 1);
-    expect(predicted(state, BASE).p50).toBeGreaterThan(2.8 * predicted({}, BASE).p50);
+    expect(predicted(state, SMALL) / machine).toBeCloseTo(0.5, 1);
+    expect(predicted(state, BASE)).toBeGreaterThan(2.8 * predicted({}, BASE));
   });
 
   test("makes predictions that hold as often as they say", () => {
     const next = random(11);
     const state = newState();
     const normal = (): number => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
-    for (let i = 0; i < 1200; i++) {
+    for (let i = 0; i < 1000; i++) {
       const variant = next() < 0.5 ? BASE : SMALL;
-      const profile = profileOf(state.latency, 0.95, 0).of(variant);
+      const profile = profileOf(state.latency, 0);
       const slow = Math.exp(0.3 * normal()) * (variant === BASE ? 2 : 1.6);
       const used = Math.ceil((0.2 + 0.8 * next()) * 40);
       const ttftMs = prefillTime(costs(variant), 100) * slow;
       const latencyMs = ttftMs + (used - 1) * stepTime(costs(variant), 100 + used / 2) * slow;
-      const now = { promptTokens: 100, tokens: lengthsOf(state.lengths, "k", 40, 0.95, 0) };
-      const at = (level: "p50" | "p90" | "p99" | "high") =>
-        predict(costs(variant), profile, IDLE, now, level).latency.high;
-      const none = { p50: 0, p90: 0, p99: 0, high: 0 };
+      const now = work(100, 40, { tokens: lengthsOf(state.lengths, "k", 40, 0.95, 0) });
+      const prediction = predict(costs(variant), knownOf(profile, variant), IDLE, now);
+      const shares = sharesOf(0.95);
       learnFrom(
         state,
         {
-          ...{ variant, key: "k", alone: true, tokens: used, maxTokens: 40 },
-          ratios: ratiosOf(costs(variant), profile, IDLE, 100, { ttftMs, latencyMs, tokens: used }),
+          ...{ variant, key: "k", companies: ALONE, tokens: used, maxTokens: 40, alone: true },
+          above: { latency: shareAbove(prediction, "latency", latencyMs) },
+          ratios: ratiosOf(costs(variant), profile.of(variant), IDLE, now, ALONE, { ttftMs, latencyMs, tokens: used }),
           measured: { latency: latencyMs },
-          predicted: {
-            ttft: none,
-            tpot: none,
-            latency: { p50: at("p50"), p90: at("p90"), p99: at("p99"), high: at("high") },
-          },
+          predicted: record(METRICS, (metric) => record(LEVELS, (level) => timeAt(prediction, metric, shares[level]))),
         },
         0,
       );
     }
     for (const variant of [BASE, SMALL]) {
       const { within, requests } = calibrationOf(state, variant).latency!;
-      expect(requests).toBeGreaterThan(500);
+      expect(requests).toBeGreaterThan(400);
       expect(Math.abs(within.p50 - 0.5)).toBeLessThan(0.08);
       expect(Math.abs(within.p90 - 0.9)).toBeLessThan(0.05);
       expect(Math.abs(within.high - 0.95)).toBeLessThan(0.04);
       expect(within.p99).toBeGreaterThan(0.95);
     }
-  });
+  }, 30_000);
 
   test("is the same state for the same observations", () => {
     const [a, b]: LatencyState[] = [{}, {}];
@@ -197,12 +214,13 @@ describe("what was measured", () => {
   });
 
   test("that could not be is left out", () => {
-    expect(ratiosOf(costs(BASE), seed.of(BASE), IDLE, 100, { ttftMs: 5, latencyMs: 5, tokens: 0 })).toEqual({});
-    expect(ratiosOf(costs(BASE), seed.of(BASE), IDLE, 100, { ttftMs: 5, latencyMs: 5, tokens: 1 })).not.toHaveProperty(
-      "tpot",
-    );
+    expect(
+      ratiosOf(costs(BASE), seed.of(BASE), IDLE, work(100, 1), ALONE, { ttftMs: 5, latencyMs: 5, tokens: 0 }),
+    ).toEqual({});
+    const one = ratiosOf(costs(BASE), seed.of(BASE), IDLE, work(100, 1), ALONE, { ttftMs: 5, latencyMs: 5, tokens: 1 });
+    expect(one).not.toHaveProperty("tpot");
     const state: LatencyState = {};
-    learnLatency(state, BASE, true, { ttft: Number.NaN, tpot: 0, latency: Number.POSITIVE_INFINITY }, 0);
+    learnLatency(state, BASE, ALONE, { ttft: Number.NaN, tpot: 0, latency: Number.POSITIVE_INFINITY }, 0);
     expect(state).toEqual({});
   });
 });
@@ -215,7 +233,17 @@ describe("lengths", () => {
       learnFrom(
         state,
         {
-          ...{ variant: BASE, key, alone: true, tokens, maxTokens: 500, ratios: {}, measured: {} },
+          ...{
+            variant: BASE,
+            key,
+            companies: ALONE,
+            alone: true,
+            above: {},
+            tokens,
+            maxTokens: 500,
+            ratios: {},
+            measured: {},
+          },
           predicted: { ttft: nothing, tpot: nothing, latency: nothing },
         },
         0,
@@ -227,22 +255,53 @@ describe("lengths", () => {
     expect(lengthsOf(state.lengths, "long", 500, 0.95, 0).p50).toBeGreaterThan(480);
     for (let i = 0; i < 300; i++) learn(`key ${i}`, 100);
     expect(Object.keys(state.lengths).length).toBeLessThanOrEqual(201);
-    expect(lengthsOf(state.lengths, "short", 1, 0.95, 0)).toEqual({ p50: 1, p90: 1, p99: 1, high: 1 });
+    expect(lengthsOf(state.lengths, "short", 1, 0.95, 0)).toEqual(exactly(1));
+    const { cases } = lengthsOf(state.lengths, "none", 500, 0.95, 0);
+    expect(cases.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 9);
   });
 });
 
-describe("crowding", () => {
-  test("is the expected number of arrivals whose time to spare is less than the busy time left", () => {
+describe("later requests", () => {
+  /** One a second for ten minutes: half lose an answer of worth 0.6 by waiting for 100 ms, half have no limit. */
+  const arrivals = () => {
     const state = newArrivals();
-    // One a second for ten minutes: half may spare 100 ms, half have no limit.
-    for (let second = 0; second < 600; second++) learnArrival(state, second % 2 ? 100 : undefined, second * 1000);
-    const crowding = crowdingOf(state, 599_000);
+    for (let second = 0; second < 600; second++) {
+      const timed = second % 2 === 1;
+      const losses = timed ? [{ delayMs: 100, lost: 0.6 }] : [];
+      learnArrival(state, { dueMs: timed ? 400 : Number.POSITIVE_INFINITY, losses }, second * 1000);
+    }
+    return state;
+  };
+
+  test("lose what those are worth whose time to spare is less than the busy time left", () => {
+    const crowding = crowdingOf(arrivals(), 599_000);
     expect(crowding(0)).toBe(0);
     expect(crowding(90)).toBeLessThan(0.001);
-    // 0.5 of 1 a second, over the 900 ms in which a wait of more than 100 ms is left.
-    expect(crowding(1000)).toBeCloseTo(0.45, 1);
-    expect(crowding(2000)).toBeCloseTo(0.95, 1);
-    expect(crowdingOf(state, 599_000 + 600_000)(1000)).toBeLessThan(0.001);
+    // 0.6 times 0.5 of 1 a second, over the 900 ms in which a wait of more than 100 ms is left.
+    expect(crowding(1000)).toBeCloseTo(0.27, 1);
+    expect(crowding(2000)).toBeCloseTo(0.57, 1);
+    expect(crowdingOf(arrivals(), 599_000 + 3_000_000)(1000)).toBeLessThan(0.001);
     expect(crowdingOf(newArrivals(), 0)(1000)).toBe(0);
+  });
+
+  test("fall from one variant to the next as they wait", () => {
+    const options = [
+      { slackMs: 50, worth: 1 },
+      { slackMs: 20, worth: 0.9 },
+      { slackMs: 200, worth: 0.4 },
+      { slackMs: -5, worth: 0.99 },
+    ];
+    expect(lossesOf(options)).toEqual([
+      { delayMs: 200, lost: 0.4 },
+      { delayMs: 50, lost: 0.6 },
+    ]);
+  });
+
+  test("overtake a request when they are due before it", () => {
+    const overtaking = overtakingOf(arrivals(), 599_000);
+    expect(overtaking(300, 1000)).toBe(0);
+    expect(overtaking(500, 1000)).toBeCloseTo(1 - Math.exp(-0.5), 1);
+    expect(overtaking(Number.POSITIVE_INFINITY, 2000)).toBeCloseTo(1 - Math.exp(-1), 1);
+    expect(overtakingOf(newArrivals(), 0)(500, 1000)).toBe(0);
   });
 });

@@ -6,7 +6,7 @@ import { createExperimentSchema } from "../schema.ts";
 export const policySchema = z.strictObject({
   /** What variants are ranked by. Default: as the request's budget says. */
   quality: z.enum(["hellaswag", "perplexity"]).optional(),
-  /** The share of answers that are to keep a budget. Default: `ROUTING_QUANTILE`. */
+  /** Probability with which limits in time are to be kept, unless the request or its key says. */
   quantile: z.number().gt(0.5).lt(1).optional(),
   /** Lets `research` variants answer, unless the request or its key says. */
   allow_research: z.boolean().optional(),

@@ -1,0 +1,178 @@
+// A replica in simulated time: whose turn it is follows the scheduler's own rules, the engine is its costs on a machine that the
+// router does not know.
+import { dueAt, nextAdmitted, placesFor, steppingOf, type TimeAllowed, type Waiting } from "../../src/engine/turns.ts";
+import { MAX_RUNNING } from "../../src/replica/limits.ts";
+import { type Costs, chunkTime, stepTime } from "../../src/routing/costs.ts";
+import type { Catalogue } from "../../src/variants/catalogue.ts";
+import type { LoadRequest } from "./load.ts";
+import { random } from "./random.ts";
+import type { Times } from "./verdict.ts";
+
+/** Milliseconds of work to those of the reference machine; the router has to find out. */
+export interface Machine {
+  readonly prefill: number;
+  readonly decode: number;
+  /** Milliseconds that every request takes beside. Default: none. */
+  readonly overheadMs?: number;
+  /** How far off a variant's costs are. Default: not at all. */
+  misfit?(variant: string): number;
+  /** Standard deviation of the logarithm of each step's time. */
+  readonly noise: number;
+}
+
+/** How far a machine is off the costs of each variant, by a tenth at most; variants that compute the same take the same time. */
+export function misfitsOf(catalogue: Catalogue): (variant: string) => number {
+  const first = new Map<string, string>();
+  for (const [id, { plan }] of catalogue) {
+    const key = `${plan.costs.multiplyAdds} ${plan.costs.kvValues} ${plan.costs.weightBytes}`;
+    first.set(id, first.get(key) ?? id);
+    first.set(key, first.get(key) ?? id);
+  }
+  return (variant) => 0.9 + (((first.get(variant) ?? variant).length * 37) % 20) / 100;
+}
+
+/** A request on its way, with the variant that answers it. */
+export interface Job {
+  readonly request: LoadRequest;
+  readonly variant: string;
+  readonly costs: Costs;
+  readonly allowed: TimeAllowed;
+  /** Of the times of its steps: the same ones whatever else there is. */
+  readonly seed: number;
+  onToken?(now: number): void;
+  onEnd(times: Times, now: number): void;
+}
+
+export interface SimulatedReplica {
+  /** Plays on to a time, or until nothing is left. */
+  runUntil(time: number): void;
+  submit(job: Job, now: number): void;
+  readonly queued: number;
+  readonly running: number;
+}
+
+/** Prompt tokens that a round takes in, as the WebAssembly engine does. */
+const CHUNK = 64;
+/** A step that gives way to something more urgent does so after this many milliseconds, about. */
+const GIVE_WAY_MS = 10;
+
+interface Entry extends Waiting {
+  readonly job: Job;
+  readonly sentAt: number;
+  readonly draw: () => number;
+  noise: number;
+  steppedAt: number;
+  prefilled: number;
+  tokens: number;
+  firstAt: number | undefined;
+  decoding: boolean;
+  /** Its last step was broken off. */
+  interrupted: boolean;
+}
+
+interface Step {
+  readonly entries: readonly Entry[];
+  readonly due: number;
+  readonly mayGiveWay: boolean;
+  givesWay: boolean;
+  end: number;
+}
+
+export function createSimulatedReplica(machine: Machine): SimulatedReplica {
+  const queue: Entry[] = [];
+  let running: Entry[] = [];
+  let step: Step | undefined;
+  let clock = 0;
+
+  const factorOf = ({ job, noise }: Entry): number =>
+    (machine.misfit?.(job.variant) ?? 1) * Math.exp(machine.noise * noise);
+  function msOf(entry: Entry): number {
+    const { job, prefilled, tokens } = entry;
+    const { promptTokens } = job.request;
+    if (entry.decoding) return factorOf(entry) * machine.decode * stepTime(job.costs, promptTokens + tokens);
+    const chunk = Math.min(CHUNK, promptTokens - prefilled);
+    const overhead = prefilled === 0 ? (machine.overheadMs ?? 0) : 0;
+    return (
+      overhead + factorOf(entry) * chunkTime(job.costs, machine, prefilled, chunk, prefilled + chunk === promptTokens)
+    );
+  }
+
+  function begin(): void {
+    for (;;) {
+      const next = nextAdmitted(queue, running.length, clock, MAX_RUNNING);
+      if (!next) break;
+      queue.splice(queue.indexOf(next), 1);
+      running.push(next);
+    }
+    if (running.length === 0) return;
+    const entries = steppingOf(running, clock);
+    step = {
+      entries,
+      due: Math.min(...entries.map((entry) => entry.due(clock))),
+      mayGiveWay: entries.some(({ decoding }) => !decoding) && entries.every(({ interrupted }) => !interrupted),
+      givesWay: false,
+      end: clock + entries.reduce((sum, entry) => sum + msOf(entry), 0),
+    };
+  }
+
+  function finish({ entries, givesWay, end }: Step): void {
+    clock = end;
+    step = undefined;
+    for (const entry of entries) entry.interrupted = givesWay;
+    if (givesWay) return;
+    for (const entry of entries) {
+      const { job } = entry;
+      const { promptTokens, maxTokens } = job.request;
+      if (!entry.decoding) entry.prefilled += Math.min(CHUNK, promptTokens - entry.prefilled);
+      entry.steppedAt = clock;
+      entry.noise = normal(entry.draw);
+      if (entry.prefilled < promptTokens) continue;
+      entry.decoding = true;
+      entry.tokens++;
+      entry.firstAt ??= clock;
+      job.onToken?.(clock);
+      if (entry.tokens < maxTokens) continue;
+      const [latency, ttft] = [clock - entry.sentAt, entry.firstAt - entry.sentAt];
+      job.onEnd({ latency, ttft, tpot: maxTokens > 1 ? (latency - ttft) / (maxTokens - 1) : 0 }, clock);
+    }
+    running = running.filter(({ tokens, job }) => tokens < job.request.maxTokens);
+  }
+
+  return {
+    runUntil(time) {
+      for (;;) {
+        if (!step) begin();
+        if (!step || step.end > time) return;
+        finish(step);
+      }
+    },
+    submit(job, now) {
+      // With nothing under way, time has stood still.
+      if (!step) clock = now;
+      const { allowed, request, seed } = job;
+      const draw = random(seed);
+      const entry: Entry = {
+        ...{ job, sentAt: now, draw, noise: normal(draw), steppedAt: now, prefilled: 0, tokens: 0 },
+        ...{ firstAt: undefined, decoding: false, interrupted: false },
+        due(at) {
+          const { firstAt, tokens } = entry;
+          return dueAt({ allowed, askedAt: now, firstAt, tokens, maxTokens: request.maxTokens }, at);
+        },
+      };
+      const due = entry.due(now);
+      queue.push(entry);
+      if (!step?.mayGiveWay || step.givesWay || due >= step.due) return;
+      if (running.length >= placesFor(due, MAX_RUNNING)) return;
+      step.givesWay = true;
+      step.end = Math.min(step.end, now + GIVE_WAY_MS);
+    },
+    get queued() {
+      return queue.length;
+    },
+    get running() {
+      return running.length;
+    },
+  };
+}
+
+const normal = (next: () => number): number => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
