@@ -3,6 +3,7 @@ import { serialize } from "node:v8";
 import type { WorkerOptions } from "miniflare";
 import { localRuntime } from "../scripts/build/local.ts";
 import { compileGrammar } from "../src/grammar/index.ts";
+import { COMPANIES, type Company } from "../src/routing/latency.ts";
 import { learnFrom, newState } from "../src/routing/state.ts";
 import { type MeasuredRuntime, startMeasured } from "./cpu.ts";
 
@@ -129,6 +130,8 @@ function sizes(measure: Measure): void {
         variant: `a-variant-with-a-long-name-${i % 36}`,
         key: `0123456789abc${i % 201}`,
         alone: i % 72 < 36,
+        companies: metrics(() => COMPANIES[Math.floor(i / 36) % COMPANIES.length] as Company),
+        above: metrics(Math.random),
       };
       const reply = { tokens: 1 + (i % 8191), maxTokens: 8192, measured: metrics(() => 1) };
       learnFrom(state, { ...of, ...reply, ratios, predicted }, 1e12 + i * 1000);
