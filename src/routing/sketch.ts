@@ -3,7 +3,7 @@
 // @datadog/sketches-js, cannot scale a sketch and stores itself as protobuf only.
 
 /** Relative error of a quantile, at most. */
-export const ACCURACY = 0.01;
+export const ACCURACY = 0.02;
 const GAMMA = (1 + ACCURACY) / (1 - ACCURACY);
 const LOG_GAMMA = Math.log(GAMMA);
 /** Values beyond are counted as these: ratios of times and lengths, of which such ones say nothing more. */
