@@ -1,9 +1,9 @@
 // Makes everything under dist/ from the sources, and only what is stale. `npm run build`, `npm start` and `npm test` come through here.
 // What a step needs is imported when it runs: compilers take seconds to load, and most of the time nothing is stale.
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
-import { dirname, join, relative, resolve } from "node:path";
+import { readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { packViewer, viewerFiles } from "./build/docs.ts";
 import {
   artifactsDir,
@@ -11,6 +11,7 @@ import {
   evalFile,
   kernelsDir,
   ownScoresDir,
+  piecesFile,
   recordedFile,
   root,
   samplesFile,
@@ -18,15 +19,8 @@ import {
   weightsDir,
   workersDir,
 } from "./build/paths.ts";
+import { digestOf, refresh, type Step } from "./build/steps.ts";
 import { bundleWorker, workersFor } from "./build/workers.ts";
-
-interface Step {
-  readonly name: string;
-  /** Files and folders whose content decides whether the step is stale. */
-  readonly inputs: readonly string[];
-  readonly outputs: readonly string[];
-  run(): Promise<string>;
-}
 
 const STEPS: readonly Step[] = [
   {
@@ -41,7 +35,7 @@ const STEPS: readonly Step[] = [
       ],
       ...["scripts/build", "package-lock.json"],
     ],
-    outputs: [catalogueFile, weightsDir, tokenizersFile],
+    outputs: [catalogueFile, weightsDir, tokenizersFile, piecesFile],
     async run() {
       const { buildCatalogue, readAllRecipes } = await import("./build/catalogue.ts");
       const { openOutput } = await import("./build/output.ts");
@@ -132,42 +126,10 @@ const bundleSteps = (): Step[] =>
     },
   }));
 
-const sha256 = (content: Uint8Array | string): string => createHash("sha256").update(content).digest("hex");
-
-/** Digest over names and contents below the inputs; of files over 1 MiB, size and time of change stand for the content. */
-async function digestOf(inputs: readonly string[]): Promise<string> {
-  const lines: string[] = [];
-  const walk = async (path: string): Promise<void> => {
-    const info = await stat(path);
-    if (info.isDirectory()) {
-      for (const name of (await readdir(path)).sort()) await walk(join(path, name));
-    } else {
-      const content = info.size > 1 << 20 ? `${info.size} ${info.mtimeMs}` : sha256(await readFile(path));
-      lines.push(`${relative(root, path)} ${content}`);
-    }
-  };
-  for (const input of inputs) if (existsSync(resolve(root, input))) await walk(resolve(root, input));
-  return sha256(lines.join("\n"));
-}
-
-/** Runs a step unless what it made is still fresh. */
-async function refresh(step: Step): Promise<void> {
-  const stamp = join(root, "dist/.stamps", step.name);
-  const digest = await digestOf(step.inputs);
-  const fresh = step.outputs.every((path) => existsSync(path));
-  if (fresh && (await readFile(stamp, "utf8").catch(() => "")) === digest) return;
-  const started = performance.now();
-  process.stderr.write(`building ${step.name} …\n`);
-  await mkdir(dirname(stamp), { recursive: true });
-  const result = await step.run();
-  await writeFile(stamp, digest);
-  process.stderr.write(`built ${step.name}: ${result} (${((performance.now() - started) / 1000).toFixed(1)} s)\n`);
-}
-
 /** Side by side, because compiler and bundler are processes of their own; bundles hold what the steps before them make. */
 async function build(): Promise<void> {
-  await Promise.all([...STEPS, evalStep].map(refresh));
-  await Promise.all(bundleSteps().map(refresh));
+  await Promise.all([...STEPS, evalStep].map((step) => refresh(step)));
+  await Promise.all(bundleSteps().map((step) => refresh(step)));
 }
 
 /** The local key, an admin's, made once; wrangler and `npm start` both read it from here. One made before there were admins becomes one. */

@@ -6,6 +6,7 @@ import type { RecordQueue } from "./records/index.ts";
 import type { Replica } from "./replica/protocol.ts";
 import type { ResponseRunner } from "./responses/index.ts";
 import type { RouterStore } from "./routing/index.ts";
+import { above0, type Environment, readNumbers, type Variables } from "./variables.ts";
 
 export interface GatewayEnv {
   /** The replica Worker's Durable Objects, named by weight set. */
@@ -33,4 +34,35 @@ export interface GatewayEnv {
   readonly SCORES_ITEMS_PER_SLICE?: string;
   readonly SCORES_ITEMS_PER_RUN?: string;
   readonly SCORES_NULL_RATE?: string;
+}
+
+type GatewayVariable = "REQUEST_DEADLINE_MS" | "ROUTING_QUANTILE" | "RESPONSES_KEPT_DAYS";
+
+const VARIABLES: Variables<GatewayVariable> = {
+  REQUEST_DEADLINE_MS: {
+    ...above0,
+    // Longer ones a timer takes for none at all.
+    isAllowed: (value) => value > 0 && value < 2 ** 31,
+    allowed: "a number above 0 and below 2147483648",
+  },
+  ROUTING_QUANTILE: {
+    ...above0,
+    isAllowed: (value) => value > 0.5 && value < 1,
+    allowed: "a number above 0.5 and below 1",
+  },
+  RESPONSES_KEPT_DAYS: {
+    ...above0,
+    isAllowed: (value) => value > 0 && value <= 36_500,
+    allowed: "a number above 0 and up to 36500",
+  },
+};
+
+/** @throws Error that names the variable and what is allowed */
+export function gatewaySettings(env: Environment<GatewayVariable>) {
+  const read = readNumbers(VARIABLES, env);
+  return {
+    deadlineMs: read.REQUEST_DEADLINE_MS,
+    quantile: read.ROUTING_QUANTILE,
+    keepDays: read.RESPONSES_KEPT_DAYS,
+  };
 }

@@ -4,7 +4,7 @@ import samples from "../dist/samples.bin";
 import recordedJson from "../dist/scores.json";
 import tokenizersJson from "../dist/tokenizers.json";
 import { createApp } from "./app.ts";
-import type { GatewayEnv } from "./env.ts";
+import { type GatewayEnv, gatewaySettings } from "./env.ts";
 import { createExperiments, type Experiments, recordOutcomes } from "./experiments/live/index.ts";
 import { createShadowQueueClass } from "./experiments/shadow/queue-object.ts";
 import { createRecorder, type Recorder } from "./records/index.ts";
@@ -78,15 +78,7 @@ let gateway: Gateway | undefined;
 const wired = (env: GatewayEnv): Gateway => (gateway ??= wire(env));
 
 function wire(env: GatewayEnv): Gateway {
-  const deadlineMs = Number(env.REQUEST_DEADLINE_MS);
-  if (!(deadlineMs > 0))
-    throw new Error(`REQUEST_DEADLINE_MS is ${env.REQUEST_DEADLINE_MS}; it must be a number above 0`);
-  const quantile = Number(env.ROUTING_QUANTILE);
-  if (!(quantile > 0.5 && quantile < 1))
-    throw new Error(`ROUTING_QUANTILE is ${env.ROUTING_QUANTILE}; it must be a number above 0.5 and below 1`);
-  const keepDays = Number(env.RESPONSES_KEPT_DAYS);
-  if (!(keepDays > 0))
-    throw new Error(`RESPONSES_KEPT_DAYS is ${env.RESPONSES_KEPT_DAYS}; it must be a number above 0`);
+  const { deadlineMs, quantile, keepDays } = gatewaySettings(env);
   const log = (entry: object): void => console.log(JSON.stringify(entry));
   const replicaOf = (weightsId: string): Replica => env.REPLICA.getByName(weightsId);
   const shared = { catalogue, replicaOf, tokenizerOf, db: env.DB, now: Date.now, log };
@@ -115,6 +107,7 @@ function wire(env: GatewayEnv): Gateway {
     app: createApp({
       ...{ catalogue, replicaOf, tokenizerOf, scores, routing, responses, experiments, deadlineMs },
       shadowOf: (baseId) => env.SHADOW.getByName(baseId),
+      storageFailing: () => recorder.failing,
       limitsOf: (keyId) => env.LIMITER.getByName(keyId),
       apiKeys: env.API_KEYS ?? "",
     }),

@@ -21,6 +21,12 @@ export async function localRuntime(): Promise<MiniflareOptions & { workers: Work
 /** Here an isolate is a process of its own: it may hold several weight sets. */
 const isolateCeiling = (): string => process.env.ISOLATE_CEILING_MIB || "1024";
 
+type DurableObject = NonNullable<WorkerOptions["durableObjects"]>[string];
+
+/** A replica that is idle is not evicted: to open it again would need the disk, which may be full by then. */
+const kept = (object: DurableObject): DurableObject =>
+  typeof object === "object" && object.className === "Replica" ? { ...object, unsafePreventEviction: true } : object;
+
 async function workerOptions({ name, config, script }: WorkerSource): Promise<WorkerOptions> {
   Object.assign(process.env, quietWrangler, { WRANGLER_LOG: "error" });
   const { unstable_getMiniflareWorkerOptions, unstable_readConfig } = await import("wrangler");
@@ -34,10 +40,12 @@ async function workerOptions({ name, config, script }: WorkerSource): Promise<Wo
   const set = Object.keys(unstable_readConfig({ config: join(root, config) }).vars).flatMap((key) =>
     process.env[key] === undefined ? [] : [[key, process.env[key]]],
   );
+  const { durableObjects = {} } = bindings;
   const vars = { ...bindings.bindings, ...Object.fromEntries(set) };
   return {
     name: script,
     ...bindings,
+    durableObjects: Object.fromEntries(Object.entries(durableObjects).map(([name, object]) => [name, kept(object)])),
     bindings: "ISOLATE_CEILING_MIB" in vars ? { ...vars, ISOLATE_CEILING_MIB: isolateCeiling() } : vars,
     modulesRoot: dir,
     modules: files.map((file) => ({

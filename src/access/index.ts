@@ -1,1 +1,1 @@
-export { type Access, type CheckAuthorization, createAuthorizationCheck } from "./keys.ts";
+export { type Access, type CheckAuthorization, createAuthorizationCheck, readKeys } from "./keys.ts";

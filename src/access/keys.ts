@@ -20,14 +20,21 @@ export interface Access {
 export type CheckAuthorization = (header: string | undefined) => Access;
 
 const perMinute = z.int().min(1).optional();
+/** What a client can send after "Bearer". */
+const sendable = z
+  .string()
+  .trim()
+  .regex(/^[\x21-\x7e]+$/);
 const entrySchema = z.strictObject({
-  key: z.string().trim().min(1),
+  key: sendable,
   admin: z.boolean().optional(),
   budget: z.unknown().optional(),
   requests_per_minute: perMinute,
   tokens_per_minute: perMinute,
 });
-const keySchema = z.union([z.string().trim().min(1), entrySchema]);
+const keySchema = z.union([sendable, entrySchema]);
+/** A key of the list with commas: none of what JSON is written with, which says that JSON was meant. */
+const listedSchema = sendable.regex(/^[^"{}[\]]+$/);
 
 /**
  * @param apiKeys keys separated by commas, or a JSON array of keys and of `{"key", "admin", "budget", "requests_per_minute", "tokens_per_minute"}`,
@@ -37,9 +44,6 @@ export function createAuthorizationCheck(apiKeys: string): CheckAuthorization {
   let known: readonly { readonly digest: Buffer; readonly access: Access }[] | undefined;
   return (header) => {
     known ??= parseKeys(apiKeys);
-    if (known.length === 0) {
-      throw new ApiError("misconfigured", "This gateway has no API keys yet: set its secret API_KEYS.");
-    }
     const key = /^Bearer +(\S+) *$/i.exec(header ?? "")?.[1];
     if (key === undefined) {
       throw refused(
@@ -55,12 +59,25 @@ export function createAuthorizationCheck(apiKeys: string): CheckAuthorization {
   };
 }
 
+/**
+ * The keys of API_KEYS as clients send them, the first one for examples: an admin's where there is one.
+ * @throws ApiError `misconfigured` that says what is wrong, and never repeats a key
+ */
+export function readKeys(apiKeys: string): readonly string[] {
+  const known = parseKeys(apiKeys);
+  return known.toSorted((a, b) => Number(b.access.admin) - Number(a.access.admin)).map(({ key }) => key);
+}
+
 /** @throws ApiError `misconfigured` that says which entry is wrong, and never repeats a key */
 function parseKeys(apiKeys: string) {
   const text = apiKeys.trim();
-  const entries = text.startsWith("[") ? parseJson(text) : text.split(",").filter((key) => key.trim());
+  const isJson = /^[[{"]/.test(text);
+  const entries = isJson ? parseJson(text) : text.split(",").filter((key) => key.trim());
+  if (entries.length === 0) {
+    throw new ApiError("misconfigured", "This gateway has no API keys yet: set its secret API_KEYS.");
+  }
   return entries.map((entry, index) => {
-    const parsed = keySchema.safeParse(entry);
+    const parsed = (isJson ? keySchema : listedSchema).safeParse(entry);
     if (!parsed.success) throw misconfigured(`entry ${index} ${whatIsWrong(entry)}`);
     const {
       key,
@@ -70,6 +87,7 @@ function parseKeys(apiKeys: string) {
     } = typeof parsed.data === "string" ? { key: parsed.data } : parsed.data;
     try {
       return {
+        key,
         digest: digest(key),
         access: {
           keyId: digest(key).toString("hex").slice(0, 16),
@@ -90,15 +108,18 @@ function whatIsWrong(entry: unknown): string {
   if (typeof entry === "object" && entry !== null && "admin" in entry && typeof entry.admin !== "boolean")
     return "has an 'admin' that is neither true nor false";
   if (limit) return `has a '${String(limit.path[0])}' that is no whole number from 1 on; for no limit, leave it out`;
-  return 'must be a key or {"key": "...", "admin": true, "budget": {...}, "requests_per_minute": 60, "tokens_per_minute": 10000}, all but the key as wanted';
+  return 'must be a key, without white space, or {"key": "...", "admin": true, "budget": {...}, "requests_per_minute": 60, "tokens_per_minute": 10000}, all but the key as wanted';
 }
 
 function parseJson(text: string): unknown[] {
+  let value: unknown;
   try {
-    return JSON.parse(text) as unknown[];
+    value = JSON.parse(text);
   } catch {
-    throw misconfigured("it begins like a JSON array, but is not JSON");
+    throw misconfigured("it begins like JSON, but is not: a quote or a bracket is missing, or it was cut off");
   }
+  if (!Array.isArray(value)) throw misconfigured('its JSON must be an array: ["...", {"key": "..."}]');
+  return value;
 }
 
 const misconfigured = (what: string): ApiError =>

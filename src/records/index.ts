@@ -14,6 +14,15 @@ export interface Recorder {
   record<T extends TableName>(table: T, rows: readonly RowOf<T>[]): Promise<void>;
   /** A row that waits still, by its key. Throws when the queue cannot be reached. */
   waiting<T extends TableName>(table: T, key: string): Promise<RowOf<T> | undefined>;
+  /** Why rows are lost now, and since when; undefined while they are kept. */
+  readonly failing: Failing | undefined;
+}
+
+/** Storage that takes nothing. */
+export interface Failing {
+  /** Milliseconds since 1970. */
+  readonly since: number;
+  readonly message: string;
 }
 
 /** The Durable Object that holds the queue, as its caller sees it. */
@@ -29,17 +38,33 @@ export interface RecorderOptions {
   queue(): RecordQueue;
   /** Receives an entry when rows are lost. */
   readonly log: (entry: object) => void;
+  /** Milliseconds since 1970. Default: `Date.now`. */
+  readonly now?: () => number;
 }
 
-export function createRecorder({ queue, log }: RecorderOptions): Recorder {
+/** workerd gives no other name to a database that cannot be opened or written. */
+const reasonOf = (error: unknown): string => {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.startsWith("internal error")
+    ? `the storage takes nothing, as on a disk that is full; the log of the runtime says more (${message})`
+    : message;
+};
+
+export function createRecorder({ queue, log, now = Date.now }: RecorderOptions): Recorder {
+  let failing: Failing | undefined;
   return {
+    get failing() {
+      return failing;
+    },
     async record(table, rows) {
       if (rows.length === 0) return;
       try {
         const lost = await queue().add(rows.map((row) => ({ table, json: JSON.stringify(row) })));
+        failing = undefined;
         if (lost > 0) log({ event: "records_lost", table, rows: lost, message: "the queue is full: D1 has been away" });
       } catch (error) {
-        const message = error instanceof Error ? error.message : String(error);
+        const message = reasonOf(error);
+        failing = { since: failing?.since ?? now(), message };
         log({ event: "records_lost", table, rows: rows.length, message });
       }
     },

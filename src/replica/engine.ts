@@ -3,6 +3,7 @@
 import { type Engine, EngineError } from "../engine/types.ts";
 import type { OpenFile } from "../engine/weights.ts";
 import type { BaseModel } from "../variants/base.ts";
+import { replicaSettings } from "./settings.ts";
 
 export interface ReplicaEnv {
   /** Static assets with the weight parts. */
@@ -66,25 +67,17 @@ export function openFrom(env: ReplicaEnv): OpenFile {
   };
 }
 
-/** @throws Error when the variable is not a number of MiB */
-function bytesOf(env: ReplicaEnv, name: "MEMORY_CEILING_MIB" | "ISOLATE_CEILING_MIB"): number | undefined {
-  const text = env[name];
-  if (!text) return undefined;
-  const mebibytes = Number(text);
-  if (!(mebibytes > 0)) throw new Error(`${name} is ${text}; it must be a number above 0`);
-  return mebibytes * 2 ** 20;
-}
-
 const hasRoom = ({ imageBytes }: BaseModel, env: ReplicaEnv): boolean => {
   const taken = [...loading.values()].map(({ base, loaded }) => loaded?.residentBytes() ?? base.imageBytes);
-  const most = bytesOf(env, "ISOLATE_CEILING_MIB") ?? Number.POSITIVE_INFINITY;
-  return taken.length === 0 || taken.reduce((sum, bytes) => sum + bytes, imageBytes) <= most;
+  return (
+    taken.length === 0 || taken.reduce((sum, bytes) => sum + bytes, imageBytes) <= replicaSettings(env).isolateBytes
+  );
 };
 
 /** @throws EngineError `out_of_memory` when what is loaded is at work */
 function makeRoom(base: BaseModel, env: ReplicaEnv): void {
   // The engine refuses these and says why: nothing has to go for that.
-  if (base.imageBytes > (bytesOf(env, "MEMORY_CEILING_MIB") ?? Number.POSITIVE_INFINITY)) return;
+  if (base.imageBytes > (replicaSettings(env).memoryBytes ?? Number.POSITIVE_INFINITY)) return;
   for (const [id, { users, loaded }] of loading) {
     if (hasRoom(base, env)) return;
     if (users > 0 || !loaded) continue;
@@ -146,7 +139,7 @@ function load(base: BaseModel, kind: EngineKind, env: ReplicaEnv): Entry {
     engine: kind.load({
       base,
       open: openFrom(env),
-      ceilingBytes: bytesOf(env, "MEMORY_CEILING_MIB"),
+      ceilingBytes: replicaSettings(env).memoryBytes,
       onProgress: (progress) => {
         entry.progress = progress;
       },

@@ -20,7 +20,8 @@ import type {
   Replica,
   ReplicaStatus,
 } from "./protocol.ts";
-import { createWorkShare, shadowShare, type WorkShare } from "./share.ts";
+import { replicaSettings } from "./settings.ts";
+import { createWorkShare, type WorkShare } from "./share.ts";
 import { vocabularyOf } from "./vocabulary.ts";
 
 interface AtWork {
@@ -35,7 +36,7 @@ const atWork = new WeakMap<Engine, AtWork>();
 function atWorkOn(engine: Engine, kind: EngineKind, env: ReplicaEnv): AtWork {
   const known = atWork.get(engine);
   if (known) return known;
-  const share = createWorkShare(shadowShare(env.SHADOW_SHARE));
+  const share = createWorkShare(replicaSettings(env).shadowShare);
   const pace = createPace(kind.paceMultiplyAdds);
   const made = { share, batcher: createBatcher({ engine, pace, maxRunning: MAX_RUNNING, onWork: share.earn }) };
   atWork.set(engine, made);

@@ -25,17 +25,3 @@ export function createWorkShare(share: number): WorkShare {
     },
   };
 }
-
-const DEFAULT_SHARE = 0.1;
-
-/**
- * Reads `SHADOW_SHARE`.
- * @throws Error when it is not a number from 0
- */
-export function shadowShare(text: string | undefined): number {
-  const share = text ? Number(text) : DEFAULT_SHARE;
-  if (!(share >= 0 && share < Number.POSITIVE_INFINITY)) {
-    throw new Error(`SHADOW_SHARE is ${text}; it must be a number from 0, a share of the work of live requests`);
-  }
-  return share;
-}

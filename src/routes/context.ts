@@ -7,6 +7,7 @@ import type { Experiments } from "../experiments/live/index.ts";
 import type { ShadowQueue } from "../experiments/shadow/index.ts";
 import type { Limiter, Verdict } from "../limits/index.ts";
 import { ApiError, ClientGoneError, toApiError } from "../openai/index.ts";
+import type { Failing } from "../records/index.ts";
 import type { Replica } from "../replica/protocol.ts";
 import type { ResponseJob, ResponseKeeping } from "../responses/index.ts";
 import type { Router } from "../routing/index.ts";
@@ -34,6 +35,8 @@ export interface GatewayDeps {
   readonly experiments?: Experiments | undefined;
   /** The queue of a base model's answers that are scored under other variants. Default: none are. */
   shadowOf?(baseId: string): ShadowQueue;
+  /** Why nothing is kept of what happens, while that is so. Default: it is never known. */
+  storageFailing?(): Failing | undefined;
   /** A reply that has not ended after this long is stopped. */
   readonly deadlineMs: number;
   readonly log: Log;

@@ -21,13 +21,29 @@ const replicaSchema = z
   })
   .openapi("ReplicaHealth");
 
-const okSchema = z.object({ status: z.literal("ok"), replicas: z.array(replicaSchema) }).openapi("Healthy");
+const storageSchema = z
+  .discriminatedUnion("status", [
+    z.object({ status: z.literal("ok") }),
+    z.object({ status: z.literal("failing"), error: z.string(), since: z.iso.datetime() }),
+  ])
+  .openapi("StorageHealth", {
+    description:
+      "Whether records of what happens are kept, as this isolate saw it last. Where they are not, as on a full disk, requests are still answered.",
+  });
+
+const parts = { replicas: z.array(replicaSchema), storage: storageSchema };
+const okSchema = z.object({ status: z.literal("ok"), ...parts }).openapi("Healthy");
 const notReadySchema = z
   .discriminatedUnion("status", [
-    z.object({ status: z.literal("loading"), progress: z.number().min(0).max(1), replicas: z.array(replicaSchema) }),
-    z.object({ status: z.literal("failed"), error: z.string(), replicas: z.array(replicaSchema) }),
+    z.object({ status: z.literal("loading"), progress: z.number().min(0).max(1), ...parts }),
+    z.object({ status: z.literal("failed"), error: z.string(), ...parts }),
   ])
   .openapi("NotReady");
+
+const NOT_READY = {
+  ...{ status: "loading" as const, progress: 0.25 },
+  ...{ replicas: [], storage: { status: "ok" as const } },
+};
 
 const healthRoute = createRoute({
   method: "get",
@@ -40,13 +56,13 @@ const healthRoute = createRoute({
     503: {
       description: "The first replica is loading, or failed to.",
       content: {
-        "application/json": { schema: notReadySchema, example: { status: "loading", progress: 0.25, replicas: [] } },
+        "application/json": { schema: notReadySchema, example: NOT_READY },
       },
     },
   },
 });
 
-export const addHealthRoutes: AddRoutes = (app, { catalogue, replicaOf, log }) => {
+export const addHealthRoutes: AddRoutes = (app, { catalogue, replicaOf, log, storageFailing }) => {
   const ids = [...new Set([...catalogue.values()].map(({ plan }) => plan.base.id))];
   app.openapi(healthRoute, async (c) => {
     const statuses = await Promise.all(
@@ -64,10 +80,15 @@ export const addHealthRoutes: AddRoutes = (app, { catalogue, replicaOf, log }) =
       base: ids[i] as string,
       ...{ state, progress, engine, digest, resident_bytes: residentBytes, queued, running },
     }));
+    const failing = storageFailing?.();
+    const storage = failing
+      ? { status: "failing" as const, error: failing.message, since: new Date(failing.since).toISOString() }
+      : { status: "ok" as const };
+    const all = { replicas, storage };
     const { state, error = "unknown", progress } = statuses[0] ?? unreachable;
-    if (state === "failed") return c.json({ status: "failed" as const, error, replicas }, 503);
-    if (state === "loading") return c.json({ status: "loading" as const, progress, replicas }, 503);
-    return c.json({ status: "ok" as const, replicas }, 200);
+    if (state === "failed") return c.json({ status: "failed" as const, error, ...all }, 503);
+    if (state === "loading") return c.json({ status: "loading" as const, progress, ...all }, 503);
+    return c.json({ status: "ok" as const, ...all }, 200);
   });
 };
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createAuthorizationCheck } from "../../src/access/index.ts";
+import { createAuthorizationCheck, readKeys } from "../../src/access/index.ts";
 import { ApiError } from "../../src/openai/index.ts";
 import { errorOf, testGateway } from "../routes/gateway.ts";
 
@@ -51,4 +51,31 @@ test("a key is an admin's only where it says so, and nothing but true or false s
   expect(adminOf({ key: "sk-a" })).toBe(false);
   expect(adminOf({ key: "sk-a", admin: true })).toBe(true);
   expect(() => adminOf({ key: "sk-a", admin: "yes" })).toThrow("neither true nor false");
+});
+
+test.each([
+  ["sk-a", ["sk-a"]],
+  [" sk-a , sk-b,", ["sk-a", "sk-b"]],
+  ['["sk-a", "sk-b"]', ["sk-a", "sk-b"]],
+  ['[{"requests_per_minute": 5, "key": "sk-a"}]', ["sk-a"]],
+  ['["sk-a", {"key": "sk-\'b\'", "admin": true}]', ["sk-'b'", "sk-a"]],
+])("the keys of %s are read in every form, an admin's first", (apiKeys, keys) => {
+  expect(readKeys(apiKeys)).toEqual(keys);
+});
+
+test.each([
+  ["", "no API keys yet"],
+  ["[]", "no API keys yet"],
+  ['[{"key": "sk-secret"', "not: a quote or a bracket is missing"],
+  ['{"key": "sk-secret"}', "must be an array"],
+  ['"sk-secret"', "must be an array"],
+  ['\'[{"key": "sk-secret', "entry 0"],
+  ['sk-secret"}]', "entry 0"],
+  ["sk secret", "entry 0"],
+  ['["sk-\u00e9secret"]', "entry 0"],
+  ['[{"key": "sk-secret", "admin": "yes"}]', "'admin' that is neither true nor false"],
+  ['[{"key": "sk-secret", "requests_per_minute": 0}]', "'requests_per_minute' that is no whole number"],
+])("API_KEYS that are %s are refused, and no key is repeated", (apiKeys, problem) => {
+  expect(() => readKeys(apiKeys)).toThrow(problem);
+  expect(() => readKeys(apiKeys)).not.toThrow('secret"');
 });

@@ -178,10 +178,19 @@ describe("the recorder", () => {
       add: () => Promise.reject(new Error("the object is gone")),
       find: () => Promise.reject(new Error("the object is gone")),
     };
-    await createRecorder({ queue: () => gone, log: (entry) => void logged.push(entry as never) }).record("items", [
-      item("x"),
-    ]);
+    let now = 5;
+    let at: { add(): Promise<number>; find(): Promise<undefined> } = gone;
+    const recorder = createRecorder({
+      ...{ queue: () => at, log: (entry) => void logged.push(entry as never), now: () => now },
+    });
+    await recorder.record("items", [item("x")]);
     expect(logged.at(-1)).toMatchObject({ event: "records_lost", rows: 1, message: "the object is gone" });
+    now = 9;
+    await recorder.record("items", [item("x")]);
+    expect(recorder.failing).toEqual({ since: 5, message: "the object is gone" });
+    at = { add: async () => 0, find: async () => undefined };
+    await recorder.record("items", [item("x")]);
+    expect(recorder.failing).toBeUndefined();
   });
 });
 

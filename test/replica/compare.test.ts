@@ -6,7 +6,8 @@ import { type Engine, EngineError } from "../../src/engine/types.ts";
 import { createWasmEngine } from "../../src/engine/wasm/index.ts";
 import { compareAnswer } from "../../src/replica/compare.ts";
 import { createPace } from "../../src/replica/pace.ts";
-import { createWorkShare, shadowShare } from "../../src/replica/share.ts";
+import { replicaSettings } from "../../src/replica/settings.ts";
+import { createWorkShare } from "../../src/replica/share.ts";
 import { compilePlan, type Plan } from "../../src/variants/plan.ts";
 import { asKernels, reference } from "../engine/wasm/reference.ts";
 import { config, makeTiny, randomNumbers, tinyPlan } from "../engine/wasm/tiny.ts";
@@ -258,8 +259,9 @@ describe("beside live requests", () => {
 
 describe("the share", () => {
   it("is a number from 0, a tenth by default; 0 switches comparisons off", () => {
-    expect([shadowShare(undefined), shadowShare("0"), shadowShare("2.5")]).toEqual([0.1, 0, 2.5]);
-    for (const text of ["-1", "ten", "Infinity"]) expect(() => shadowShare(text)).toThrow("SHADOW_SHARE");
+    const shareOf = (SHADOW_SHARE?: string) => replicaSettings({ SHADOW_SHARE }).shadowShare;
+    expect([shareOf(undefined), shareOf("0"), shareOf("2.5")]).toEqual([0.1, 0, 2.5]);
+    for (const text of ["-1", "ten", "Infinity"]) expect(() => shareOf(text)).toThrow("SHADOW_SHARE");
     const off = createWorkShare(0);
     off.earn(1e15);
     expect(off.covers(0)).toBe(false);

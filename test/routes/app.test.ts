@@ -79,6 +79,19 @@ describe("health", () => {
     });
   });
 
+  test("says since when nothing can be stored, and goes on answering", async () => {
+    const full = { since: Date.UTC(2026, 0, 1), message: "the storage takes nothing, as on a disk that is full" };
+    const storage = async (storageFailing: () => typeof full | undefined) => {
+      const response = await testGateway(standIn([]), { storageFailing }).fetch("/health");
+      expect(response.status).toBe(200);
+      return ((await response.json()) as { storage: object }).storage;
+    };
+    expect(await storage(() => undefined)).toEqual({ status: "ok" });
+    expect(await storage(() => full)).toEqual({
+      ...{ status: "failing", error: full.message, since: "2026-01-01T00:00:00.000Z" },
+    });
+  });
+
   test("is 503 with the progress while it loads", async () => {
     const response = await health(() => ({ ...ready, state: "loading", progress: 0.25, digest: "" }));
     expect(response.status).toBe(503);
