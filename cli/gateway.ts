@@ -1,8 +1,10 @@
 // Asks a running gateway, and says what to do where it gives no answer.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { parseEnv } from "node:util";
 import { UserError } from "../compress/error.ts";
 import { root } from "../scripts/build/paths.ts";
+import { readKeys } from "../src/access/index.ts";
 
 /** Where `npm start` listens. */
 export const DEFAULT_URL = "http://127.0.0.1:8787";
@@ -13,14 +15,20 @@ export interface GatewayOptions {
   readonly key: string;
 }
 
-/** The key that is given, else OPENAI_API_KEY, else the one that `npm start` made. @throws UserError when there is none */
-export async function findKey(given: string | undefined): Promise<string> {
+/**
+ * The key that is given, else OPENAI_API_KEY, else one of those that `npm start` serves: an admin's where there is one.
+ * @throws UserError when there is none
+ */
+export async function findKey(given: string | undefined, vars = join(root, ".dev.vars")): Promise<string> {
   const known = given ?? process.env.OPENAI_API_KEY;
   if (known) return known;
-  const local = await readFile(join(root, ".dev.vars"), "utf8").catch(() => "");
-  const key = /^API_KEYS\s*=.*?(sk-[\w-]+)/m.exec(local)?.[1];
-  if (!key) throw new UserError("there is no API key: give one with --key or in OPENAI_API_KEY");
-  return key;
+  const local = await readFile(vars, "utf8").catch(() => "");
+  try {
+    return readKeys(parseEnv(local).API_KEYS ?? "")[0] as string;
+  } catch (error) {
+    const why = local === "" ? "" : ` (.dev.vars: ${(error as Error).message})`;
+    throw new UserError(`there is no API key${why}: give one with --key or in OPENAI_API_KEY`);
+  }
 }
 
 /**
