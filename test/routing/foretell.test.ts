@@ -94,7 +94,7 @@ async function trial(seed: number) {
     async open(_plan: unknown, _capacity: number, scope?: string) {
       const known = all[Number(scope)] as Known;
       known.opened = opened++;
-      const sequence = { length: 0, close: () => undefined } as unknown as Sequence;
+      const sequence = { plan, length: 0, close: () => undefined } as unknown as Sequence;
       sequences.set(sequence, known);
       return sequence;
     },
