@@ -89,6 +89,7 @@ export function createApp(options: AppOptions): App {
         "openai-version",
         ...LIMIT_HEADERS,
         "retry-after",
+        "retry-after-ms",
         "x-should-retry",
         WARNING_HEADER,
         ...ROUTING_HEADERS,

@@ -1,6 +1,7 @@
 // A replica in simulated time: whose turn it is follows the scheduler's own rules, the engine is its costs on a machine that the
 // router does not know.
-import { dueAt, nextAdmitted, placesFor, steppingOf, type TimeAllowed, type Waiting } from "../../src/engine/turns.ts";
+import type { Applicant, Served } from "../../src/engine/shares.ts";
+import { admissible, dueAt, hasPlace, steppingOf, type TimeAllowed, type Waiting } from "../../src/engine/turns.ts";
 import { MAX_RUNNING } from "../../src/replica/limits.ts";
 import { type Costs, chunkTime, stepTime } from "../../src/routing/costs.ts";
 import type { Catalogue } from "../../src/variants/catalogue.ts";
@@ -55,8 +56,10 @@ export interface SimulatedReplica {
 const CHUNK = 64;
 /** A step that gives way to something more urgent does so after this many milliseconds, about. */
 const GIVE_WAY_MS = 10;
+/** All requests are of one key. */
+const EVEN: Served = new Map();
 
-interface Entry extends Waiting {
+interface Entry extends Waiting, Applicant {
   readonly job: Job;
   readonly sentAt: number;
   readonly draw: () => number;
@@ -66,6 +69,7 @@ interface Entry extends Waiting {
   tokens: number;
   firstAt: number | undefined;
   decoding: boolean;
+  admitted: boolean;
   /** Its last step was broken off. */
   interrupted: boolean;
 }
@@ -79,8 +83,9 @@ interface Step {
 }
 
 export function createSimulatedReplica(machine: Machine): SimulatedReplica {
-  const queue: Entry[] = [];
-  let running: Entry[] = [];
+  /** In the order in which they came. */
+  let left: Entry[] = [];
+  const running = (): Entry[] => left.filter(({ admitted }) => admitted);
   let step: Step | undefined;
   let clock = 0;
 
@@ -99,13 +104,13 @@ export function createSimulatedReplica(machine: Machine): SimulatedReplica {
 
   function begin(): void {
     for (;;) {
-      const next = nextAdmitted(queue, running.length, clock, MAX_RUNNING);
+      const queue = left.filter(({ admitted }) => !admitted);
+      const [next] = admissible(queue, running(), EVEN, clock, MAX_RUNNING);
       if (!next) break;
-      queue.splice(queue.indexOf(next), 1);
-      running.push(next);
+      next.admitted = true;
     }
-    if (running.length === 0) return;
-    const entries = steppingOf(running, clock);
+    if (left.length === 0) return;
+    const entries = steppingOf(running(), EVEN, clock, 2 * MAX_RUNNING);
     step = {
       entries,
       due: Math.min(...entries.map((entry) => entry.due(clock))),
@@ -135,7 +140,7 @@ export function createSimulatedReplica(machine: Machine): SimulatedReplica {
       const [latency, ttft] = [clock - entry.sentAt, entry.firstAt - entry.sentAt];
       job.onEnd({ latency, ttft, tpot: maxTokens > 1 ? (latency - ttft) / (maxTokens - 1) : 0 }, clock);
     }
-    running = running.filter(({ tokens, job }) => tokens < job.request.maxTokens);
+    left = left.filter(({ tokens, job }) => tokens < job.request.maxTokens);
   }
 
   return {
@@ -153,24 +158,25 @@ export function createSimulatedReplica(machine: Machine): SimulatedReplica {
       const draw = random(seed);
       const entry: Entry = {
         ...{ job, sentAt: now, draw, noise: normal(draw), steppedAt: now, prefilled: 0, tokens: 0 },
-        ...{ firstAt: undefined, decoding: false, interrupted: false },
+        ...{ firstAt: undefined, decoding: false, admitted: false, interrupted: false },
+        ...{ key: "", passedAt: undefined },
         due(at) {
           const { firstAt, tokens } = entry;
           return dueAt({ allowed, askedAt: now, firstAt, tokens, maxTokens: request.maxTokens }, at);
         },
       };
       const due = entry.due(now);
-      queue.push(entry);
+      left.push(entry);
       if (!step?.mayGiveWay || step.givesWay || due >= step.due) return;
-      if (running.length >= placesFor(due, MAX_RUNNING)) return;
+      if (!hasPlace(entry, running(), now, MAX_RUNNING)) return;
       step.givesWay = true;
       step.end = Math.min(step.end, now + GIVE_WAY_MS);
     },
     get queued() {
-      return queue.length;
+      return left.length - running().length;
     },
     get running() {
-      return running.length;
+      return running().length;
     },
   };
 }

@@ -1,11 +1,14 @@
-// Runs many generations on one engine. A round is the turn of one that hurries, or of all that do not: those step every sequence that
-// decodes and one chunk of one prompt, so that a long prompt does not stall the answers under way. A generation's tokens do not depend on
-// what else is running.
+// Runs many generations on one engine. A round is the turn of one that hurries, or a batch: a token of each sequence
+// that decodes and one chunk of one prompt, so that a long prompt does not stall the answers under way. Keys have equal
+// shares. A generation's tokens do not depend on what else is running.
 import type { Plan } from "../variants/plan.ts";
+import { type Admission, createAdmission } from "./admission.ts";
 import type { Generation } from "./generation.ts";
-import { createRunning, type Running } from "./running.ts";
-import { dueAt, nextAdmitted, placesFor, steppingOf, type Waiting } from "./turns.ts";
-import { type Engine, EngineError, type Pace } from "./types.ts";
+import { createJob, type Job } from "./job.ts";
+import { charge, DECODE_UNITS, enter, forget, LOAN, leastOf, type Served, servedOf } from "./shares.ts";
+import { hasPlace, steppingOf } from "./turns.ts";
+import type { Engine, Pace } from "./types.ts";
+import { createForecast, type Refusal } from "./wait.ts";
 
 export interface Submitted {
   /** Ends it, at the latest after the step under way. */
@@ -20,6 +23,8 @@ export interface Submitted {
 export interface Batcher {
   /** Queues a generation. */
   submit(generation: Generation): Submitted;
+  /** Why a generation of this scope should not be queued now; undefined when it may. */
+  refusal(asking: Pick<Generation, "scope" | "background">): Refusal | undefined;
   /**
    * Lends the engine to other work while there is nothing to generate. Once a generation comes, the pace that the work is given throws
    * `GaveWayError`; the generation starts when the work has settled.
@@ -37,7 +42,7 @@ export interface Batcher {
 export interface BatcherOptions {
   readonly engine: Engine;
   readonly pace: Pace;
-  /** Most sequences that share turns; more wait. What hurries may get as many again. */
+  /** Most sequences of a key that share turns; more wait. What hurries may get as many again. */
   readonly maxRunning: number;
   /** Told of the work that generations take; not of what the engine is lent for. */
   readonly onWork?: ((multiplyAdds: number) => void) | undefined;
@@ -50,14 +55,12 @@ export class GaveWayError extends Error {
   override readonly name = "GaveWayError";
 }
 
-/** A generation that waits for a place. */
-interface Queued extends Waiting {
-  readonly generation: Generation;
-}
+/** A reader that has taken nothing for this long gives up the memory of its sequence until it takes something. */
+export const STALL_MS = 3_000;
 
 /** A plan to go on with, before the next step. */
 interface Switch {
-  readonly generation: Generation;
+  readonly job: Job;
   readonly plan: Plan;
   resolve(tokens: number): void;
   reject(error: unknown): void;
@@ -69,116 +72,139 @@ export function createBatcher({ engine, pace, maxRunning, onWork, now = Date.now
     if (step?.givesWay) throw new GaveWayError("there is something more urgent to generate");
     return pace(multiplyAdds);
   };
-  const queue: Queued[] = [];
-  let running: Running[] = [];
+  const served: Served = new Map();
+  const forecast = createForecast(maxRunning);
+  /** Those that have something to do, by whether they hold a sequence. */
+  const admission: Admission = createAdmission({ engine, served, maxRunning, now });
+  const { jobs } = admission;
   /** The step under way: when it is due, whether it may be broken off, and whether it is to be. */
   let step: { readonly due: number; readonly mayGiveWay: boolean; givesWay: boolean } | undefined;
   /** Those whose last step was broken off: the next one is not, so that each gets on. */
-  const interrupted = new Set<Running>();
+  const interrupted = new Set<Job>();
+  /** Keys that could step in the last round. */
+  let level: ReadonlySet<string> = new Set();
   let switches: Switch[] = [];
   let looping = false;
   let wake: (() => void) | undefined;
   /** Settles when the engine is no longer lent; never rejects. */
   let lent: Promise<void> | undefined;
 
-  /** Opens sequences for the most urgent of the queue, then those at its head, as far as places and memory allow. */
-  async function admit(): Promise<void> {
-    for (;;) {
-      const first = nextAdmitted(queue, running.length, now(), maxRunning);
-      if (!first) return;
-      const { generation, steppedAt: askedAt } = first;
-      try {
-        const { plan, promptIds, maxTokens, scope } = generation;
-        const sequence = await engine.open(plan, promptIds.length + maxTokens, scope);
-        if (!leave(generation)) {
-          sequence.close();
-          continue;
-        }
-        const { maxChunk } = engine;
-        running.push(createRunning({ generation, sequence, askedAt, now, maxChunk, onChange: () => wake?.() }));
-      } catch (error) {
-        // Memory comes back when a running generation ends; without one, waiting would be for ever.
-        if (error instanceof EngineError && error.code === "out_of_memory" && running.length > 0) return;
-        if (leave(generation)) generation.onError(error);
-      }
-    }
-  }
-
-  /** Takes a generation out of the queue. @returns whether it was there */
-  function leave(generation: Generation): boolean {
-    const at = queue.findIndex((entry) => entry.generation === generation);
-    if (at >= 0) queue.splice(at, 1);
-    return at >= 0;
-  }
-
   async function switchPlans(): Promise<void> {
     const due = switches;
     switches = [];
     for (const wanted of due) {
-      const entry = running.find(({ generation, over }) => generation === wanted.generation && !over);
-      if (!entry && queue.some(({ generation }) => generation === wanted.generation)) {
+      const { job, plan } = wanted;
+      if (!job.over && (!job.sequence || job.recomputing)) {
         switches.push(wanted);
         continue;
       }
       try {
-        if (!entry) throw new Error("the generation is over");
-        await engine.switchPlan(entry.sequence, wanted.plan);
-        wanted.resolve(entry.generated);
+        if (job.over || !job.sequence) throw new Error("the generation is over");
+        await engine.switchPlan(job.sequence, plan);
+        job.switched();
+        wanted.resolve(job.generated);
       } catch (error) {
         wanted.reject(error);
       }
     }
   }
 
+  /** Closes what is over, and takes the memory of those whose readers take nothing. */
+  function tidy(): void {
+    for (const job of [...jobs]) {
+      if (job.over) {
+        job.close();
+        interrupted.delete(job);
+        jobs.delete(job);
+        if (job.generated > 0) forecast.ended(job.generated);
+      } else if (job.sequence && job.pausedAt !== undefined && now() - job.pausedAt >= STALL_MS) job.detach();
+    }
+  }
+
+  /** Waits until a job comes, ends or goes on, or a reader has stalled. */
+  async function untilChange(): Promise<void> {
+    const stalls = [...jobs].flatMap(({ sequence, pausedAt }) =>
+      sequence && pausedAt !== undefined ? [pausedAt + STALL_MS - now()] : [],
+    );
+    const timer = stalls.length > 0 && setTimeout(() => wake?.(), Math.max(0, Math.min(...stalls)));
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    wake = undefined;
+    if (timer !== false) clearTimeout(timer);
+  }
+
+  /** Who can step: a key that could not before begins level with those that could. */
+  function ready(): Job[] {
+    const able = [...jobs].filter((job) => job.sequence && !job.over && job.pausedAt === undefined);
+    const keys = new Set(able.map(({ key }) => key));
+    const before = [...keys].filter((key) => level.has(key));
+    for (const key of keys) if (!level.has(key)) enter(served, key, before);
+    level = keys;
+    return able;
+  }
+
+  /** Makes those whose turn it is ready to step. */
+  async function prepare(turn: readonly Job[]): Promise<Job[]> {
+    for (const job of turn) {
+      if (!job.begun) job.begin();
+      const plan = job.over ? undefined : job.switchDue;
+      if (plan && job.sequence) {
+        await engine.switchPlan(job.sequence, plan).catch((error: unknown) => job.fail(error));
+      }
+    }
+    return turn.filter(({ over, sequence }) => !over && sequence);
+  }
+
+  async function makeStep(stepping: readonly Job[]): Promise<void> {
+    const inputs = stepping.map((job) => job.nextInput());
+    const at = now();
+    step = {
+      due: Math.min(...stepping.map((job) => job.due(at))),
+      mayGiveWay: inputs.some(({ tokens }) => tokens.length > 1) && !stepping.some((job) => interrupted.has(job)),
+      givesWay: false,
+    };
+    try {
+      const decodes = stepping.map(({ decoding }) => decoding);
+      const outputs = await engine.step(inputs, livePace);
+      const units = inputs.map(({ tokens }, i) => tokens.length * (decodes[i] ? DECODE_UNITS : 1));
+      forecast.stepped(
+        units.reduce((sum, each) => sum + each, 0),
+        now() - at,
+      );
+      for (const [i, job] of stepping.entries()) {
+        interrupted.delete(job);
+        charge(served, job.key, units[i] as number);
+        try {
+          job.take(inputs[i]!, outputs[i]!);
+        } catch (error) {
+          job.fail(error);
+        }
+      }
+    } catch (error) {
+      for (const job of stepping) {
+        if (error instanceof GaveWayError) interrupted.add(job);
+        else job.fail(error);
+      }
+    } finally {
+      step = undefined;
+    }
+  }
+
   async function loop(): Promise<void> {
     await lent;
     for (;;) {
-      for (const entry of running) {
-        if (!entry.over) continue;
-        entry.close();
-        interrupted.delete(entry);
-      }
-      running = running.filter((entry) => !entry.over);
-      await admit();
+      tidy();
+      await admission.admit();
       if (switches.length > 0) await switchPlans();
-      if (running.length === 0 && queue.length === 0) return;
-      const at = now();
-      const ready = running.filter((entry) => !entry.over && !entry.paused);
-      const turn = steppingOf(ready, at);
-      for (const entry of turn) if (!entry.begun) entry.begin();
-      const stepping = turn.filter((entry) => !entry.over);
-      if (stepping.length === 0) {
-        if (running.some((entry) => entry.over)) continue;
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-        wake = undefined;
-        continue;
+      if (jobs.size === 0) {
+        served.clear();
+        return;
       }
-      const inputs = stepping.map((entry) => entry.nextInput());
-      step = {
-        due: Math.min(...stepping.map((entry) => entry.due(at))),
-        mayGiveWay: inputs.some(({ tokens }) => tokens.length > 1) && !stepping.some((entry) => interrupted.has(entry)),
-        givesWay: false,
-      };
-      try {
-        const outputs = await engine.step(inputs, livePace);
-        for (const [i, entry] of stepping.entries()) {
-          interrupted.delete(entry);
-          try {
-            entry.take(inputs[i]!, outputs[i]!);
-          } catch (error) {
-            entry.fail(error);
-          }
-        }
-      } catch (error) {
-        for (const entry of stepping) {
-          if (error instanceof GaveWayError) interrupted.add(entry);
-          else entry.fail(error);
-        }
-      } finally {
-        step = undefined;
-      }
+      forget(served, new Set([...jobs].map(({ key }) => key)));
+      const stepping = await prepare(steppingOf(ready(), served, now(), 2 * maxRunning));
+      if (stepping.length > 0) await makeStep(stepping);
+      else if (![...jobs].some((job) => job.over)) await untilChange();
     }
   }
 
@@ -187,32 +213,34 @@ export function createBatcher({ engine, pace, maxRunning, onWork, now = Date.now
     looping = true;
     loop().finally(() => {
       looping = false;
-      if (queue.length > 0 || switches.length > 0) start();
+      if (jobs.size > 0 || switches.length > 0) start();
     });
   }
 
   return {
     submit(generation) {
-      const { allowed, maxTokens } = generation;
       const askedAt = now();
-      const none = { firstAt: undefined, tokens: 0 };
-      const due = (at: number): number => dueAt({ allowed, askedAt, ...none, maxTokens }, at);
-      queue.push({ generation, due, steppedAt: askedAt });
-      const hasPlace = running.length < placesFor(due(askedAt), maxRunning);
-      if (step?.mayGiveWay && hasPlace && due(askedAt) < step.due) step.givesWay = true;
+      const { maxChunk } = engine;
+      const job = createJob({ generation, askedAt, now, maxChunk, onChange: () => wake?.() });
+      const { key } = job;
+      const keys = new Set([...jobs].filter(({ pausedAt }) => pausedAt === undefined).map((other) => other.key));
+      if (!keys.has(key)) enter(served, key, keys);
+      jobs.add(job);
+      const due = job.due(askedAt);
+      const owes = servedOf(served, key) - leastOf(served, keys) > LOAN;
+      const fits = hasPlace(job, admission.holders(), askedAt, maxRunning);
+      if (step?.mayGiveWay && fits && !owes && due < step.due) step.givesWay = true;
       start();
       return {
-        cancel() {
-          leave(generation);
-          running.find((entry) => entry.generation === generation)?.finish();
-        },
+        cancel: () => void (jobs.has(job) && job.finish()),
         switchPlan: (plan) =>
           new Promise((resolve, reject) => {
-            switches.push({ generation, plan, resolve, reject });
+            switches.push({ job, plan, resolve, reject });
             start();
           }),
       };
     },
+    refusal: (asking) => forecast.refusal([...jobs], asking),
     async whileIdle(work) {
       if (looping || lent) throw new GaveWayError("the engine is at work");
       const working = work((multiplyAdds) => {
@@ -231,10 +259,10 @@ export function createBatcher({ engine, pace, maxRunning, onWork, now = Date.now
     },
     capacityOf: (plan) => engine.capacityOf(plan),
     get queued() {
-      return queue.length;
+      return [...jobs].filter(({ sequence, over }) => !sequence && !over).length;
     },
     get running() {
-      return running.length;
+      return [...jobs].filter(({ sequence }) => sequence).length;
     },
   };
 }

@@ -11,8 +11,13 @@ export interface Generation {
   readonly maxTokens: number;
   /** What it may take: the tighter, the sooner its turn. Default: nothing hurries it. */
   readonly allowed?: TimeAllowed | undefined;
-  /** Generations of one scope, a client's, go on from each other's prompts and replies where theirs begin alike. Default: they do not. */
+  /**
+   * Generations of one scope, a client's, go on from each other's prompts and replies where theirs begin alike, and have one share of the
+   * engine. Default: they do not, and those without a scope have a share together.
+   */
   readonly scope?: string | undefined;
+  /** Nobody waits for it: it goes on beside others, and gives up its memory to them. Default: somebody does. */
+  readonly background?: boolean | undefined;
   /** Asks for the likelihoods of the prompt's tokens from the second one on, with this many likeliest. */
   readonly promptLikelihoods?: number | undefined;
   /** Tokens that end the model's turn; they are not delivered. */

@@ -1,6 +1,7 @@
 // Whose turn it is on an engine. Generations that hurry go one by one, the earliest deadline first (Liu and Layland, Scheduling Algorithms
 // for Multiprogramming in a Hard-Real-Time Environment, Journal of the ACM 20(1), 1973, section 7); the others share the time between.
 // The replica goes by these rules, and the gateway plays them forward to foretell its times (src/routing/load.ts).
+import { type Applicant, admissionOrder, LOAN, leastOf, QUANTUM, type Served, servedOf } from "./shares.ts";
 
 /** Milliseconds that a generation may take from when it is asked for. What is undefined is not limited. */
 export interface TimeAllowed {
@@ -43,12 +44,42 @@ export function dueAt({ allowed, askedAt, firstAt, tokens, maxTokens }: Progress
   return due;
 }
 
-/** Most generations that may hold a sequence for another one to get one, too: those that do not hurry never keep the others out. */
+/** Most generations of a key that may hold a sequence for another one to get one, too: those that do not hurry never keep the others out. */
 export const placesFor = (due: number, maxRunning: number): number =>
   due === Number.POSITIVE_INFINITY ? maxRunning : 2 * maxRunning;
 
+/** Keys that may hold all their places at a time. */
+const MOST_KEYS = 4;
+
+/** Whether one more generation of a key may get a sequence. @param holders those that have one, of all keys */
+export function hasPlace(
+  { key, due }: Pick<Applicant, "key" | "due">,
+  holders: readonly { readonly key: string }[],
+  now: number,
+  maxRunning: number,
+): boolean {
+  const places = placesFor(due(now), maxRunning);
+  return holders.length < MOST_KEYS * places && holders.filter((holder) => holder.key === key).length < places;
+}
+
+/**
+ * Those of the queue that there is a place for, in the order in which they are tried.
+ * @param queue in the order in which they came
+ */
+export const admissible = <T extends Applicant>(
+  queue: readonly T[],
+  holders: readonly { readonly key: string }[],
+  served: Served,
+  now: number,
+  maxRunning: number,
+): T[] => admissionOrder(queue, served, now).filter((one) => hasPlace(one, holders, now, maxRunning));
+
 /** One of those that wait for a turn. */
 export interface Waiting {
+  /** Whose share its work is of, as `shareKey` says it. */
+  readonly key: string;
+  /** Its prompt is computed: a step is one token. */
+  readonly decoding: boolean;
   /** As `dueAt` has it. */
   due(now: number): number;
   /** When it had its last turn, or was asked for. */
@@ -56,7 +87,7 @@ export interface Waiting {
 }
 
 /** The one that hurries most; undefined when none does. The first among equals. */
-export function mostUrgent<T extends Waiting>(waiting: readonly T[], now: number): T | undefined {
+export function mostUrgent<T extends Pick<Waiting, "due">>(waiting: readonly T[], now: number): T | undefined {
   let first: T | undefined;
   let least = Number.POSITIVE_INFINITY;
   for (const entry of waiting) {
@@ -66,31 +97,32 @@ export function mostUrgent<T extends Waiting>(waiting: readonly T[], now: number
   return first;
 }
 
-/** The one that gets the next free place: the most urgent of the queue, or its head; undefined when there is no place for it. */
-export function nextAdmitted<T extends Waiting>(
-  queue: readonly T[],
-  running: number,
-  now: number,
-  maxRunning: number,
-): T | undefined {
-  const first = mostUrgent(queue, now) ?? queue[0];
-  return first && running < placesFor(first.due(now), maxRunning) ? first : undefined;
-}
-
-/** Those whose turn it is: one that hurries, or all that do not. */
-export function turnOf<T extends Waiting>(waiting: readonly T[], now: number): readonly T[] {
-  const urgent = mostUrgent(waiting, now);
-  if (!urgent) return waiting;
-  const patient = waiting.filter((entry) => entry.due(now) === Number.POSITIVE_INFINITY);
-  return patient.some(({ steppedAt }) => now - steppedAt > PATIENCE_MS) ? patient : [urgent];
-}
-
-/** Those that step in the next round: of those whose turn it is, each that decodes and the first whose prompt is on its way in. */
-export function steppingOf<T extends Waiting & { readonly decoding: boolean }>(
-  running: readonly T[],
-  now: number,
-): T[] {
-  const turn = turnOf(running, now);
-  const prefilling = turn.find(({ decoding }) => !decoding);
-  return turn.filter((entry) => entry.decoding || entry === prefilling);
+/**
+ * Those that step in the next round: one that hurries, as long as its key is not too far ahead of others, or a batch. A batch
+ * has who decodes, of keys that are at most a quantum ahead, and one prompt of a key that was given least.
+ * @param waiting in the order in which they came
+ * @param rows most of a batch that decode
+ */
+export function steppingOf<T extends Waiting>(waiting: readonly T[], served: Served, now: number, rows: number): T[] {
+  const least = leastOf(
+    served,
+    waiting.map(({ key }) => key),
+  );
+  const aheadOf = ({ key }: T): number => servedOf(served, key) - least;
+  const urgent = mostUrgent(
+    waiting.filter((entry) => aheadOf(entry) <= LOAN),
+    now,
+  );
+  const even = waiting.filter((entry) => aheadOf(entry) <= QUANTUM);
+  const patient = even.filter((entry) => entry.due(now) === Number.POSITIVE_INFINITY);
+  if (urgent && !patient.some(({ steppedAt }) => now - steppedAt > PATIENCE_MS)) return [urgent];
+  const turn = urgent ? patient : even;
+  const decoding = turn
+    .filter((entry) => entry.decoding)
+    .toSorted((a, b) => aheadOf(a) - aheadOf(b) || a.steppedAt - b.steppedAt);
+  // Its key waits no longer than the others; prompts of one key go in one after the other.
+  const first = Math.min(...turn.map(aheadOf));
+  const prefill = turn.find((entry) => !entry.decoding && aheadOf(entry) === first);
+  const chosen = new Set([...decoding.slice(0, rows), ...(prefill ? [prefill] : [])]);
+  return turn.filter((entry) => chosen.has(entry));
 }

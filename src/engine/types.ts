@@ -57,6 +57,12 @@ export interface StepInput {
  */
 export type Pace = (multiplyAdds: number) => Promise<void> | undefined;
 
+/** Tokens that a sequence is about to be given, and how many likeliest are wanted of each, as of `Sequence.reuse`. */
+export interface Prompt {
+  readonly tokens: readonly number[];
+  readonly top?: number | undefined;
+}
+
 export interface Engine {
   readonly name: EngineName;
   /** Digest of all that, beside weights and plan, can change a logit. */
@@ -71,9 +77,10 @@ export interface Engine {
    * A new, empty sequence under a plan; sets up what the plan needs and is not set up yet.
    * @param capacity most tokens that the sequence will ever hold; admission is decided on it
    * @param scope sequences of one scope, a client's, share what they hold when they are told to; without one it shares nothing
+   * @param prompt what `reuse` will be asked for: as much of it as is held is kept, and needs no more memory
    * @throws EngineError `context_overflow` beyond `capacityOf`, `out_of_memory` when the KV cache does not fit now, `bad_plan` when the plan asks for what the weights lack
    */
-  open(plan: Plan, capacity: number, scope?: string): Promise<Sequence>;
+  open(plan: Plan, capacity: number, scope?: string, prompt?: Prompt): Promise<Sequence>;
   /**
    * Goes on with a sequence under another plan: what it holds stays, and the next step is the new plan's.
    * @throws EngineError `bad_plan` when the sequence lacks a KV cache that the plan needs (`sharedKv`), or the engine cannot

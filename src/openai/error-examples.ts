@@ -53,13 +53,14 @@ export const ERROR_EXAMPLES: Readonly<Record<ErrorCode, readonly [message: strin
   rate_limit_tokens: [
     "This API key has reached its limit of 20000 tokens a minute. This request may use 543. Try again in 1.5s.",
   ],
+  key_overloaded: ["Requests of this API key are waiting already; another one would wait for about 75 s."],
   rate_limit_too_large: [
     "This request may use 8192 tokens, prompt and longest reply together, but this API key has a limit of 1000 tokens a minute. Shorten the prompt, or ask for fewer tokens or choices.",
   ],
   internal_error: ["The server had an error while processing your request."],
   numerical_error: ["smollm2-135m computed NaN or infinity at position 41: ask another variant"],
   misconfigured: ["This gateway has no API keys yet: set its secret API_KEYS."],
-  overloaded: ["64 requests are waiting already"],
+  overloaded: ["There is too much to do: a request would wait for about 75 s."],
   model_too_large: [
     "weights and scratch need 138.0 MiB, the engine may hold 118.0 MiB: set MEMORY_CEILING_MIB higher, sequences need room too, or where no isolate may be larger keep more linears at 4 bits",
   ],

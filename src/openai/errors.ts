@@ -46,6 +46,7 @@ const ERRORS = {
   budget_unmet: { status: 422, type: "invalid_request_error" },
   rate_limit_requests: { status: 429, type: "requests", code: "rate_limit_exceeded", retry: true },
   rate_limit_tokens: { status: 429, type: "tokens", code: "rate_limit_exceeded", retry: true },
+  key_overloaded: { status: 429, type: "requests", code: "rate_limit_exceeded", retry: true },
   rate_limit_too_large: { status: 429, type: "tokens", code: "rate_limit_exceeded" },
   internal_error: { status: 500, type: "server_error" },
   numerical_error: { status: 500, type: "server_error" },
@@ -69,6 +70,7 @@ const WIRE_CODES = [...new Set((Object.keys(ERRORS) as ErrorCode[]).map(wireCode
 /** What a replica reports, as clients get to know it. */
 const REPLICA_ERRORS: Record<ReplicaErrorCode, ErrorCode> = {
   deadline_exceeded: "deadline_exceeded",
+  key_overloaded: "key_overloaded",
   overloaded: "overloaded",
   out_of_memory: "out_of_memory",
   too_large: "model_too_large",
@@ -114,8 +116,17 @@ export const errorEnvelopeSchema = z
   .openapi("Error");
 export type ErrorEnvelope = z.infer<typeof errorEnvelopeSchema>;
 
-export const replicaError = (code: ReplicaErrorCode, message: string): ApiError =>
-  new ApiError(REPLICA_ERRORS[code], message);
+/** @param retryMs when another attempt will be taken, where that is known */
+export function replicaError(code: ReplicaErrorCode, message: string, retryMs?: number): ApiError {
+  const headers = retryMs === undefined ? {} : retryAfter(retryMs);
+  return new ApiError(REPLICA_ERRORS[code], message, { headers });
+}
+
+/** In whole seconds as HTTP has it, and in milliseconds as OpenAI's SDKs read it first. */
+const retryAfter = (ms: number): Record<string, string> => ({
+  "retry-after": String(Math.ceil(ms / 1000)),
+  "retry-after-ms": String(Math.ceil(ms)),
+});
 
 /** An unexpected error becomes `internal_error` and tells the client nothing of itself. */
 export function toApiError(error: unknown): ApiError {

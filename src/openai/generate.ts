@@ -66,7 +66,7 @@ export function startGeneration(options: GenerationOptions): Generation {
     const stops = createStopFinder(stop, unstopped);
     const held = createTokenQueue(request.logprobs !== undefined);
     for await (const frame of readFrames(replica, request, signal)) {
-      if (frame.type === "error") throw replicaError(frame.code, frame.message);
+      if (frame.type === "error") throw replicaError(frame.code, frame.message, frame.retryMs);
       if (frame.type === "prompt") {
         yield frame;
       } else if (frame.type === "token") {

@@ -4,12 +4,11 @@ import { createMatcher, GrammarError, type VocabularyTree } from "../engine/gram
 import { readLikelihoods } from "../engine/likelihoods.ts";
 import { createSampler, type Sampled, type TokenLogprob } from "../engine/sampling/index.ts";
 import { EngineError } from "../engine/types.ts";
+import type { Refusal } from "../engine/wait.ts";
 import type { Plan } from "../variants/plan.ts";
 import { createOutbox } from "./outbox.ts";
 import type { Frame, FrameToken, GenerateRequest, ReplicaErrorCode } from "./protocol.ts";
 
-/** Generations that may wait; more are refused, because they would only time out. */
-const MAX_QUEUED = 64;
 /** Tokens of a prompt in a frame: with the likeliest beside them, a line stays below what its reader takes. */
 const PROMPT_TOKENS = 16;
 
@@ -94,7 +93,8 @@ export function streamGeneration({ request, ready, log, onOver }: GenerationOpti
   ready
     .then(({ plan, batcher, vocabulary }) => {
       if (over) return;
-      if (batcher.queued >= MAX_QUEUED) return fail("overloaded", `${MAX_QUEUED} requests are waiting already`);
+      const refusal = request.choice ? undefined : batcher.refusal(request);
+      if (refusal) return end(refusalFrame(refusal));
       const { grammar, logitBias, logprobs, promptLogprobs } = request;
       const endIds = plan.base.config.eosTokenIds;
       const room = Math.max(1, batcher.capacityOf(plan) - request.promptIds.length);
@@ -108,6 +108,7 @@ export function streamGeneration({ request, ready, log, onOver }: GenerationOpti
         matcher: grammar && vocabulary && createMatcher({ grammar, vocabulary, endIds }),
         allowed: request.allowed,
         scope: request.scope,
+        background: request.background,
         promptLikelihoods: promptLogprobs,
         sampler: createSampler({ ...request, logitBias: new Map(logitBias), topLogprobs: logprobs }),
         onStart: (cached) => void outbox.send({ type: "start", cached, ...lowered }),
@@ -134,6 +135,17 @@ export function streamGeneration({ request, ready, log, onOver }: GenerationOpti
       void outbox.send({ type: "variant", id: plan.id, fromToken });
     },
   };
+}
+
+/** More choices of a request that was taken are never refused: few of them are here at a time. */
+function refusalFrame({ because, waitMs, retryMs }: Refusal): Extract<Frame, { type: "error" }> {
+  const wait = `would wait for about ${Math.ceil(waitMs / 1000)} s`;
+  return because === "key"
+    ? {
+        ...{ type: "error", code: "key_overloaded", retryMs },
+        message: `Requests of this API key are waiting already; another one ${wait}.`,
+      }
+    : { ...{ type: "error", code: "overloaded", retryMs }, message: `There is too much to do: a request ${wait}.` };
 }
 
 const pairsOf = (likeliest: readonly TokenLogprob[]): [number, number][] =>

@@ -36,6 +36,8 @@ export interface GenerateRequest extends Sampling {
   readonly promptLogprobs?: number | undefined;
   /** What the reply must fit; `compileGrammar` makes it. Default: none. */
   readonly grammar?: Grammar | undefined;
+  /** Nobody waits for the answer now: it goes on beside others. Default: somebody does. */
+  readonly background?: boolean | undefined;
   /** What is left of the request's budget in time. Default: nothing hurries it. */
   readonly allowed?: TimeAllowed | undefined;
   /** The generation is stopped with `deadline_exceeded` this long after it was asked for. */
@@ -71,6 +73,7 @@ export const frameSchema = z.discriminatedUnion("type", [
     type: z.literal("error"),
     code: z.enum([
       "deadline_exceeded",
+      "key_overloaded",
       "overloaded",
       "out_of_memory",
       "too_large",
@@ -81,6 +84,8 @@ export const frameSchema = z.discriminatedUnion("type", [
       "internal",
     ]),
     message: z.string(),
+    /** When another attempt will be taken; where it is absent, nobody knows. */
+    retryMs: z.number().nonnegative().optional(),
   }),
 ]);
 export type Frame = z.infer<typeof frameSchema>;

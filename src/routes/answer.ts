@@ -180,6 +180,7 @@ async function start(c: Context<AppEnv>, deps: GatewayDeps, { id, ask, arrivedAt
           promptIds: ids,
           maxTokens,
           scope: c.get("access").keyId,
+          background: c.env.job !== undefined,
           ...ask.sampling,
           seed,
           choice,

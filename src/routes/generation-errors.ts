@@ -20,6 +20,7 @@ export const GENERATION_ERRORS = [
   "budget_unmet",
   "rate_limit_requests",
   "rate_limit_tokens",
+  "key_overloaded",
   "rate_limit_too_large",
   "internal_error",
   "numerical_error",

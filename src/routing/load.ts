@@ -1,6 +1,8 @@
 // What a replica does beside the request to be placed. The scheduler's own rules (src/engine/turns.ts) are played forward on the
-// requests under way, with the time that each step is foretold to take: whoever decides the order also predicts it.
-import { dueAt, nextAdmitted, steppingOf, type TimeAllowed, type Waiting } from "../engine/turns.ts";
+// requests under way, with the time that each step is foretold to take: whoever decides the order also predicts it. All requests are taken
+// to be of one key: what a replica has given other keys is known there alone.
+import type { Applicant, Served } from "../engine/shares.ts";
+import { admissible, dueAt, steppingOf, type TimeAllowed, type Waiting } from "../engine/turns.ts";
 import { MAX_RUNNING } from "../replica/limits.ts";
 import { type Costs, chunkTime, type Pace, prefillTime, stepTime } from "./costs.ts";
 
@@ -45,6 +47,8 @@ export const loadOf = (requests: readonly UnderWay[], now = 0): Load => ({
 const CHUNK = 64;
 /** Rounds that are played token by token, about; with more tokens to come, a round stands for several. */
 const ROUNDS = 256;
+/** No key is ahead of another. */
+const EVEN: Served = new Map();
 
 /** Milliseconds to the first token, and from there to the last. */
 export interface Foretold {
@@ -52,7 +56,7 @@ export interface Foretold {
   readonly restMs: number;
 }
 
-interface Player extends Waiting {
+interface Player extends Waiting, Applicant {
   readonly request: UnderWay;
   prefilled: number;
   tokens: number;
@@ -66,6 +70,7 @@ function play(request: UnderWay): Player {
   const { prefilled, tokens, firstAt, steppedAt } = request;
   const player: Player = {
     ...{ request, prefilled, tokens, firstAt, steppedAt, decoding: tokens > 0 },
+    ...{ key: "", passedAt: undefined },
     last: Math.max(tokens + 1, request.expectedTokens),
     due: (now) => dueAt({ ...request, firstAt: player.firstAt, tokens: player.tokens }, now),
   };
@@ -112,20 +117,22 @@ function timesOf({ firstAt = 0, steppedAt }: Player, now: number): Foretold {
 /** Plays on until some are done. */
 function playOut({ now }: Load, players: readonly Player[], me: Player | undefined, until: readonly Player[]): void {
   const all = me ? [...players, me] : players;
-  let running = players.filter(({ request }) => request.running);
-  const queue = all.filter((player) => !running.includes(player));
+  const holders = new Set(players.filter(({ request }) => request.running));
+  let left = all;
   const toCome = all.reduce((sum, { last, tokens }) => sum + last - tokens, 0);
   const stride = Math.ceil(toCome / ROUNDS);
   let clock = now;
   while (until.some(({ tokens, last }) => tokens < last)) {
     for (;;) {
-      const next = nextAdmitted(queue, running.length, clock, MAX_RUNNING);
+      const queue = left.filter((player) => !holders.has(player));
+      const [next] = admissible(queue, [...holders], EVEN, clock, MAX_RUNNING);
       if (!next) break;
-      queue.splice(queue.indexOf(next), 1);
-      running.push(next);
+      holders.add(next);
     }
-    clock += round(steppingOf(running, clock), clock, stride);
-    running = running.filter(({ tokens, last }) => tokens < last);
+    const able = left.filter((player) => holders.has(player));
+    clock += round(steppingOf(able, EVEN, clock, 2 * MAX_RUNNING), clock, stride);
+    left = left.filter(({ tokens, last }) => tokens < last);
+    for (const player of holders) if (player.tokens >= player.last) holders.delete(player);
   }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { dueAt, mostUrgent, nextAdmitted, type Progress, steppingOf, turnOf } from "../../src/engine/turns.ts";
+import { admissible, dueAt, mostUrgent, type Progress, steppingOf } from "../../src/engine/turns.ts";
 
 const asked = (allowed: Progress["allowed"], change: Partial<Progress> = {}): Progress => ({
   ...{ allowed, askedAt: 1000, firstAt: undefined, tokens: 0, maxTokens: 11 },
@@ -27,47 +27,94 @@ describe("dueAt", () => {
   });
 });
 
-describe("turnOf", () => {
-  const waiting = (due: number, steppedAt = 0) => ({ due: () => due, steppedAt });
-  const patient = [waiting(Number.POSITIVE_INFINITY, 10), waiting(Number.POSITIVE_INFINITY, 900)];
+describe("steppingOf", () => {
+  const NEVER = Number.POSITIVE_INFINITY;
+  const waiting = (due: number, steppedAt = 0, key = "a", decoding = true) => ({
+    ...{ due: () => due, steppedAt, key, decoding },
+  });
+  const patient = [waiting(NEVER, 10), waiting(NEVER, 900)];
   const [later, sooner] = [waiting(3000), waiting(2000)];
+  const turn = (all: ReturnType<typeof waiting>[], now: number, served: [string, number][] = [], rows = 4) =>
+    steppingOf(all, new Map(served), now, rows);
 
   it("is that of all where none hurries", () => {
-    expect(turnOf(patient, 500)).toEqual(patient);
+    expect(turn(patient, 500)).toEqual(patient);
     expect(mostUrgent(patient, 500)).toBeUndefined();
   });
 
   it("is that of the one that is due first", () => {
-    expect(turnOf([...patient, later, sooner], 500)).toEqual([sooner]);
-    expect(turnOf([later, waiting(3000)], 500)).toEqual([later]);
+    expect(turn([...patient, later, sooner], 500)).toEqual([sooner]);
+    expect(turn([later, waiting(3000)], 500)).toEqual([later]);
   });
 
   it("is that of the others once one of them has waited for long", () => {
-    expect(turnOf([...patient, later, sooner], 1011)).toEqual(patient);
+    expect(turn([...patient, later, sooner], 1011)).toEqual(patient);
+  });
+
+  it("has one prompt, and those that waited longest of more than there are rows", () => {
+    const prompts = [waiting(NEVER, 0, "a", false), waiting(NEVER, 0, "a", false)];
+    const decoding = [5, 3, 4, 1].map((at) => waiting(NEVER, at));
+    expect(turn([...prompts, ...decoding], 500, [], 2)).toEqual([prompts[0], decoding[1], decoding[3]]);
+  });
+
+  it("is not that of a key that is more than a quantum ahead, nor of its prompts when it is ahead at all", () => {
+    const [ahead, prompt, behind] = [waiting(NEVER), waiting(NEVER, 0, "a", false), waiting(NEVER, 0, "b")];
+    const all = [ahead, prompt, behind];
+    expect(
+      turn(all, 500, [
+        ["a", 100],
+        ["b", 100],
+      ]),
+    ).toEqual([ahead, prompt, behind]);
+    expect(
+      turn(all, 500, [
+        ["a", 101],
+        ["b", 100],
+      ]),
+    ).toEqual([ahead, behind]);
+    expect(
+      turn(all, 500, [
+        ["a", 165],
+        ["b", 100],
+      ]),
+    ).toEqual([behind]);
+  });
+
+  it("is that of one that hurries only until its key has taken its loan", () => {
+    const [hurried, other] = [waiting(1500), waiting(NEVER, 400, "b")];
+    expect(turn([hurried, other], 500, [["a", 128]])).toEqual([hurried]);
+    expect(turn([hurried, other], 500, [["a", 129]])).toEqual([other]);
   });
 });
 
-describe("nextAdmitted", () => {
-  const waiting = (due: number) => ({ due: () => due, steppedAt: 0 });
+describe("admissible", () => {
+  const waiting = (due: number, key = "a") => ({ due: () => due, key, passedAt: undefined });
   const [patient, urgent] = [waiting(Number.POSITIVE_INFINITY), waiting(2000)];
+  const tried = (queue: ReturnType<typeof waiting>[], holders: string[], served: [string, number][] = []) =>
+    admissible(
+      queue,
+      holders.map((key) => ({ key })),
+      new Map(served),
+      500,
+      4,
+    );
 
-  it("is the most urgent, or else the head of the queue", () => {
-    expect(nextAdmitted([patient, urgent], 0, 500, 4)).toBe(urgent);
-    expect(nextAdmitted([patient, waiting(Number.POSITIVE_INFINITY)], 0, 500, 4)).toBe(patient);
-    expect(nextAdmitted([], 0, 500, 4)).toBeUndefined();
+  it("has the most urgent of a key first, then those at its head", () => {
+    const last = waiting(Number.POSITIVE_INFINITY);
+    expect(tried([patient, urgent, last], [])).toEqual([urgent, patient, last]);
+    expect(tried([], [])).toEqual([]);
   });
 
-  it("is none where there is no place for it: what hurries has twice as many", () => {
-    expect(nextAdmitted([patient], 4, 500, 4)).toBeUndefined();
-    expect(nextAdmitted([patient, urgent], 4, 500, 4)).toBe(urgent);
-    expect(nextAdmitted([urgent], 8, 500, 4)).toBeUndefined();
+  it("has the key first that was given least, whatever hurries", () => {
+    const other = waiting(Number.POSITIVE_INFINITY, "b");
+    expect(tried([urgent, other], [], [["a", 10]])).toEqual([other, urgent]);
   });
-});
 
-describe("steppingOf", () => {
-  it("is each that decodes and one prompt", () => {
-    const patient = (decoding: boolean) => ({ due: () => Number.POSITIVE_INFINITY, steppedAt: 0, decoding });
-    const [first, second, third, fourth] = [patient(true), patient(false), patient(false), patient(true)];
-    expect(steppingOf([first, second, third, fourth], 500)).toEqual([first, second, fourth]);
+  it("leaves out what has no place: a key has some, of all keys four may have them all, what hurries has twice as many", () => {
+    const other = waiting(Number.POSITIVE_INFINITY, "b");
+    expect(tried([patient, urgent, other], ["a", "a", "a", "a"])).toEqual([urgent, other]);
+    expect(tried([urgent], new Array(8).fill("a"))).toEqual([]);
+    expect(tried([patient, urgent], new Array(16).fill("c"))).toEqual([urgent]);
+    expect(tried([urgent], new Array(32).fill("c"))).toEqual([]);
   });
 });

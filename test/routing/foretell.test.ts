@@ -3,7 +3,7 @@ import { random } from "../../bench/routing/random.ts";
 import { createBatcher } from "../../src/engine/batch.ts";
 import type { Generation } from "../../src/engine/generation.ts";
 import type { TimeAllowed } from "../../src/engine/turns.ts";
-import type { Engine, Sequence, StepInput } from "../../src/engine/types.ts";
+import type { Engine, Prompt, Sequence, StepInput } from "../../src/engine/types.ts";
 import { MAX_RUNNING } from "../../src/replica/limits.ts";
 import { type Costs, chunkTime, REFERENCE_PACE, stepTime } from "../../src/routing/costs.ts";
 import { type Foretold, foretell, foretellOthers, loadOf, type UnderWay } from "../../src/routing/load.ts";
@@ -21,7 +21,7 @@ interface Known {
   readonly maxTokens: number;
   readonly allowed: TimeAllowed;
   askedAt: number;
-  opened: number;
+  isOpen: boolean;
   fed: number;
   firstAt: number | undefined;
   steppedAt: number;
@@ -36,7 +36,7 @@ function drawn(index: number, next: () => number): Known {
   const allowed: TimeAllowed =
     wish < 0.4 ? { latencyMs: ms } : wish < 0.6 ? { ttftMs: ms } : wish < 0.7 ? { tpotMs: ms / 10 } : {};
   const size = { prompt: between(2, 200), maxTokens: between(1, 12) };
-  const none = { opened: Number.POSITIVE_INFINITY, fed: 0, firstAt: undefined, steppedAt: 0, endedAt: Number.NaN };
+  const none = { isOpen: false, fed: 0, firstAt: undefined, steppedAt: 0, endedAt: Number.NaN };
   return { index, costs, allowed, ...size, askedAt: 0, ...none };
 }
 
@@ -44,7 +44,7 @@ const generatedOf = ({ fed, prompt }: Known): number => (fed < prompt ? 0 : fed 
 const isOver = (known: Known): boolean => generatedOf(known) >= known.maxTokens;
 
 const underWayOf = (known: Known): UnderWay => ({
-  ...{ costs: known.costs, pace: REFERENCE_PACE, promptTokens: known.prompt, running: Number.isFinite(known.opened) },
+  ...{ costs: known.costs, pace: REFERENCE_PACE, promptTokens: known.prompt, running: known.isOpen },
   ...{ prefilled: Math.min(known.prompt, known.fed), expectedTokens: known.maxTokens, maxTokens: known.maxTokens },
   ...{ tokens: generatedOf(known), allowed: known.allowed, askedAt: known.askedAt, firstAt: known.firstAt },
   ...{ steppedAt: known.steppedAt, worth: 0 },
@@ -62,7 +62,7 @@ async function trial(seed: number) {
   const all = [...others, mine];
   const sequences = new Map<Sequence, Known>();
   const done: Promise<void>[] = [];
-  let [clock, steps, opened] = [0, 0, 0];
+  let [clock, steps] = [0, 0];
   let told: { mine: Foretold; others: Foretold[]; at: number; left: Known[] } | undefined;
 
   const submit = (known: Known): void => {
@@ -72,7 +72,7 @@ async function trial(seed: number) {
     done.push(promise);
     const generation: Generation = {
       ...{ plan, promptIds: new Array(known.prompt).fill(known.index), maxTokens: known.maxTokens },
-      ...{ allowed: known.allowed, endIds: [], scope: String(known.index), onToken: () => undefined },
+      ...{ allowed: known.allowed, endIds: [], onToken: () => undefined },
       sampler: { next: () => ({ id: 1, logprob: 0, top: [] }) },
       onEnd() {
         known.endedAt = clock;
@@ -83,7 +83,7 @@ async function trial(seed: number) {
     batcher.submit(generation);
   };
   const arrive = (): void => {
-    const left = others.filter((known) => !isOver(known)).toSorted((a, b) => a.opened - b.opened || a.index - b.index);
+    const left = others.filter((known) => !isOver(known));
     const load = loadOf(left.map(underWayOf), clock);
     const request = underWayOf(mine);
     told = { mine: foretell(load, request), others: foretellOthers(load, request), at: clock, left };
@@ -91,9 +91,9 @@ async function trial(seed: number) {
   };
   const engine = {
     ...{ name: "wasm", digest: "", maxChunk: CHUNK, residentBytes: () => 0, capacityOf: () => 1e6 },
-    async open(_plan: unknown, _capacity: number, scope?: string) {
-      const known = all[Number(scope)] as Known;
-      known.opened = opened++;
+    async open(_plan: unknown, _capacity: number, _scope?: string, prompt?: Prompt) {
+      const known = all[prompt?.tokens[0] as number] as Known;
+      known.isOpen = true;
       const sequence = { plan, length: 0, close: () => undefined } as unknown as Sequence;
       sequences.set(sequence, known);
       return sequence;
@@ -108,6 +108,7 @@ async function trial(seed: number) {
             ? stepTime(costs, fed + 1)
             : chunkTime(costs, REFERENCE_PACE, fed, count, fed + count >= prompt);
         known.fed += count;
+        (sequence as { length: number }).length += count;
       }
       for (const { sequence } of batch) {
         const known = sequences.get(sequence) as Known;

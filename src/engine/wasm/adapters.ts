@@ -27,6 +27,8 @@ export interface Adapters {
   acquire(adapter: Adapter): Promise<LoadedAdapter>;
   /** Lets go of adapters that nobody uses. Returns whether there were any. */
   evict(): boolean;
+  /** Units that `evict` would free. */
+  readonly evictable: number;
 }
 
 interface Entry {
@@ -39,6 +41,7 @@ interface Entry {
 
 export function createAdapters(memory: Memory, unitBytes: number, open: OpenFile): Adapters {
   const entries = new Map<string, Entry>();
+  const idle = () => [...entries].filter(([, { users }]) => users === 0);
 
   function drop(digest: string, entry: Entry): void {
     entries.delete(digest);
@@ -89,10 +92,13 @@ export function createAdapters(memory: Memory, unitBytes: number, open: OpenFile
         },
       };
     },
+    get evictable() {
+      return idle().reduce((sum, [, { units }]) => sum + units, 0);
+    },
     evict() {
-      const idle = [...entries].filter(([, entry]) => entry.users === 0);
-      for (const [digest, entry] of idle) drop(digest, entry);
-      return idle.length > 0;
+      const unused = idle();
+      for (const [digest, entry] of unused) drop(digest, entry);
+      return unused.length > 0;
     },
   };
 }

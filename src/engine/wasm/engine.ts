@@ -14,7 +14,7 @@ import type { Machine, Work } from "./linear.ts";
 import { createMemory } from "./memory.ts";
 import { createPrefixes } from "./prefixes.ts";
 import { layScratch, MAX_TOP, scratchBytes } from "./scratch.ts";
-import { capacityOf, checkCapacity, openSequence, type WasmSequence } from "./sequences.ts";
+import { capacityOf, checkCapacity, checkRoom, openSequence, type WasmSequence } from "./sequences.ts";
 import { shapesOf, slotProblem } from "./shapes.ts";
 
 export interface WasmEngineOptions {
@@ -103,20 +103,23 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
     capacityOf: (plan) => capacityOf(memory, plan, shapes),
     residentBytes: () => memory.memory.buffer.byteLength,
 
-    async open(plan, capacity, scope) {
+    async open(plan, capacity, scope, prompt) {
       if (!checked.has(plan)) checkPlan(plan, base);
       checked.add(plan);
       checkCapacity(memory, plan, shapes, capacity);
       const { adapter } = plan;
       const loaded: LoadedAdapter | undefined = adapter && (await withRoom(() => adapters.acquire(adapter)));
       const tree = scope === undefined ? undefined : prefixes.of(plan, scope);
+      // What it is about to take over is held before anything is evicted for it.
+      const pinned = prompt && tree ? tree.pin(prompt.tokens, prompt.top) : [];
+      const options = { memory, plan, capacity, headDim: shapes.headDim, adapter: loaded, tree, pinned };
       try {
-        const sequence = await withRoom(() =>
-          openSequence({ memory, plan, capacity, headDim: shapes.headDim, adapter: loaded, tree }),
-        );
+        checkRoom(options, prefixes.evictable + adapters.evictable);
+        const sequence = await withRoom(() => openSequence(options));
         sequences.add(sequence);
         return sequence;
       } catch (error) {
+        for (const page of pinned) page.users--;
         loaded?.release();
         throw error;
       }

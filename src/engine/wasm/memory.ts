@@ -17,6 +17,8 @@ export interface Memory {
   fixed(bytes: number): number;
   /** Units that there are room for under the ceiling, in use or not. */
   readonly units: number;
+  /** Units that are not promised yet. */
+  readonly free: number;
   /**
    * Sets units aside; `take` never fails for what was promised.
    * @throws EngineError `out_of_memory` with the numbers
@@ -101,6 +103,9 @@ export function createMemory({ ceilingBytes, unitBytes, fixedBytes }: MemoryOpti
     },
     get units() {
       return total();
+    },
+    get free() {
+      return total() - promised;
     },
     promise(units, what) {
       const free = total() - promised;

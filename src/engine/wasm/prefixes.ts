@@ -23,6 +23,8 @@ export interface PrefixPage {
 export interface PrefixTree {
   /** The pages that hold the beginning of `tokens`, at most; with `top` only as far as likelihoods with as many likeliest are kept. */
   find(tokens: readonly number[], top: number | undefined): PrefixPage[];
+  /** The same, held as a sequence holds them: the caller lets them go by `users`. */
+  pin(tokens: readonly number[], top: number | undefined): PrefixPage[];
   /**
    * Adds the page after `before`, and takes over its memory with the promise on it.
    * @returns what is there now: an equal page that was there already is kept, and then the caller's stays the caller's
@@ -35,6 +37,8 @@ export interface Prefixes {
   of(plan: Plan, scope: string): PrefixTree;
   /** Gives up the least recently used page that no sequence uses. @returns false when there is none */
   evict(): boolean;
+  /** Units that giving up all pages would free that no sequence uses. */
+  readonly evictable: number;
 }
 
 interface Node extends PrefixPage {
@@ -55,7 +59,7 @@ export function createPrefixes(memory: Memory): Prefixes {
 
   function createTree(): PrefixTree {
     const first = new Map<string, Node>();
-    return {
+    const tree: PrefixTree = {
       find(tokens, top) {
         const found: Node[] = [];
         let level = first;
@@ -67,6 +71,11 @@ export function createPrefixes(memory: Memory): Prefixes {
         }
         // From the end, so that a page that leads to others is newer than they are.
         for (const node of found.toReversed()) use(node);
+        return found;
+      },
+      pin(tokens, top) {
+        const found = tree.find(tokens, top);
+        for (const page of found) page.users++;
         return found;
       },
       add(before, tokens, pages) {
@@ -81,6 +90,7 @@ export function createPrefixes(memory: Memory): Prefixes {
         return node;
       },
     };
+    return tree;
   }
 
   return {
@@ -90,6 +100,11 @@ export function createPrefixes(memory: Memory): Prefixes {
       const tree = own.get(scope) ?? createTree();
       own.set(scope, tree);
       return tree;
+    },
+    get evictable() {
+      let units = 0;
+      for (const { users, pages } of recent) if (users === 0) units += pages.length;
+      return units;
     },
     evict() {
       for (const node of recent) {

@@ -39,6 +39,8 @@ export interface SequenceOptions {
   readonly adapter: LoadedAdapter | undefined;
   /** Where it may share what it holds; without one it shares nothing. */
   readonly tree: PrefixTree | undefined;
+  /** Pages that `reuse` will take over: they are held, and need no memory. */
+  readonly pinned: readonly PrefixPage[];
 }
 
 const kvHeadsOf = (plan: Plan, headDim: number): number[] =>
@@ -72,13 +74,40 @@ const unitsOf = (plan: Plan, { headDim, pageBytes }: Shapes) => ({
   page: kvHeadsOf(plan, headDim).reduce((sum, count) => sum + count, 0),
 });
 
+/** Units of memory that a sequence needs beside the pages that it takes over. */
+function unitsFor({ plan, headDim, capacity, pinned }: SequenceOptions): number {
+  const heads = kvHeadsOf(plan, headDim).reduce((sum, count) => sum + count, 0);
+  return heads * (Math.ceil(capacity / PAGE_TOKENS) - pinned.length);
+}
+const nameOf = ({ plan, capacity }: SequenceOptions): string => `a KV cache of ${capacity} tokens of ${plan.id}`;
+
+/**
+ * @param evictable units that may be freed for it: where they are too few, nothing is evicted in vain
+ * @throws EngineError `out_of_memory`
+ */
+export function checkRoom(options: SequenceOptions, evictable: number): void {
+  const { memory } = options;
+  const units = unitsFor(options);
+  if (units <= memory.free + evictable) return;
+  memory.promise(units, nameOf(options));
+}
+
 /** @throws EngineError `out_of_memory` when the KV cache may not fit */
 export function openSequence(options: SequenceOptions): WasmSequence {
   const { memory, plan, capacity, headDim, adapter, tree } = options;
   const kvHeads = kvHeadsOf(plan, headDim);
   const heads = kvHeads.reduce((sum, count) => sum + count, 0);
   const pagesPerHead = Math.ceil(capacity / PAGE_TOKENS);
-  memory.promise(heads * pagesPerHead, `a KV cache of ${capacity} tokens of ${plan.id}`);
+  let { pinned } = options;
+  memory.promise(unitsFor(options), nameOf(options));
+  /** Lets the pinned pages go; from then on memory is promised for all pages but the shared ones. */
+  const unpin = (pages: number): void => {
+    const more = heads * (pinned.length - pages);
+    if (more > 0) memory.promise(more, nameOf(options));
+    else memory.forgo(-more);
+    for (const page of pinned) page.users--;
+    pinned = [];
+  };
   const table = new Uint32Array(heads * pagesPerHead);
   const tables: Uint32Array[] = [];
   for (let kv = 0, head = 0; kv < kvHeads.length; kv++) {
@@ -114,7 +143,8 @@ export function openSequence(options: SequenceOptions): WasmSequence {
     if (freed || !closed || retained) return;
     freed = true;
     for (let page = shared.length; page < held; page++) for (const address of column(page)) memory.give(address);
-    memory.forgo(heads * (pagesPerHead - shared.length));
+    memory.forgo(heads * (pagesPerHead - Math.max(shared.length, pinned.length)));
+    for (const page of pinned) page.users--;
     for (const page of shared) page.users--;
     current.adapter?.release();
   };
@@ -147,6 +177,7 @@ export function openSequence(options: SequenceOptions): WasmSequence {
         const all = length + tokens.length;
         throw new EngineError("context_overflow", `${all} tokens do not fit a sequence of ${capacity}`);
       }
+      if (pinned.length > 0) unpin(0);
       for (const id of tokens) ids[length++] = id;
       for (; held < Math.ceil(length / PAGE_TOKENS); held++) {
         for (let head = 0; head < heads; head++) table[head * pagesPerHead + held] = memory.take();
@@ -171,7 +202,7 @@ export function openSequence(options: SequenceOptions): WasmSequence {
         hold(node);
       }
       held = found.length;
-      memory.forgo(heads * held);
+      unpin(held);
       // A token that is stepped again, in a page that is shared, gives the bits that are there. It is when the prompt's last one is there,
       // and with likelihoods, because how likely the token after the last page is was not kept.
       length = Math.max(0, Math.min(held * PAGE_TOKENS - (top === undefined ? 0 : 1), tokens.length - 1));

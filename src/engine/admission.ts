@@ -1,0 +1,88 @@
+// Who gets a sequence, and with it memory: the key that was given least goes first, what has no room is passed over,
+// and a key that has more memory than its share gives some up for one that has less.
+import type { Job } from "./job.ts";
+import { isBackground, type Served, victimOf } from "./shares.ts";
+import { admissible } from "./turns.ts";
+import { type Engine, EngineError } from "./types.ts";
+
+export interface Admission {
+  /** All that are under way, in the order in which they came. */
+  readonly jobs: Set<Job>;
+  /** Those that hold a sequence, in the order in which they got it. */
+  holders(): readonly Job[];
+  /** Opens sequences as far as places and memory allow. */
+  admit(): Promise<void>;
+}
+
+export interface AdmissionOptions {
+  readonly engine: Engine;
+  readonly served: Served;
+  readonly maxRunning: number;
+  now(): number;
+}
+
+export function createAdmission({ engine, served, maxRunning, now }: AdmissionOptions): Admission {
+  const jobs = new Set<Job>();
+  /** In the order in which they got their sequences. */
+  let holding: Job[] = [];
+  const holders = (): Job[] => {
+    holding = holding.filter(({ sequence }) => sequence);
+    return holding;
+  };
+  const sizeOf = ({ capacity, firstPlan }: Job): number => capacity / Math.max(1, engine.capacityOf(firstPlan));
+
+  /** The one that gives up memory for a job; undefined when none has to. */
+  function victimFor(job: Job): Job | undefined {
+    const keys = new Set(
+      [...jobs].filter(({ key, pausedAt }) => !isBackground(key) && pausedAt === undefined).map(({ key }) => key),
+    );
+    const all = holders().filter(({ over }) => !over);
+    const sized = all.map((holder) => ({
+      ...{ job: holder, key: holder.key, size: sizeOf(holder) },
+      paused: holder.pausedAt !== undefined,
+    }));
+    return victimOf(sized, { key: job.key, size: sizeOf(job) }, keys.size)?.job;
+  }
+
+  /** @returns whether the job has got a sequence, or is over */
+  async function open(job: Job): Promise<boolean> {
+    for (;;) {
+      try {
+        const sequence = await engine.open(job.firstPlan, job.capacity, job.generation.scope, job.known);
+        if (job.over) sequence.close();
+        else {
+          job.attach(sequence);
+          holding.push(job);
+        }
+        return true;
+      } catch (error) {
+        if (!(error instanceof EngineError && error.code === "out_of_memory")) {
+          job.fail(error);
+          return true;
+        }
+        const victim = victimFor(job);
+        victim?.detach();
+        if (victim) continue;
+        // Memory comes back when a running generation ends; without one, waiting would be for ever.
+        if (holders().length === 0) job.fail(error);
+        return job.over;
+      }
+    }
+  }
+
+  return {
+    jobs,
+    holders,
+    async admit() {
+      /** Had no room in this round, or gave theirs up for others. */
+      const tried = new Set(holders());
+      for (;;) {
+        const queue = [...jobs].filter((job) => !job.sequence && !job.over && job.pausedAt === undefined);
+        const next = admissible(queue, holders(), served, now(), maxRunning).find((job) => !tried.has(job));
+        if (!next) return;
+        tried.add(next);
+        if (!(await open(next))) next.passedAt ??= now();
+      }
+    },
+  };
+}
