@@ -224,7 +224,10 @@ export function createBatcher({ engine, pace, maxRunning, onWork, now = Date.now
       const job = createJob({ generation, askedAt, now, maxChunk, onChange: () => wake?.() });
       const { key } = job;
       const keys = new Set([...jobs].filter(({ pausedAt }) => pausedAt === undefined).map((other) => other.key));
-      if (!keys.has(key)) enter(served, key, keys);
+      if (!keys.has(key)) {
+        enter(served, key, keys);
+        forecast.began(key, askedAt);
+      }
       jobs.add(job);
       const due = job.due(askedAt);
       const owes = servedOf(served, key) - leastOf(served, keys) > LOAN;
@@ -240,7 +243,7 @@ export function createBatcher({ engine, pace, maxRunning, onWork, now = Date.now
           }),
       };
     },
-    refusal: (asking) => forecast.refusal([...jobs], asking),
+    refusal: (asking) => forecast.refusal([...jobs], asking, now()),
     async whileIdle(work) {
       if (looping || lent) throw new GaveWayError("the engine is at work");
       const working = work((multiplyAdds) => {

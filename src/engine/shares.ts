@@ -115,12 +115,19 @@ export function victimOf<T extends Holder>(
 
 /**
  * Units of work that are done before a key's next generation begins: its own, and meanwhile as much of each other
- * key's.
+ * key's as that has.
  * @param work units that are left of each key's generations
+ * @param isSteady whether a key is taken to go on asking
  */
-export function unitsAhead(work: ReadonlyMap<string, number>, key: string): number {
+export function unitsAhead(
+  work: ReadonlyMap<string, number>,
+  key: string,
+  isSteady: (key: string) => boolean = () => false,
+): number {
   const own = work.get(key) ?? 0;
   let ahead = own;
-  for (const [other, units] of work) if (other !== key) ahead += Math.min(units, own + QUANTUM);
+  for (const [other, units] of work) {
+    if (other !== key) ahead += isSteady(other) ? own + QUANTUM : Math.min(units, own + QUANTUM);
+  }
   return ahead;
 }

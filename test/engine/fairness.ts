@@ -6,6 +6,7 @@ import { type Batcher, createBatcher } from "../../src/engine/batch.ts";
 import type { Generation } from "../../src/engine/generation.ts";
 import { DECODE_UNITS, LOAN, QUANTUM } from "../../src/engine/shares.ts";
 import { type Engine, EngineError, type Sequence } from "../../src/engine/types.ts";
+import type { Refusal } from "../../src/engine/wait.ts";
 import { compilePlan } from "../../src/variants/plan.ts";
 import { tinyBase, tinyRecipe } from "../support/base.ts";
 
@@ -151,6 +152,48 @@ export async function run(asks: readonly Ask[], watch?: (served: ReadonlyMap<str
   }
   expect(batcher.queued + batcher.running).toBe(0);
   return { ended, widest: gaps.widest(), served: clocked.served };
+}
+
+/**
+ * One key asks until it is refused, beside another one that always has something to do; then it waits until it would be
+ * taken again.
+ */
+export async function floodUntilRefused() {
+  let refused: { readonly refusal: Refusal; readonly at: number } | undefined;
+  let other: Refusal | undefined;
+  let takenAt: number | undefined;
+  const { engine, now } = clockedEngine(() => {
+    if (refused && takenAt === undefined && !batcher.refusal({ scope: "flood" })) takenAt = now();
+  });
+  const batcher = createBatcher({ engine, pace: () => undefined, maxRunning: MAX_RUNNING, now });
+  const submit = (key: string, prompt: number, onEnd: () => void): void =>
+    void batcher.submit({
+      ...{ plan, scope: key, maxTokens: 30, endIds: [], promptIds: Array.from({ length: prompt }, () => 7) },
+      ...{ sampler: { next: () => ({ id: 1, logprob: 0, top: [] }) }, onToken: () => undefined, onEnd },
+      onError(error) {
+        throw error;
+      },
+    });
+  // What is known of this machine and its answers.
+  for (let i = 0; i < 100; i++) await new Promise<void>((resolve) => submit("earlier", 300, resolve));
+  const flood = (): void => {
+    while (!refused) {
+      const refusal = batcher.refusal({ scope: "flood" });
+      if (!refusal) submit("flood", 900, () => {});
+      else refused = { refusal, at: now() };
+    }
+    other = batcher.refusal({ scope: "lone" });
+  };
+  const since = now();
+  const again = (): void => {
+    if (takenAt !== undefined) return;
+    if (!refused && now() - since > 6_000) flood();
+    submit("steady", 300, again);
+  };
+  for (let i = 0; i < MAX_RUNNING; i++) again();
+  while (takenAt === undefined) await new Promise((resolve) => setImmediate(resolve));
+  const { refusal, at } = refused as unknown as NonNullable<typeof refused>;
+  return { refusal, takenAfterMs: takenAt - at, other };
 }
 
 const anAsk = fc.record({

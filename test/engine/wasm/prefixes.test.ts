@@ -166,6 +166,29 @@ describe("shared prefixes", () => {
     expect(await fill()).toHaveLength(empty.length);
   });
 
+  it("are held for the sequence that is opened for them, and are not given up in vain", async () => {
+    // Room for 7 pages: 3 of the prompt, and 2 of another sequence.
+    const engine = await load(10 * 65_536);
+    const open = (capacity: number, scope = "a"): Promise<Sequence> => engine.open(plan, capacity, scope, { tokens });
+    const first = await open(100);
+    const expected = await prefill(engine, first, tokens);
+    first.share?.();
+    first.close();
+    const other = await engine.open(plan, 64);
+    await expect(open(192, "b")).rejects.toMatchObject({ code: "out_of_memory" });
+    const second = await open(160);
+    second.reuse?.(tokens);
+    expect(second.length).toBe(96);
+    expect(await prefill(engine, second, tokens)).toBe(expected);
+    second.close();
+    // One that never asks for them is promised memory of its own.
+    other.close();
+    const third = await open(100);
+    expect(await prefill(engine, third, tokens)).toBe(expected);
+    third.close();
+    (await engine.open(plan, 224)).close();
+  });
+
   it("are not made of what two plans computed, and are not cut", async () => {
     const engine = await load();
     const sequence = await engine.open(plan, 100, "a");
