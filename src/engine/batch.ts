@@ -85,6 +85,8 @@ export function createBatcher({ engine, pace, maxRunning, onWork, now = Date.now
   let level: ReadonlySet<string> = new Set();
   let switches: Switch[] = [];
   let looping = false;
+  /** A job came, ended or went on since the round began. */
+  let changed = false;
   let wake: (() => void) | undefined;
   /** Settles when the engine is no longer lent; never rejects. */
   let lent: Promise<void> | undefined;
@@ -121,12 +123,18 @@ export function createBatcher({ engine, pace, maxRunning, onWork, now = Date.now
     }
   }
 
+  function notice(): void {
+    changed = true;
+    wake?.();
+  }
+
   /** Waits until a job comes, ends or goes on, or a reader has stalled. */
   async function untilChange(): Promise<void> {
+    if (changed) return;
     const stalls = [...jobs].flatMap(({ sequence, pausedAt }) =>
       sequence && pausedAt !== undefined ? [pausedAt + STALL_MS - now()] : [],
     );
-    const timer = stalls.length > 0 && setTimeout(() => wake?.(), Math.max(0, Math.min(...stalls)));
+    const timer = stalls.length > 0 && setTimeout(notice, Math.max(0, Math.min(...stalls)));
     await new Promise<void>((resolve) => {
       wake = resolve;
     });
@@ -194,6 +202,7 @@ export function createBatcher({ engine, pace, maxRunning, onWork, now = Date.now
   async function loop(): Promise<void> {
     await lent;
     for (;;) {
+      changed = false;
       tidy();
       await admission.admit();
       if (switches.length > 0) await switchPlans();
@@ -209,7 +218,7 @@ export function createBatcher({ engine, pace, maxRunning, onWork, now = Date.now
   }
 
   function start(): void {
-    if (looping) return wake?.();
+    if (looping) return notice();
     looping = true;
     loop().finally(() => {
       looping = false;
@@ -221,7 +230,7 @@ export function createBatcher({ engine, pace, maxRunning, onWork, now = Date.now
     submit(generation) {
       const askedAt = now();
       const { maxChunk } = engine;
-      const job = createJob({ generation, askedAt, now, maxChunk, onChange: () => wake?.() });
+      const job = createJob({ generation, askedAt, now, maxChunk, onChange: notice });
       const { key } = job;
       const keys = new Set([...jobs].filter(({ pausedAt }) => pausedAt === undefined).map((other) => other.key));
       if (!keys.has(key)) {

@@ -17,6 +17,20 @@ const MAX_ATTEMPTS = 6;
 const FIRST_WAIT_MS = 1_000;
 const LONGEST_WAIT_MS = 5 * 60_000;
 
+/** A job that is told when there will be room waits for it, this many times, and loses no attempt. */
+const MAX_REFUSALS = 240;
+
+/** There is no room for the job now. */
+class NoRoomError extends Error {
+  override readonly name = "NoRoomError";
+  constructor(
+    message: string,
+    readonly retryMs: number,
+  ) {
+    super(message);
+  }
+}
+
 /** What is not kept under a key of its own. */
 type KeptJob = Omit<ResponseJob, "conversation" | "body">;
 
@@ -50,7 +64,13 @@ export const createRunnerClass = <Env>({ run, store }: RunnerOptions<Env>) =>
         await store(this.env).update(result);
         await storage.deleteAll();
       } catch (error) {
-        const waitMs = Math.min(FIRST_WAIT_MS * 2 ** attempts, LONGEST_WAIT_MS);
+        let waitMs = Math.min(FIRST_WAIT_MS * 2 ** attempts, LONGEST_WAIT_MS);
+        const refusals = (await storage.get<number>("refusals")) ?? 0;
+        if (error instanceof NoRoomError && refusals < MAX_REFUSALS) {
+          await storage.put({ attempts: attempts - 1, refusals: refusals + 1 });
+          // Those that were refused together do not come back together.
+          waitMs = error.retryMs * (1 + Math.random());
+        }
         await storage.setAlarm(Date.now() + waitMs);
         const message = error instanceof Error ? error.message : String(error);
         console.error(JSON.stringify({ event: "response_waiting", attempts, waitMs, message }));
@@ -97,6 +117,8 @@ export const createRunnerClass = <Env>({ run, store }: RunnerOptions<Env>) =>
       if (running.signal.aborted) return undefined;
       if (isResponseObject(told)) return told;
       const { message } = (told as ErrorEnvelope).error;
+      const retryMs = Number(reply.headers.get("retry-after-ms"));
+      if (retryMs > 0) throw new NoRoomError(message, retryMs);
       if (reply.headers.get("x-should-retry") === "true" && attempts < MAX_ATTEMPTS) throw new Error(message);
       if (reply.status === 429) return failed("rate_limit_exceeded", message);
       return failed(reply.status < 500 ? "invalid_prompt" : "server_error", message);

@@ -71,6 +71,33 @@ const inObject = (name: string, { answers, storeFailures = 0 }: Behaviour, use: 
   });
 
 describe("a background response's object", () => {
+  test("waits as long as it is told to while there is no room, and loses no attempt by it", () =>
+    inObject(
+      "no-room",
+      {
+        answers: [
+          ...Array.from({ length: 20 }, () => () => {
+            const response = refusal(429, "true");
+            response.headers.set("retry-after-ms", "15000");
+            return response;
+          }),
+          () => Response.json(completed),
+        ],
+      },
+      async ({ started, object, runs, updates, state }) => {
+        await started();
+        for (let i = 0; i < 20; i++) {
+          await object().alarm();
+          const waitMs = Number(await state.storage.getAlarm()) - Date.now();
+          expect(waitMs).toBeGreaterThan(14_000);
+          expect(waitMs).toBeLessThanOrEqual(30_000);
+        }
+        await object().alarm();
+        expect(runs).toHaveLength(21);
+        expect(updates.at(-1)).toEqual(completed);
+      },
+    ));
+
   test("answers the job as it was asked, keeps the result, and leaves nothing behind", () =>
     inObject(
       "whole",
