@@ -1,7 +1,7 @@
 // Who gets a sequence, and with it memory: the key that was given least goes first, what has no room is passed over,
 // and a key that has more memory than its share gives some up for one that has less.
 import type { Job } from "./job.ts";
-import { isBackground, type Served, victimOf } from "./shares.ts";
+import { isBackground, type Served, victimsOf } from "./shares.ts";
 import { admissible } from "./turns.ts";
 import { type Engine, EngineError } from "./types.ts";
 
@@ -31,22 +31,21 @@ export function createAdmission({ engine, served, maxRunning, now }: AdmissionOp
   };
   const sizeOf = ({ capacity, firstPlan }: Job): number => capacity / Math.max(1, engine.capacityOf(firstPlan));
 
-  /** The one that gives up memory for a job; undefined when none has to. */
-  function victimFor(job: Job): Job | undefined {
-    const keys = new Set(
-      [...jobs].filter(({ key, pausedAt }) => !isBackground(key) && pausedAt === undefined).map(({ key }) => key),
-    );
+  /** Those that give up memory for a job; none when that is not enough, or not fair. */
+  function victimsFor(job: Job): Job[] {
+    const busy = [...jobs].filter(({ pausedAt, sequence }) => pausedAt === undefined || sequence);
+    const keys = new Set(busy.map(({ key }) => key).filter((key) => !isBackground(key)));
     const all = holders().filter(({ over }) => !over);
     const sized = all.map((holder) => ({
       ...{ job: holder, key: holder.key, size: sizeOf(holder) },
       paused: holder.pausedAt !== undefined,
     }));
-    return victimOf(sized, { key: job.key, size: sizeOf(job) }, keys.size)?.job;
+    return victimsOf(sized, { key: job.key, size: sizeOf(job) }, keys.size).map((victim) => victim.job);
   }
 
   /** @returns whether the job has got a sequence, or is over */
   async function open(job: Job): Promise<boolean> {
-    for (;;) {
+    for (let mayTake = true; ; mayTake = false) {
       try {
         const sequence = await engine.open(job.firstPlan, job.capacity, job.generation.scope, job.known);
         if (job.over) sequence.close();
@@ -60,9 +59,9 @@ export function createAdmission({ engine, served, maxRunning, now }: AdmissionOp
           job.fail(error);
           return true;
         }
-        const victim = victimFor(job);
-        victim?.detach();
-        if (victim) continue;
+        const victims = mayTake ? victimsFor(job) : [];
+        for (const victim of victims) victim.detach();
+        if (victims.length > 0) continue;
         // Memory comes back when a running generation ends; without one, waiting would be for ever.
         if (holders().length === 0) job.fail(error);
         return job.over;

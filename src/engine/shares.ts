@@ -96,8 +96,26 @@ export interface Holder {
  * memory, when the one that asks stays within its own. Paused readers go first, then who came last.
  * @param holders in the order in which they got their sequences
  * @param keys number of keys that have something to do
+ * @returns as many as it takes; none where all of them would not be enough
  */
-export function victimOf<T extends Holder>(
+export function victimsOf<T extends Holder>(
+  holders: readonly T[],
+  asking: Omit<Holder, "paused">,
+  keys: number,
+): readonly T[] {
+  const victims: T[] = [];
+  let left = holders;
+  const free = (): number => 1 - left.reduce((sum, { size }) => sum + size, 0);
+  do {
+    const victim = victimOf(left, asking, keys);
+    if (!victim) return [];
+    victims.push(victim);
+    left = left.filter((holder) => holder !== victim);
+  } while (free() < asking.size);
+  return victims;
+}
+
+function victimOf<T extends Holder>(
   holders: readonly T[],
   asking: Omit<Holder, "paused">,
   keys: number,

@@ -158,6 +158,21 @@ describe("a key with more than its share of memory", () => {
 });
 
 describe("what has no room", () => {
+  it("takes nobody's memory in vain, and the event loop goes on", async () => {
+    const { engine, batcher } = await setUp();
+    const opened = vi.spyOn(engine, "open");
+    // 4 pages of 7, 2 of background work, and one that asks for 5.
+    const live = collector({ scope: "b", promptIds: prompt.slice(0, 5), maxTokens: 120 });
+    const background = collector({ background: true, promptIds: prompt.slice(0, 5), maxTokens: 59 });
+    const big = collector({ scope: "c", promptIds: prompt.slice(0, 5), maxTokens: 150 });
+    for (const { generation } of [live, background, big]) batcher.submit(generation);
+    await Promise.all([live.done, background.done, big.done]);
+    expect([live, background, big].map(({ tokens }) => tokens.length)).toEqual([120, 59, 150]);
+    // The background's is opened anew only where it gave way for good.
+    const ofBackground = opened.mock.calls.filter(([, capacity]) => capacity === 64);
+    expect(ofBackground.length).toBeLessThanOrEqual(2);
+  });
+
   it("is passed over by others that have, until it has waited for long", async () => {
     const { batcher, pass } = await setUp();
     const order: string[] = [];
