@@ -1,7 +1,7 @@
 // A replica in simulated time: whose turn it is follows the scheduler's own rules, the engine is its costs on a machine that the
 // router does not know.
 import type { Applicant, Served } from "../../src/engine/shares.ts";
-import { admissible, dueAt, hasPlace, steppingOf, type TimeAllowed, type Waiting } from "../../src/engine/turns.ts";
+import { admissible, dueAt, steppingOf, type TimeAllowed, type Waiting } from "../../src/engine/turns.ts";
 import { MAX_RUNNING } from "../../src/replica/limits.ts";
 import { type Costs, chunkTime, stepTime } from "../../src/routing/costs.ts";
 import type { Catalogue } from "../../src/variants/catalogue.ts";
@@ -168,7 +168,7 @@ export function createSimulatedReplica(machine: Machine): SimulatedReplica {
       const due = entry.due(now);
       left.push(entry);
       if (!step?.mayGiveWay || step.givesWay || due >= step.due) return;
-      if (!hasPlace(entry, running(), now, MAX_RUNNING)) return;
+      if (admissible([entry], running(), EVEN, now, MAX_RUNNING).length === 0) return;
       step.givesWay = true;
       step.end = Math.min(step.end, now + GIVE_WAY_MS);
     },

@@ -6,7 +6,7 @@ import { type Admission, createAdmission } from "./admission.ts";
 import type { Generation } from "./generation.ts";
 import { createJob, type Job } from "./job.ts";
 import { charge, DECODE_UNITS, enter, forget, LOAN, leastOf, type Served, servedOf } from "./shares.ts";
-import { hasPlace, steppingOf } from "./turns.ts";
+import { admissible, steppingOf } from "./turns.ts";
 import type { Engine, Pace } from "./types.ts";
 import { createForecast, type Refusal } from "./wait.ts";
 
@@ -240,7 +240,7 @@ export function createBatcher({ engine, pace, maxRunning, onWork, now = Date.now
       jobs.add(job);
       const due = job.due(askedAt);
       const owes = servedOf(served, key) - leastOf(served, keys) > LOAN;
-      const fits = hasPlace(job, admission.holders(), askedAt, maxRunning);
+      const fits = admissible([job], admission.holders(), served, askedAt, maxRunning).length > 0;
       if (step?.mayGiveWay && fits && !owes && due < step.due) step.givesWay = true;
       start();
       return {

@@ -60,8 +60,14 @@ const AGE_MS = 2_000;
  * Applicants in the order in which they are tried: the key that was given least first, in a key what hurries, then who
  * came first.
  * @param applicants in the order in which they came
+ * @param fits whether there is a place for one that is due then
  */
-export function admissionOrder<T extends Applicant>(applicants: readonly T[], served: Served, now: number): T[] {
+export function admissionOrder<T extends Applicant>(
+  applicants: readonly T[],
+  served: Served,
+  now: number,
+  fits: (applicant: T, due: number) => boolean,
+): T[] {
   const aged = [...applicants.entries()].filter(
     ([, { passedAt }]) => passedAt !== undefined && now - passedAt > AGE_MS,
   );
@@ -70,13 +76,15 @@ export function admissionOrder<T extends Applicant>(applicants: readonly T[], se
       old.key === one.key ? place <= before : servedOf(served, one.key) <= servedOf(served, old.key) + QUANTUM,
     );
   return applicants
-    .filter(mayPass)
-    .toSorted(
+    .map((one, place) => ({ one, place, due: one.due(now) }))
+    .filter(({ one, place, due }) => fits(one, due) && mayPass(one, place))
+    .sort(
       (a, b) =>
-        Number(isBackground(a.key)) - Number(isBackground(b.key)) ||
-        servedOf(served, a.key) - servedOf(served, b.key) ||
-        compareTimes(a.due(now), b.due(now)),
-    );
+        Number(isBackground(a.one.key)) - Number(isBackground(b.one.key)) ||
+        servedOf(served, a.one.key) - servedOf(served, b.one.key) ||
+        compareTimes(a.due, b.due),
+    )
+    .map(({ one }) => one);
 }
 
 /** As `a - b`, also for two that are infinite. */

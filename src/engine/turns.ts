@@ -51,28 +51,25 @@ export const placesFor = (due: number, maxRunning: number): number =>
 /** Keys that may hold all their places at a time. */
 const MOST_KEYS = 4;
 
-/** Whether one more generation of a key may get a sequence. @param holders those that have one, of all keys */
-export function hasPlace(
-  { key, due }: Pick<Applicant, "key" | "due">,
-  holders: readonly { readonly key: string }[],
-  now: number,
-  maxRunning: number,
-): boolean {
-  const places = placesFor(due(now), maxRunning);
-  return holders.length < MOST_KEYS * places && holders.filter((holder) => holder.key === key).length < places;
-}
-
 /**
  * Those of the queue that there is a place for, in the order in which they are tried.
  * @param queue in the order in which they came
+ * @param holders those that have a sequence, of all keys
  */
-export const admissible = <T extends Applicant>(
+export function admissible<T extends Applicant>(
   queue: readonly T[],
   holders: readonly { readonly key: string }[],
   served: Served,
   now: number,
   maxRunning: number,
-): T[] => admissionOrder(queue, served, now).filter((one) => hasPlace(one, holders, now, maxRunning));
+): T[] {
+  const held = new Map<string, number>();
+  for (const { key } of holders) held.set(key, (held.get(key) ?? 0) + 1);
+  return admissionOrder(queue, served, now, ({ key }, due) => {
+    const places = placesFor(due, maxRunning);
+    return holders.length < MOST_KEYS * places && (held.get(key) ?? 0) < places;
+  });
+}
 
 /** One of those that wait for a turn. */
 export interface Waiting {

@@ -66,13 +66,19 @@ interface Player extends Waiting, Applicant {
   readonly last: number;
 }
 
+const never = (): number => Number.POSITIVE_INFINITY;
+const isLimited = ({ allowed: { latencyMs, ttftMs, tpotMs } }: UnderWay): boolean =>
+  (latencyMs ?? ttftMs ?? tpotMs) !== undefined;
+
 function play(request: UnderWay): Player {
   const { prefilled, tokens, firstAt, steppedAt } = request;
   const player: Player = {
     ...{ request, prefilled, tokens, firstAt, steppedAt, decoding: tokens > 0 },
     ...{ key: "", passedAt: undefined },
     last: Math.max(tokens + 1, request.expectedTokens),
-    due: (now) => dueAt({ ...request, firstAt: player.firstAt, tokens: player.tokens }, now),
+    due: isLimited(request)
+      ? (now) => dueAt({ ...request, firstAt: player.firstAt, tokens: player.tokens }, now)
+      : never,
   };
   return player;
 }
@@ -125,6 +131,8 @@ function playOut({ now }: Load, players: readonly Player[], me: Player | undefin
   while (until.some(({ tokens, last }) => tokens < last)) {
     for (;;) {
       const queue = left.filter((player) => !holders.has(player));
+      // With many under way most rounds admit nobody: what nothing can hurry then waits for a place.
+      if (holders.size >= MAX_RUNNING && queue.every(({ due }) => due === never)) break;
       const [next] = admissible(queue, [...holders], EVEN, clock, MAX_RUNNING);
       if (!next) break;
       holders.add(next);

@@ -117,4 +117,11 @@ describe("admissible", () => {
     expect(tried([patient, urgent], new Array(16).fill("c"))).toEqual([urgent]);
     expect(tried([urgent], new Array(32).fill("c"))).toEqual([]);
   });
+
+  it("asks each once when it is due, however many there are", () => {
+    let asked = 0;
+    const queue = Array.from({ length: 200 }, () => ({ ...patient, due: () => ++asked }));
+    expect(tried(queue, [])).toHaveLength(200);
+    expect(asked).toBe(200);
+  });
 });
