@@ -79,9 +79,15 @@ describe("a generation whose reader takes nothing", () => {
         pass(STALL_MS);
         // It needs all memory that there is.
         const capacity = engine.capacityOf(plan);
-        const all = collector({ scope: "b", promptIds: prompt.slice(0, 5), maxTokens: capacity - 5 });
+        const all = collector({
+          ...{ scope: "b", promptIds: prompt.slice(0, 5), maxTokens: capacity - 5 },
+          onToken(token) {
+            all.tokens.push(token);
+            return all.tokens.length === 2 ? new Promise(() => {}) : undefined;
+          },
+        });
         const other = batcher.submit(all.generation);
-        await vi.waitFor(() => expect(all.tokens.length).toBeGreaterThan(1));
+        await vi.waitFor(() => expect(all.tokens).toHaveLength(2));
         expect(batcher.running).toBe(1);
         other.cancel();
         gate.resolve();
