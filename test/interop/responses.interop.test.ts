@@ -89,8 +89,9 @@ describe("a response", () => {
 
   it("gives errors that the SDK knows", async () => {
     const { responses } = server.openai;
-    await expect(responses.create({ ...question, tools: [{ type: "web_search" }] })).rejects.toMatchObject({
-      ...{ status: 400, param: "tools.0.type" },
+    const demanded = { tools: [{ type: "web_search" as const }], tool_choice: { type: "web_search_preview" as const } };
+    await expect(responses.create({ ...question, ...demanded })).rejects.toMatchObject({
+      ...{ status: 400, param: "tool_choice.type" },
     });
     await expect(responses.create({ ...question, previous_response_id: "resp_none" })).rejects.toMatchObject({
       ...{ status: 400, code: "previous_response_not_found" },
