@@ -5,8 +5,10 @@
 const MAX_STEPS = 2_000_000;
 /** Steps between two turns of the event loop. */
 const STEPS_PER_TURN = 25_000;
+/** Most steps of a piece that gives no turn: some 40 ms. */
+const MAX_STEPS_AT_ONCE = 400_000;
 
-/** The steps of a compilation are used up. */
+/** The steps of a compilation, or of a piece of it that gives no turn, are used up. */
 export class WorkLimitError extends Error {
   override readonly name = "WorkLimitError";
 }
@@ -26,6 +28,7 @@ export function createWork(limit = MAX_STEPS): Work {
     spend(steps) {
       spent += steps;
       if (spent > limit) throw new WorkLimitError(`more than ${limit} steps`);
+      if (spent > turnAt + MAX_STEPS_AT_ONCE) throw new WorkLimitError(`more than ${MAX_STEPS_AT_ONCE} steps at once`);
     },
     takeTurn() {
       if (spent < turnAt) return false;
