@@ -10,7 +10,7 @@ import { faultOf } from "../support/judge.ts";
 const REQUESTS = 10_000;
 const AT_ONCE = 4;
 /** Until then caches fill; what the isolates hold after it must stay. */
-const WARM_UP = 4_000;
+const WARM_UP = 6_000;
 /**
  * Most that an isolate, which has 128 MB where it is deployed, may hold more after the other 6,000: 130 bytes a request. A gateway that
  * keeps each request's log record grows by 1.25 MiB, ours by 0.3. What is held is measured, not the process's resident memory: without a
