@@ -12,8 +12,8 @@ const AT_ONCE = 4;
 /** Until then caches fill; what the isolates hold after it must stay. */
 const WARM_UP = 6_000;
 /**
- * Most that an isolate, which has 128 MB where it is deployed, may hold more after the other 6,000: 130 bytes a request. A gateway that
- * keeps each request's log record grows by 1.25 MiB, ours by 0.3. What is held is measured, not the process's resident memory: without a
+ * Most that an isolate, which has 128 MB where it is deployed, may hold more after the other 4,000: 190 bytes a request. A gateway that
+ * keeps each request's log record grows by 0.8 MiB. What is held is measured, not the process's resident memory: without a
  * heap limit V8 lets the runtime's own objects lie uncollected, so that a Worker of one line that answers 401 grows the process by 10 MiB
  * a thousand requests too, up to some 250 MiB.
  */
