@@ -90,6 +90,21 @@ export function schemaAt(value: unknown, path: string): SchemaObject | boolean {
   throw new SchemaError({ path, problem: "must be a schema object" });
 }
 
+/** The same, but in lenient mode what is no schema allows everything and is noted. */
+export function schemaOr(
+  { schema, path }: Place,
+  mode: Mode,
+  note: (error: SchemaError) => void,
+): SchemaObject | boolean {
+  try {
+    return schemaAt(schema, path);
+  } catch (error) {
+    if (mode !== "lenient" || !(error instanceof SchemaError)) throw error;
+    note(error);
+    return true;
+  }
+}
+
 export interface KeywordReader {
   has(keyword: string): boolean;
   /** A keyword of another kind is refused, or left out; an absent one is undefined. */

@@ -5,7 +5,7 @@ import type { AutomatonBuilder, Fragment, State } from "./automaton.ts";
 import { named, SchemaError } from "./errors.ts";
 import type { Fragments } from "./fragments.ts";
 import type { JsonFragments } from "./json.ts";
-import { type Mode, type Place, resolveRef, type SchemaObject, schemaAt, type TypeName } from "./keywords.ts";
+import { type Mode, type Place, resolveRef, schemaAt, schemaOr, type TypeName } from "./keywords.ts";
 import { checkLimits } from "./limits.ts";
 import { numbers } from "./numbers.ts";
 import type { Rules } from "./rules.ts";
@@ -102,7 +102,7 @@ export function* schemaFragment(options: SchemaOptions): Steps<SchemaFragment> {
 
   /** Values that fit one schema. */
   function* single({ schema: given, path }: Place): Steps<Fragment> {
-    const schema = checked(given, path);
+    const schema = schemaOr({ schema: given, path }, mode, note);
     if (typeof schema === "boolean") return schema ? json.value : make.never;
     const own = shapes.read(schema, path);
     const { ref, all, choices, types, values, implied } = own;
@@ -124,15 +124,6 @@ export function* schemaFragment(options: SchemaOptions): Steps<SchemaFragment> {
     // What has references may lead back here.
     return parts > 0 ? ruleOf(self, () => together(self)) : yield* ofPlaces(self);
   }
-  const checked = (schema: unknown, path: string): SchemaObject | boolean => {
-    try {
-      return schemaAt(schema, path);
-    } catch (error) {
-      if (mode !== "lenient" || !(error instanceof SchemaError)) throw error;
-      note(error);
-      return true;
-    }
-  };
   function* choiceOf(own: Rules): Steps<Fragment> {
     const branches: Fragment[] = [];
     for (const { places: given } of own.choices) for (const branch of given) branches.push(yield* node([branch]));

@@ -2,7 +2,7 @@
 // is a plain conjunction of keywords, and a value is valid where it fits one of them.
 import { SchemaError } from "./errors.ts";
 import { canonical, exactNumber } from "./exact.ts";
-import { type Mode, type Place, resolveRef, type SchemaObject, schemaAt, type TypeName } from "./keywords.ts";
+import { type Mode, type Place, resolveRef, type SchemaObject, schemaOr, type TypeName } from "./keywords.ts";
 import { isEmptyRange, isWithin } from "./numbers.ts";
 import { type ListRules, type MemberRules, type Rules, readRules, type TextRules } from "./rules.ts";
 import type { Texts } from "./texts.ts";
@@ -128,7 +128,7 @@ export function createShapes({ root, at, mode, opened, texts, work, note }: Shap
     const choices: (readonly Place[])[] = [];
     let shapes: readonly Shape[] = [ANYTHING];
     for (const place of due) {
-      const schema = opened.has(place.path) ? true : checked(place);
+      const schema = opened.has(place.path) ? true : schemaOr(place, mode, note);
       if (schema === false) return [];
       if (schema === true || seen.has(schema)) continue;
       seen.add(schema);
@@ -150,15 +150,6 @@ export function createShapes({ root, at, mode, opened, texts, work, note }: Shap
     }
     return shapes;
   }
-  const checked = ({ schema, path }: Place): SchemaObject | boolean => {
-    try {
-      return schemaAt(schema, path);
-    } catch (error) {
-      if (mode !== "lenient" || !(error instanceof SchemaError)) throw error;
-      note(error);
-      return true;
-    }
-  };
   /** What two shapes say together. */
   const both = (a: Shape, b: Shape): Shape => {
     work.spend(20 + a.required.size + b.required.size + (a.values?.length ?? 0) + (b.values?.length ?? 0));
