@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import torch
@@ -93,7 +94,7 @@ def write_folder(folder: Path, files: dict[str, dict], tensors: dict[str, dict[s
             raise ValueError(f"{name}: a tensor is not finite; nothing was written")
         save_file(stored, part / name)
     if folder.exists():
-        os.rename(folder, folder.with_name(folder.name + ".before"))
+        shutil.rmtree(folder)
     os.rename(part, folder)
 
 

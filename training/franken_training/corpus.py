@@ -52,10 +52,16 @@ class Mixture:
         self.shares = {name: shares[name] / total for name in groups}
         self.rows = {n: np.concatenate([c.rows for c in cs]) for n, cs in groups.items()}
         self.seed = seed
+        self._orders: dict[str, tuple[int, np.ndarray]] = {}
 
     def _order(self, name: str, epoch: int) -> np.ndarray:
-        key = [self.seed, epoch, *name.encode()]
-        return np.random.default_rng(key).permutation(len(self.rows[name]))
+        """The order of a group's rows in an epoch; the last one asked for is kept."""
+        kept = self._orders.get(name)
+        if kept is None or kept[0] != epoch:
+            key = [self.seed, epoch, *name.encode()]
+            order = np.random.default_rng(key).permutation(len(self.rows[name]))
+            kept = self._orders[name] = (epoch, order)
+        return kept[1]
 
     def counts(self, rows: int) -> dict[str, int]:
         """Rows of a batch by group, their sum `rows`."""
@@ -73,14 +79,8 @@ class Mixture:
             at = np.arange(step * count, (step + 1) * count)
             for epoch in np.unique(at // len(have)):
                 inside = at[at // len(have) == epoch] % len(have)
-                parts.append(have[self._cached(name, int(epoch))[inside]])
+                parts.append(have[self._order(name, int(epoch))[inside]])
         return torch.from_numpy(np.concatenate(parts).astype(np.int32))
-
-    def _cached(self, name: str, epoch: int) -> np.ndarray:
-        cache = self.__dict__.setdefault("_orders", {})
-        if cache.get(name, (None, None))[0] != epoch:
-            cache[name] = (epoch, self._order(name, epoch))
-        return cache[name][1]
 
     def provenance(self) -> list[dict[str, object]]:
         """Each corpus with its group, rows and digest."""
