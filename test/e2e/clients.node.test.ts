@@ -78,7 +78,6 @@ describe("OpenAI's SDK", () => {
     const port = await freePort();
     const hurried = await startServer(await startCommand(), port, {
       REQUEST_DEADLINE_MS: "1500",
-      FRANKEN_STATE: `${process.env.TMPDIR ?? "/tmp"}/franken-hurried-${port}`,
     });
     try {
       const asked = { model: MODEL, messages, max_tokens: 4000, logit_bias: { 2: -100 } };

@@ -18,19 +18,12 @@ interface Told {
 
 let server: Server;
 beforeAll(async () => {
-  server = await start();
+  server = await startServer(await startCommand(), await freePort());
 });
 afterAll(async () => {
   await api("DELETE", `/v1/experiments/${id}`);
   await server?.stop();
 });
-
-/** The service is there before its migrations are: those of a first start take a moment. */
-async function start(): Promise<Server> {
-  const started = await startServer(await startCommand(), await freePort());
-  while (!started.output().includes("is ready at")) await new Promise((resolve) => setTimeout(resolve, 50));
-  return started;
-}
 
 async function api(method: string, path: string, body?: unknown): Promise<{ status: number; json: Told }> {
   const response = await fetch(`${server.url}${path}`, {
@@ -78,8 +71,7 @@ it("keeps users in their arms over a restart, takes ratings, and tells results",
   expect((await api("POST", "/v1/feedback", feedback)).status).toBe(200);
   expect((await api("POST", "/v1/feedback", feedback)).json.error).toMatchObject({ param: "completion_id" });
 
-  await server.stop();
-  server = await start();
+  server = await server.restart();
   expect(await armsOf()).toEqual(first);
   const late = { completion_id: answers[1]?.id, rating: -1 };
   expect((await api("POST", "/v1/feedback", late)).status).toBe(200);

@@ -14,8 +14,7 @@ interface Score {
 
 it("serves scores of its own that grow with each slice, answers at once in between, and keeps them over a restart", async () => {
   const port = await freePort();
-  const run = async () => startServer(await startCommand(), port, { SCORES_CRON: "*/2 * * * * *" });
-  let server = await run();
+  let server = await startServer(await startCommand(), port, { SCORES_CRON: "*/2 * * * * *" });
   const served = async (): Promise<Score[]> => {
     const response = await fetch(`${server.url}/v1/scores`, { headers: { authorization: `Bearer ${server.key}` } });
     const { data } = (await response.json()) as { data: Score[] };
@@ -47,8 +46,7 @@ it("serves scores of its own that grow with each slice, answers at once in betwe
     for (const { value } of Object.values(score.metrics)) expect(value).toBeGreaterThanOrEqual(0);
     expect(server.events("measuring_failed").concat(server.events("records_lost"))).toEqual([]);
     const before = await served();
-    await server.stop();
-    server = await run();
+    server = await server.restart();
     const after = await served();
     expect(after.length).toBeGreaterThanOrEqual(before.length);
     for (const { variant, task, measured_at } of before) {

@@ -1,7 +1,8 @@
 // Starts the service as a user does, on a free port, and stops it.
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import OpenAI from "openai";
 import { root } from "../../scripts/build/paths.ts";
@@ -15,8 +16,12 @@ export interface Server {
   output(): string;
   /** JSON lines of the service's log, of one kind of event. */
   events(event: string): Record<string, unknown>[];
-  /** Stops the process as Ctrl-C does; gives its exit code. */
+  /** Stops the process as Ctrl-C does, and removes what it kept; gives its exit code. */
   stop(): Promise<number | null>;
+  /** Stops the process, and starts another one with what it kept. */
+  restart(): Promise<Server>;
+  /** The folder where it keeps what it records. */
+  readonly state: string;
   readonly process: ChildProcess;
 }
 
@@ -44,16 +49,29 @@ export const wranglerDevCommand = (port: number, ...more: string[]): string[] =>
     .split(" ")
     .concat(more);
 
-/** Runs Node with these arguments, in the project's folder or a copy of it, until /health answers 200. */
+/**
+ * Runs Node with these arguments, in the project's folder or a copy of it, until it is ready and /health answers 200.
+ * What another service recorded is not its own: it gets an empty folder for its state.
+ */
 export async function startServer(
   args: string[],
   port: number,
   env: Record<string, string> = {},
   cwd = root,
 ): Promise<Server> {
+  return startWith(await mkdtemp(join(tmpdir(), "franken-state-")), args, port, env, cwd);
+}
+
+async function startWith(
+  state: string,
+  args: string[],
+  port: number,
+  env: Record<string, string>,
+  cwd: string,
+): Promise<Server> {
   const child = spawn(process.execPath, args, {
     cwd,
-    env: { ...process.env, ...quietWrangler, PORT: String(port), ...env },
+    env: { ...process.env, ...quietWrangler, FRANKEN_STATE: state, PORT: String(port), ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
@@ -65,6 +83,7 @@ export async function startServer(
   while (!healthy) {
     if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}:\n${output}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
+    if (!/ready (at|on) http/i.test(output)) continue;
     healthy = await fetch(`${url}/health`).then(
       (response) => response.ok,
       () => false,
@@ -82,9 +101,17 @@ export async function startServer(
         .split("\n")
         .filter((line) => line.includes(`"event":"${event}"`))
         .map((line) => JSON.parse(line.slice(line.indexOf("{")))),
-    stop: () => {
+    state,
+    async stop() {
       child.kill("SIGINT");
-      return exited;
+      const code = await exited;
+      await rm(state, { recursive: true, force: true });
+      return code;
+    },
+    async restart() {
+      child.kill("SIGINT");
+      await exited;
+      return startWith(state, args, port, env, cwd);
     },
   };
 }

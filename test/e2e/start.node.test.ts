@@ -1,6 +1,5 @@
 // The process that `npm start` runs, on the real weights, through the unmodified OpenAI SDK.
 import { execFileSync, spawnSync } from "node:child_process";
-import { join } from "node:path";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { root } from "../../scripts/build/paths.ts";
@@ -290,11 +289,11 @@ describe("the process", () => {
 
   it.each([
     ["port", () => port, () => `port ${port} is taken`],
-    ["state", freePort, () => `another npm start keeps its state in ${join(root, ".wrangler/state/v3")}`],
+    ["state", freePort, () => `another npm start keeps its state in ${server.state}`],
   ])("says so when the %s is taken", async (_, another, message) => {
     const { status, stderr } = spawnSync(process.execPath, await startCommand(), {
       cwd: root,
-      env: { ...process.env, PORT: String(await another()) },
+      env: { ...process.env, FRANKEN_STATE: server.state, PORT: String(await another()) },
       encoding: "utf8",
     });
     expect(status).toBe(1);

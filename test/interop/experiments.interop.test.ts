@@ -5,7 +5,7 @@ import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { root } from "../../scripts/build/paths.ts";
 import { armAt, createUnitHash, layoutOf } from "../../src/experiments/index.ts";
 import { freePort, type Server, startCommand, startServer } from "../e2e/server.ts";
@@ -27,14 +27,8 @@ const HEADER = { "x-interop": id };
 const ENV = { SCORES_CRON: "*/5 * * * * *", SCORES_ITEMS_PER_SLICE: "0", SHADOW_SHARE: "30" };
 
 let server: Server;
-async function start(): Promise<Server> {
-  const started = await startServer(await startCommand(), await freePort(), ENV);
-  // Its tables are there from then on.
-  await vi.waitUntil(() => started.output().includes("is ready at"), { timeout: MINUTES });
-  return started;
-}
 beforeAll(async () => {
-  server = await start();
+  server = await startServer(await startCommand(), await freePort(), ENV);
 });
 afterAll(async () => {
   await api("DELETE", `/v1/experiments/${id}`);
@@ -123,8 +117,7 @@ it("stops a treatment that does not agree with the base, by itself, with its evi
   expect(await readFile(svg, "utf8")).toContain("agreement: franken against base: inferior");
 
   // After a restart everybody who was not in the stopped arm is where they were, and nobody is in that.
-  await server.stop();
-  server = await start();
+  server = await server.restart();
   for (const user of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]) {
     const { arm } = await ask(user);
     if (arms[user] === "franken") expect(arm).not.toBe("franken");

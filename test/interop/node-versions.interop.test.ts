@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
+import type { JsonTestResults } from "vitest/node";
 import { root } from "../../scripts/build/paths.ts";
 
 const VERSIONS = ["22.23.5", "24.22.3", "26.12.1"];
@@ -35,6 +36,18 @@ async function install(version: string): Promise<string | undefined> {
     return undefined;
   }
   return join(prefix, "node_modules", name, "bin");
+}
+
+/** What failed and why, of the JSON report's `testResults`: the report's other output does not say. */
+function failures(testResults: JsonTestResults["testResults"]): string {
+  return testResults
+    .flatMap(({ name, message, assertionResults }) => [
+      ...(message ? [`${name}: ${message}`] : []),
+      ...assertionResults.flatMap(({ fullName, failureMessages }) =>
+        (failureMessages ?? []).map((failure) => `${fullName}: ${failure}`),
+      ),
+    ])
+    .join("\n");
 }
 
 describe.each(VERSIONS)("Node %s", async (version) => {
@@ -75,7 +88,7 @@ describe.each(VERSIONS)("Node %s", async (version) => {
         ({ stdout, stderr }: { stdout: string; stderr: string }) => stdout + stderr,
       );
       const { success, testResults, numPassedTests } = JSON.parse(await readFile(report, "utf8"));
-      expect(success, output).toBe(true);
+      expect(success, `${failures(testResults)}\n${output}`).toBe(true);
       expect(testResults).toHaveLength(FILES.length);
       expect(numPassedTests).toBeGreaterThan(40);
     },

@@ -8,11 +8,10 @@ import { freePort, type Server, startCommand, startServer } from "../e2e/server.
 
 let server: Server;
 let port: number;
-const start = async () => startServer(await startCommand(), port);
 
 beforeAll(async () => {
   port = await freePort();
-  server = await start();
+  server = await startServer(await startCommand(), port);
 });
 afterAll(() => server?.stop());
 
@@ -200,8 +199,7 @@ describe("a background response", () => {
   it("is finished after a restart in the middle of it", async () => {
     const { id } = await server.openai.responses.create({ ...long, max_output_tokens: 400 });
     await until(id, "in_progress");
-    await server.stop();
-    server = await start();
+    server = await server.restart();
     const done = await until(id, "completed", "incomplete", "failed");
     expect(done.error).toBeNull();
     expect(done.usage?.output_tokens).toBeGreaterThan(0);
