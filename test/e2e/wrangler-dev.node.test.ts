@@ -14,9 +14,7 @@ beforeAll(async () => {
   const port = await freePort();
   server = await startServer(wranglerDevCommand(port, "--var", "REQUEST_DEADLINE_MS:8000"), port);
 });
-afterAll(async () => {
-  server.process.kill("SIGTERM");
-});
+afterAll(() => server?.stop());
 
 const messages: OpenAI.ChatCompletionMessageParam[] = [{ role: "user", content: "What is the capital of Italy?" }];
 
@@ -47,10 +45,14 @@ it("breaks a reply that is not streamed off at the deadline, and tells nothing o
 
 it("makes a response in the background", async () => {
   const { responses } = server.openai;
-  const { id, status } = await responses.create({
-    ...{ model: "smollm2-135m", input: "What is the capital of Italy?", temperature: 0, max_output_tokens: 16 },
-    background: true,
-  });
+  const asked = {
+    model: "smollm2-135m",
+    input: "What is the capital of Italy?",
+    temperature: 0,
+    max_output_tokens: 16,
+  };
+  // wrangler's proxy may still hold the connection that the reply before was broken off on; it then says to ask again.
+  const { id, status } = await responses.create({ ...asked, background: true }, { maxRetries: 2 });
   expect(status).toBe("queued");
   const made = await vi.waitFor(
     async () => {
