@@ -1,6 +1,6 @@
 // A checkpoint with some tensors in place of its own: what a variant's changes make of it.
 import { createHash } from "node:crypto";
-import type { Layers } from "../../scripts/build/layers.ts";
+import { type Layers, staysWith } from "../../scripts/build/layers.ts";
 import type { ChangedTensor } from "../artifact.ts";
 import type { Checkpoint, LayerShape, Matrix } from "../checkpoint.ts";
 import { dequantizeBlocks } from "../formats/dequantize.ts";
@@ -41,10 +41,10 @@ export function withChanges(checkpoint: Checkpoint, changes: readonly ChangedTen
   };
 }
 
-/** The checkpoint with other layers in place of all its own. Sublayers that these lack have 0 heads or an ffn of 0. */
-export function withLayers(checkpoint: Checkpoint, { count, tensors }: Layers): Checkpoint {
-  const outside = [...checkpoint.tensors].filter(([name]) => !name.startsWith("blk."));
+/** The checkpoint with other layers in place of its own. Sublayers that these lack have 0 heads or an ffn of 0. */
+export function withLayers(checkpoint: Checkpoint, layers: Layers): Checkpoint {
+  const stay = [...checkpoint.tensors].filter(([name]) => staysWith(layers, name));
   const empty: LayerShape = { heads: 1, kvHeads: 1, ffn: 1 };
-  const shape = { ...checkpoint.shape, layers: Array.from({ length: count }, () => empty) };
-  return withChanges({ ...checkpoint, shape, tensors: new Map(outside) }, tensors);
+  const shape = { ...checkpoint.shape, layers: Array.from({ length: layers.count }, () => empty) };
+  return withChanges({ ...checkpoint, shape, tensors: new Map(stay) }, layers.tensors);
 }

@@ -14,6 +14,8 @@ const manifestSchema = z.strictObject({
   id: z.string(),
   /** Of a file of layers: the base whose layers they take the place of. */
   base: z.string().optional(),
+  /** Of a file of layers that take the place of the base's of the same numbers: how many layers the base has. */
+  baseLayers: z.int().positive().optional(),
   file: z.string(),
   bytes: z.int().positive(),
   sha256: digestSchema,

@@ -11,17 +11,20 @@ import { headerBytes, readPlaces } from "./safetensors.ts";
 import type { BuiltBase } from "./weights.ts";
 
 export interface Layers {
-  /** How many: 0 to this less one. */
+  /** Of the model that they make with the base, which gives it the layers that are not here. */
   readonly count: number;
+  /** Numbers of those that are here. */
+  readonly numbers: ReadonlySet<number>;
   /** By GGUF's names, q and k rows in Hugging Face's order. Only a layer's, and perhaps `output_norm.weight`. */
   readonly tensors: readonly CheckpointTensor[];
 }
 
 /**
  * Reads a file of layers. Linears are U8 `[rows, bytes of a row's Q4_1 blocks]`, norms and biases F32 `[cols]`.
+ * @param baseLayers how many layers the base has, whose place these take by their numbers; undefined: these are all
  * @throws Error that names the tensor that is none of a layer's, of another type or shape than it must be, or not finite
  */
-export function readLayers(file: Uint8Array): Layers {
+export function readLayers(file: Uint8Array, baseLayers?: number): Layers {
   const data = 8 + headerBytes(file.subarray(0, 8), file.length);
   const places = readPlaces(file.subarray(8, data), file.length - data, ["U8", "F32"]);
   const found = new Set<number>();
@@ -49,8 +52,20 @@ export function readLayers(file: Uint8Array): Layers {
   });
   if (found.size === 0) throw new Error("it has no layers");
   const gap = [...found].findIndex((_, layer) => !found.has(layer));
-  if (gap >= 0) throw new Error(`it has ${found.size} layers, but none of them is layer ${gap}`);
-  return { count: found.size, tensors };
+  if (baseLayers === undefined && gap >= 0) {
+    throw new Error(`it has ${found.size} layers, but none of them is layer ${gap}`);
+  }
+  const count = baseLayers ?? found.size;
+  const beyond = [...found].find((layer) => layer >= count);
+  if (beyond !== undefined) throw new Error(`it has layer ${beyond}, but the base has ${count} layers`);
+  return { count, numbers: found, tensors };
+}
+
+/** Whether the base's tensor of this name is the model's too. */
+export function staysWith({ count, numbers, tensors }: Layers, name: string): boolean {
+  const layer = parseTensorName(name)?.layer;
+  if (layer === undefined) return tensors.every((own) => own.name !== name);
+  return layer < count && !numbers.has(layer);
 }
 
 /**
@@ -61,7 +76,7 @@ export function readLayers(file: Uint8Array): Layers {
 export async function openLayers(folder: string): Promise<Layers & { readonly base: string | undefined }> {
   const { manifest, file } = await readWhole(basename(folder), recipeFile(folder));
   try {
-    return { ...readLayers(file), base: manifest.base };
+    return { ...readLayers(file, manifest.baseLayers), base: manifest.base };
   } catch (error) {
     throw new Error(`${folder}: ${manifest.file}: ${(error as Error).message}`);
   }
@@ -80,10 +95,9 @@ export async function buildLayers(id: string, layers: Layers, built: BuiltBase, 
       read: async () => data,
     }),
   );
-  const replaced = new Set(own.map(({ name }) => name));
-  const kept = sources.filter(({ name }) => parseTensorName(name)?.layer === undefined && !replaced.has(name));
-  const outside = new Set(kept.map(({ name }) => pieceOf(name)));
-  const all = new Map([...[...pieces].filter(([name]) => outside.has(name)), ...(await buildPieces(own, output))]);
+  const kept = sources.filter(({ name }) => staysWith(layers, name));
+  const files = new Set(kept.map(({ name }) => pieceOf(name)));
+  const all = new Map([...[...pieces].filter(([name]) => files.has(name)), ...(await buildPieces(own, output))]);
   const image = joinPieces(all.values());
   const config = { ...base.config, layers: layers.count };
   const digest = weightsDigest(config, image.tensors);

@@ -69,8 +69,11 @@ def student_of(args: argparse.Namespace, checkpoint, device: str):  # noqa: ANN0
     if args.rank:
         if len(plans) > 1:
             raise ValueError("an adapter has one plan")
+        if args.train or args.start:
+            raise ValueError("an adapter is trained whole and from nothing: leave --train and --start out")
         return lora_student(checkpoint, source, next(iter(plans)), args.rank, device, args.seed)
-    return full_student(checkpoint, source, plans, device)
+    trained = parse_plan(args.train) if args.train else None
+    return full_student(checkpoint, source, plans, device, trained)
 
 
 def run_distill(args: argparse.Namespace) -> None:
@@ -81,6 +84,7 @@ def run_distill(args: argparse.Namespace) -> None:
     checkpoint = read_checkpoint(args.model)
     mixture = mixture_of(args)
     student = student_of(args, checkpoint, device)
+    start = artifact.start_from(args.start, student, checkpoint) if args.start else {}
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     teacher = teacher_of(checkpoint, device, dtype, compiled=device == "cuda")
     schedule = Schedule(args.rate, args.rows, args.warmup, args.steps, args.seconds, args.optimizer)
@@ -97,7 +101,8 @@ def run_distill(args: argparse.Namespace) -> None:
         "method": "distill",
         "seed": args.seed,
         "arguments": {
-            "plans": "; ".join(args.plan), "share": " ".join(args.share), "rank": args.rank,
+            "plans": "; ".join(args.plan), "train": args.train or "all", "rank": args.rank,
+            **start, "share": " ".join(args.share),
             "rate": args.rate, "optimizer": args.optimizer, "rows": args.rows, "rowTokens": args.tokens,
             "steps": progress.step, "tokens": progress.tokens, **data,
         },
@@ -107,7 +112,7 @@ def run_distill(args: argparse.Namespace) -> None:
     curve.draw({args.id: args.out / "progress.json"}, args.out / "curve.svg")
     if args.eval:
         score(args, checkpoint, {
-            name: (plan, artifact.served_layers(student, plan, torch.float32))
+            name: (plan, artifact.served_layers(student, torch.float32))
             for name, plan in student.plans.items()
         }, device)  # fmt: skip
 
@@ -192,6 +197,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--title", action="append", default=[], metavar="ID=TITLE")
     made.add_argument("--data", action="append", required=True, metavar="GROUP=[held:]FILE,…")
     made.add_argument("--share", action="append", required=True, metavar="GROUP=N")
+    made.add_argument("--train", metavar="SLOTS", help="sublayers to train; default: all of the first plan")
+    made.add_argument("--start", type=Path, help="student folder to begin from; default: the base's values")
     made.add_argument("--rank", type=int, default=0, help="rank of an adapter; 0 trains the layers")
     made.add_argument("--rate", type=float, default=2e-3)
     made.add_argument("--rows", type=int, default=64, help="rows a step")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -11,22 +12,24 @@ import torch
 from safetensors.torch import save_file
 
 from .checkpoint import ATTENTION, LINEARS, MLP
-from .model import Layers, Plan
+from .model import Layers
 from .quantize import pack, rounded
-from .student import Student, layers_with, unstacked
+from .student import Student, layers_with
 
 Tensor = torch.Tensor
 VERSION = "1"
 
 
-def renumbered(student: Student) -> dict[int, int]:
-    """The number of each source layer in the written file, 0 upwards."""
+def renumbered(student: Student) -> dict[int, int] | None:
+    """The number of each source layer in the written file, 0 upwards; None: they keep the base's."""
+    if student.frozen:
+        return None
     return {s.layer: index for index, s in enumerate(student.source)}
 
 
-def description(student: Student, id: str, base: str, titles: dict[str, str], provenance: dict,
-                numbers: dict[int, int] | None) -> dict:  # fmt: skip
-    """student.json. `numbers` renames layers; None keeps the base's."""
+def description(student: Student, id: str, base: str, titles: dict[str, str], provenance: dict) -> dict:
+    """student.json."""
+    numbers = renumbered(student)
     name = lambda layer: numbers[layer] if numbers else layer  # noqa: E731
     slots = lambda plan: [  # noqa: E731
         {"layer": name(s.layer), **({} if s.attn else {"attn": False}), **({} if s.mlp else {"mlp": False})}
@@ -35,6 +38,7 @@ def description(student: Student, id: str, base: str, titles: dict[str, str], pr
     return {
         "id": id,
         "base": base,
+        **({"layers": "some"} if student.frozen and student.trained else {}),
         "plans": {n: {"title": titles[n], "slots": slots(p)} for n, p in student.plans.items()},
         "provenance": {**provenance, "version": VERSION},
     }
@@ -45,9 +49,9 @@ def layer_tensors(student: Student) -> dict[str, Tensor]:
     numbers = renumbered(student)
     tensors = {"output_norm.weight": student.parameters["output_norm"].detach().float().cpu()}
     for name in (*ATTENTION, *MLP):
-        for index, layer in enumerate(layers_with(student.source, name)):
+        for index, layer in enumerate(layers_with(student.trained, name)):
             weight = student.parameters[name][index].detach()
-            key = f"blk.{numbers[layer]}.{name}.weight"
+            key = f"blk.{numbers[layer] if numbers else layer}.{name}.weight"
             packed = torch.from_numpy(pack(weight)) if name in LINEARS else weight.float().cpu()
             tensors[key] = packed.contiguous()
     return tensors
@@ -101,27 +105,39 @@ def write_folder(folder: Path, files: dict[str, dict], tensors: dict[str, dict[s
 def write_student(folder: Path, student: Student, id: str, base: str, titles: dict[str, str],
                   provenance: dict) -> None:  # fmt: skip
     """A weight set of layers (full fine-tuning), or a PEFT adapter (LoRA)."""
-    if student.frozen:
-        files = {
-            "student.json": description(student, id, base, titles, provenance, None),
-            "adapter_config.json": adapter_config(student, base),
-        }
+    files = {"student.json": description(student, id, base, titles, provenance)}
+    if student.adapted_names():
+        files["adapter_config.json"] = adapter_config(student, base)
         write_folder(folder, files, {"adapter_model.safetensors": adapter_tensors(student)})
-        return
-    files = {"student.json": description(student, id, base, titles, provenance, renumbered(student))}
-    write_folder(folder, files, {"student.safetensors": layer_tensors(student)})
+    else:
+        write_folder(folder, files, {"student.safetensors": layer_tensors(student)})
 
 
 @torch.no_grad()
-def served_layers(student: Student, plan: Plan, dtype: torch.dtype) -> tuple[Layers, Tensor]:
+def served_layers(student: Student, dtype: torch.dtype) -> tuple[Layers, Tensor]:
     """Layers and output norm with exactly the values that are written, for scores."""
-    if student.frozen:
-        adapted = {n: student.adapted(n).to(dtype) for n in student.adapted_names()}
-        stacks = {n: s.to(dtype) for n, s in student.frozen.items()} | adapted
-    else:
-        stacks = {n: (rounded(p) if n in LINEARS else p).to(dtype) for n, p in student.parameters.items()}
-    norm = stacks.pop("output_norm")
-    return unstacked(stacks, student.source), norm
+    return student.layers(student.working(dtype, to_blocks=rounded))
+
+
+@torch.no_grad()
+def start_from(folder: Path, student: Student, checkpoint) -> dict:  # noqa: ANN001
+    """Gives the student the values that a run left in `folder`; returns what provenance says of it.
+
+    Raises ValueError where that run trained other sublayers.
+    """
+    told = json.loads((folder / "student.json").read_text())
+    ours = description(student, "", "", dict.fromkeys(student.plans, ""), {})
+    slots = lambda it: list(it["plans"].values())[0]["slots"]  # noqa: E731
+    if told.get("layers") != ours.get("layers") or slots(told) != slots(ours):
+        raise ValueError(f"{folder}: its first plan is another, so its layers do not fit this student")
+    layers, norm = next(iter(read_student(folder, checkpoint, "cpu").values()))[1]
+    numbers = renumbered(student)
+    for name in (*ATTENTION, *MLP):
+        for index, layer in enumerate(layers_with(student.trained, name)):
+            student.parameters[name][index].copy_(layers[numbers[layer] if numbers else layer][name])
+    student.parameters["output_norm"].copy_(norm)
+    digest = hashlib.sha256((folder / "student.safetensors").read_bytes()).hexdigest()
+    return {"start": digest, "startTokens": told["provenance"]["arguments"].get("tokens", 0)}
 
 
 def read_student(folder: Path, checkpoint, device: str) -> dict:  # noqa: ANN001
@@ -132,7 +148,7 @@ def read_student(folder: Path, checkpoint, device: str) -> dict:  # noqa: ANN001
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from .model import Slot
+    from .model import Slot, layers_of
     from .quantize import unpack
 
     told = json.loads((folder / "student.json").read_text())
@@ -145,9 +161,12 @@ def read_student(folder: Path, checkpoint, device: str) -> dict:  # noqa: ANN001
     except SafetensorError as error:
         raise ValueError(f"{folder}: student.safetensors is not whole ({error})") from error
     norm = stored.pop("output_norm.weight", checkpoint.tensors["output_norm.weight"]).to(device)
-    layers: list[dict[str, Tensor]] = [
-        {} for _ in range(1 + max(s.layer for plan in plans.values() for s in plan))
-    ]
+    numbers = {int(key.split(".")[1]) for key in stored}
+    count = 1 + max(s.layer for plan in plans.values() for s in plan)
+    layers: list[dict[str, Tensor]] = [{} for _ in range(count)]
+    if told.get("layers") == "some":
+        own = layers_of(checkpoint, device, torch.float32)
+        layers = [{} if n in numbers else dict(own[n]) for n in range(count)]
     for key, tensor in stored.items():
         _, layer, name, _ = key.split(".")
         value = unpack(tensor.numpy()) if name in LINEARS else tensor

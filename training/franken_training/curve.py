@@ -21,7 +21,8 @@ def draw(runs: dict[str, Path], out: Path) -> None:
             axes.plot(xs, [values[plan] for _, values in losses], label=f"{label}, plan {plan + 1}", lw=1)
     axes.set(xscale="log", yscale="log", xlabel="million tokens", ylabel="KL(base || student), nats a token")
     axes.grid(alpha=0.3, which="both")
-    axes.legend(fontsize=8)
+    if axes.lines:
+        axes.legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(out)
     plt.close(figure)

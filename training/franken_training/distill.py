@@ -17,7 +17,7 @@ from .corpus import Mixture
 from .loss import Distance
 from .model import Blocks, Model, base_model, rope
 from .optimizer import optimizers
-from .student import Student, unstacked
+from .student import Student
 
 Tensor = torch.Tensor
 
@@ -106,15 +106,14 @@ class Trainer:
         """Each plan's normed final states [tokens, hidden]."""
         shape = self.teacher.shape
         angles = rope(shape, ids.shape[1], ids.device)
-        stacks = {name: leaf for name, leaf in leaves.items() if name != "output_norm"}
-        layers = unstacked(stacks, self.student.source)
+        layers, norm = self.student.layers(leaves)
         x = F.embedding(ids, self.teacher.embedding)
         finals = (
             self.blocks.hidden(plan, layers, x, angles, shape.epsilon)
             for plan in self.student.plans.values()
         )
         return [
-            F.rms_norm(h, (shape.hidden,), leaves["output_norm"], shape.epsilon).flatten(0, 1)
+            F.rms_norm(h, (shape.hidden,), norm, shape.epsilon).flatten(0, 1)
             for h in finals
         ]
 
@@ -123,7 +122,7 @@ class Trainer:
         with torch.no_grad():
             taught = self.teacher.hidden(ids).flatten(0, 1)
         working = self.working(self.teacher.embedding.dtype)
-        leaves = {name: w.detach().requires_grad_() for name, w in working.items()}
+        leaves = {name: w.detach().requires_grad_(w.requires_grad) for name, w in working.items()}
         students = self.states(leaves, ids)
         losses, gradients = self.distance([s.detach() for s in students], taught)
         torch.autograd.backward(students, gradients)

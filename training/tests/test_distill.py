@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from franken_training import artifact
 from franken_training.corpus import Corpus, Mixture
@@ -83,7 +84,7 @@ def test_written_layers_read_back_as_they_were_trained(checkpoint, tmp_path) -> 
     student = full_student(checkpoint, PLANS["two"], PLANS, "cpu")
     titles = {name: name for name in PLANS}
     artifact.write_student(tmp_path / "s", student, "s", "base", titles, {"method": "distill"})
-    layers, norm = artifact.served_layers(student, PLANS["two"], torch.float32)
+    layers, norm = artifact.served_layers(student, torch.float32)
     plan, (read, read_norm) = artifact.read_student(tmp_path / "s", checkpoint, "cpu")["two"]
     assert [slot.layer for slot in plan] == [0, 1]
     assert torch.equal(norm, read_norm)
@@ -103,5 +104,46 @@ def test_a_cut_off_file_is_named(checkpoint, tmp_path) -> None:
 
 def test_a_new_adapter_is_the_plan_itself(checkpoint, teacher) -> None:
     student = lora_student(checkpoint, PLANS["two"], "two", 4, "cpu", seed=1)
-    layers, _ = artifact.served_layers(student, PLANS["two"], torch.float32)
+    layers, _ = artifact.served_layers(student, torch.float32)
     assert torch.equal(layers[29]["attn_q"], teacher.layers[29]["attn_q"])
+
+
+def test_some_sublayers_are_trained_and_written_and_the_others_are_the_base(
+    checkpoint, teacher, mixture, tmp_path
+) -> None:
+    plan = parse_plan("0,1m,29")
+    student = full_student(checkpoint, plan, {"some": plan}, "cpu", parse_plan("1m"))
+    run = Trainer(student, teacher, Schedule(1e-3, rows=2, warmup=1, steps=2), compiled=False)
+    before, _ = artifact.served_layers(student, torch.float32)
+    ids = mixture.batch(0, 2).long()
+    first = run.step(ids, 1.0)
+    assert (run.step(ids, 1.0) < first).all()
+    layers, _ = artifact.served_layers(student, torch.float32)
+    assert not torch.equal(layers[1]["ffn_up"], before[1]["ffn_up"])
+    assert torch.equal(layers[29]["attn_q"], teacher.layers[29]["attn_q"])
+    artifact.write_student(tmp_path / "s", student, "s", "base", {"some": "s"}, {"method": "distill"})
+    stored = load_file(tmp_path / "s/student.safetensors")
+    kept = {"output_norm", "blk.1.ffn_norm", "blk.1.ffn_gate", "blk.1.ffn_up", "blk.1.ffn_down"}
+    assert set(stored) == {f"{name}.weight" for name in kept}
+    read_plan, (read, norm) = artifact.read_student(tmp_path / "s", checkpoint, "cpu")["some"]
+    assert read_plan == plan
+    assert torch.equal(norm, student.parameters["output_norm"])
+    for layer in (0, 1, 29):
+        assert all(torch.equal(layers[layer][name], read[layer][name]) for name in layers[layer])
+    with pytest.raises(ValueError, match="layer 1 has a sublayer the source lacks"):
+        full_student(checkpoint, plan, {"some": plan}, "cpu", parse_plan("1a"))
+
+
+def test_a_student_starts_from_what_a_run_left(checkpoint, teacher, mixture, tmp_path) -> None:
+    run = trainer(checkpoint, teacher, 2)
+    run.step(mixture.batch(0, 2).long(), 1.0)
+    titles, provenance = {name: name for name in PLANS}, {"arguments": {"tokens": 48}}
+    artifact.write_student(tmp_path / "s", run.student, "s", "base", titles, provenance)
+    next_one = full_student(checkpoint, PLANS["two"], PLANS, "cpu")
+    assert artifact.start_from(tmp_path / "s", next_one, checkpoint)["startTokens"] == 48
+    ours, theirs = (artifact.served_layers(s, torch.float32)[0] for s in (run.student, next_one))
+    for layer in (0, 29):
+        assert all(torch.equal(ours[layer][name], theirs[layer][name]) for name in ours[layer])
+    other = full_student(checkpoint, PLANS["one"], {"one": PLANS["one"]}, "cpu")
+    with pytest.raises(ValueError, match="its first plan is another"):
+        artifact.start_from(tmp_path / "s", other, checkpoint)

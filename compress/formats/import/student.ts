@@ -6,13 +6,12 @@ import { type AdapterSource, packAdapter } from "../../../scripts/build/adapter.
 import { withoutWeights } from "../../../scripts/build/check.ts";
 import { checkpointDir, readCheckpoint, sha256 } from "../../../scripts/build/checkpoint.ts";
 import { PART_BYTES } from "../../../scripts/build/files.ts";
-import { readLayers } from "../../../scripts/build/layers.ts";
+import { readLayers, staysWith } from "../../../scripts/build/layers.ts";
 import { modelsDir, recipesDir } from "../../../scripts/build/paths.ts";
 import { scaleOf } from "../../../scripts/build/peft-config.ts";
 import { modelConfig } from "../../../scripts/build/weights.ts";
 import { shapesOf, slotProblem } from "../../../src/engine/wasm/shapes.ts";
 import type { BaseModel } from "../../../src/variants/base.ts";
-import { parseTensorName } from "../../../src/variants/layer-tensors.ts";
 import { compilePlan } from "../../../src/variants/plan.ts";
 import { provenanceSchema, type SlotRecipe, slotRecipeSchema, slotSchema } from "../../../src/variants/recipe.ts";
 import { UserError } from "../../error.ts";
@@ -39,6 +38,8 @@ const studentSchema = z.strictObject({
   /** Of the folder that the weights go to, and of the weight set that layers make. */
   id,
   base: z.string().min(1),
+  /** Whether the file's layers are all, or take the place of the base's of the same numbers, which slots then count. */
+  layers: z.enum(["all", "some"]).default("all"),
   plans: z
     .record(id, z.strictObject({ title: z.string().min(1), slots: z.array(slotSchema).min(1).max(1024) }))
     .refine((plans) => Object.keys(plans).length > 0, "there must be a plan"),
@@ -137,13 +138,21 @@ async function layersOf(folder: string, student: Student, base: Base, place: str
   const { model, origin, created, license, terms } = base;
   const name = join(folder, LAYERS_FILE);
   const bytes = await readFile(name);
-  const set = layersIn(name, bytes, student.id, model);
+  const baseLayers = student.layers === "some" ? model.config.layers : undefined;
+  const set = layersIn(name, bytes, student.id, model, baseLayers);
   const parts: [string, Uint8Array][] = [];
   for (let start = 0; start < bytes.length; start += PART_BYTES) {
     parts.push([`${LAYERS_FILE}-part-${parts.length}`, bytes.subarray(start, start + PART_BYTES)]);
   }
   const manifest = {
-    ...{ id: student.id, base: model.id, file: LAYERS_FILE, bytes: bytes.length, sha256: sha256(bytes) },
+    ...{
+      id: student.id,
+      base: model.id,
+      ...(baseLayers ? { baseLayers } : {}),
+      file: LAYERS_FILE,
+      bytes: bytes.length,
+      sha256: sha256(bytes),
+    },
     ...{ created, origin: `layers distilled from ${origin}`, license, licenseFile: "LICENSE" },
     parts: parts.map(([file, part]) => ({ file, bytes: part.length, sha256: sha256(part) })),
   };
@@ -200,12 +209,17 @@ async function adapterOf(folder: string, student: Student, base: Base, place: st
 }
 
 /** @throws UserError that names the file and the tensor at fault */
-function layersIn(file: string, bytes: Uint8Array, id: string, { config, tensors }: BaseModel): BaseModel {
+function layersIn(
+  file: string,
+  bytes: Uint8Array,
+  id: string,
+  { config, tensors }: BaseModel,
+  baseLayers: number | undefined,
+): BaseModel {
   try {
-    const layers = readLayers(bytes);
+    const layers = readLayers(bytes, baseLayers);
     const own = withoutWeights(id, { ...config, layers: layers.count }, layers.tensors);
-    const outside = tensors.filter(({ name }) => parseTensorName(name)?.layer === undefined);
-    return { ...own, tensors: [...outside, ...own.tensors] };
+    return { ...own, tensors: [...tensors.filter(({ name }) => staysWith(layers, name)), ...own.tensors] };
   } catch (error) {
     throw new UserError(`${file}: ${(error as Error).message}`);
   }

@@ -106,6 +106,32 @@ describe("layers that training left", () => {
     });
   });
 
+  it("may be some, which take the place of the base's, without what no plan uses", async () => {
+    const own = tensors.filter(({ name }) => /^blk\.1\.ffn|^output_norm/.test(name));
+    const plan = Array.from({ length: base.shape.layers.length }, (_, layer) => ({ layer, attn: layer !== 1 }));
+    await student({ layers: "some" }, own, { "made-up-some": plan });
+    await take();
+    const { file, catalogue, image } = await built();
+    const { base: set } = catalogue.get("made-up-some")!.plan;
+    const whole = file.bases.find(({ id }) => id === BASE)!;
+    expect(set.tensors).toHaveLength(whole.tensors.length - 5);
+    const shared = set.parts.filter(({ file }) => whole.parts.some((part) => part.file === file));
+    expect(shared).toHaveLength(set.parts.length - 2);
+    const bytes = image("made-up-students");
+    for (const { name, dtype, data } of own) {
+      const values = dequantizeBlocks(dtype === "U8" ? "q4_1" : "f32", data);
+      const found = dequantize(set.tensors.find((tensor) => tensor.name === name)!, bytes);
+      expect([name, Buffer.from(found.buffer).equals(Buffer.from(values.buffer))]).toEqual([name, true]);
+    }
+    const { slots } = await openStack(await findRecipe("made-up-some"));
+    expect(slots.map(({ shape }) => shape.heads)).toEqual(plan.map(({ attn }) => (attn ? 9 : 0)));
+    const stored = await slots[1]!.tensors.get("ffn_up.weight")!.bytes();
+    expect(Buffer.from(stored).equals(own.find(({ name }) => name === "blk.1.ffn_up.weight")!.data)).toBe(true);
+    expect(Buffer.from(await slots[2]!.tensors.get("ffn_up.weight")!.bytes())).toEqual(
+      Buffer.from(await base.readStored("blk.2.ffn_up.weight")),
+    );
+  });
+
   it("are replaced only by force, and then whole", async () => {
     await student();
     await take();
@@ -123,7 +149,7 @@ describe("what training left and cannot be served", () => {
       copy.set(bytes, at);
       return { data: copy };
     });
-  it.each<[string, () => StudentTensor[], string]>([
+  it.each<[string, () => StudentTensor[], string, object?]>([
     [
       "a scale that is infinite",
       () => poked("blk.1.ffn_up.weight", 360 + 20, [0, 0x7c]),
@@ -174,8 +200,14 @@ describe("what training left and cannot be served", () => {
       () => changed("blk.0.ffn_gate.weight", () => ({ dtype: "F16", shape: [768, 360] })),
       "blk.0.ffn_gate.weight is F16; U8, F32 are read",
     ],
-  ])("is refused by name, and leaves nothing: %s", async (_, make, problem) => {
-    await student({}, make());
+    [
+      "a layer beyond the base's",
+      () => changed("blk.2.ffn_up.weight", () => ({ name: "blk.30.ffn_up.weight" })),
+      "it has layer 30, but the base has 30 layers",
+      { layers: "some" },
+    ],
+  ])("is refused by name, and leaves nothing: %s", async (_, make, problem, more = {}) => {
+    await student(more, make());
     await expect(take()).rejects.toThrow(problem);
     expect(await readdir(folder)).toEqual(["student"]);
   });
@@ -188,6 +220,13 @@ describe("what training left and cannot be served", () => {
       "wrong: slot 0 names layer 3, but made-up-students has layers 0 to 2",
     ],
     ["no plan", {}, {}, "there must be a plan"],
+    [
+      "some layers without what a slot needs",
+      { layers: "some" },
+      { wrong: [{ layer: 3 }, { layer: 30 }] },
+      "layers 0 to 29",
+    ],
+    ["layers that are neither all nor some", { layers: "few" }, PLANS, "layers"],
     ["an unknown field", { teacher: "x" }, PLANS, "teacher"],
     ["another base", { base: "other/model" }, PLANS, "is about other/model, which is no base here"],
     ["a path for an id", { id: "../x" }, PLANS, "id"],
