@@ -22,7 +22,7 @@ export interface Measure {
 }
 
 /** Tokens a second from the moment when every sequence has its first token; the time before is the prefill. */
-function decodeRate(arrivals: Arrivals): number {
+export function decodeRate(arrivals: Arrivals): number {
   const from = Math.max(...arrivals.map((times) => times[0]!));
   const to = Math.max(...arrivals.map((times) => times.at(-1)!));
   const tokens = arrivals.flat().filter((at) => at > from).length;

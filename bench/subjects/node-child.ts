@@ -8,6 +8,7 @@ import { catalogueFile, weightsDir } from "../../scripts/build/paths.ts";
 import { readKernels } from "../../scripts/eval/wasm.ts";
 import type { Pace } from "../../src/engine/types.ts";
 import { createWasmEngine } from "../../src/engine/wasm/index.ts";
+import type { BaseModel } from "../../src/variants/base.ts";
 import { compileCatalogue } from "../../src/variants/catalogue.ts";
 import { catalogueFileSchema } from "../../src/variants/catalogue-file.ts";
 import { answer, send } from "../answer.ts";
@@ -18,13 +19,21 @@ const PACE = 64e6;
 
 try {
   const catalogue = compileCatalogue(catalogueFileSchema.parse(JSON.parse(await readFile(catalogueFile, "utf8"))));
-  const base = [...catalogue.values()][0]!.plan.base;
-  const engine = await createWasmEngine({
-    base,
-    open: async ({ file }) => Readable.toWeb(createReadStream(join(weightsDir, file))) as ReadableStream<Uint8Array>,
-    modules: await readKernels(),
-    ceilingBytes: CEILING_BYTES,
-  });
+  const modules = await readKernels();
+  const create = (base: BaseModel) =>
+    createWasmEngine({
+      base,
+      open: async ({ file }) => Readable.toWeb(createReadStream(join(weightsDir, file))) as ReadableStream<Uint8Array>,
+      modules,
+      ceilingBytes: CEILING_BYTES,
+    });
+  const engines = new Map<string, ReturnType<typeof create>>();
+  const engineOf = (base: BaseModel) => {
+    const engine = engines.get(base.id) ?? create(base);
+    engines.set(base.id, engine);
+    return engine;
+  };
+  const { build } = await engineOf([...catalogue.values()][0]!.plan.base);
   let done = 0;
   const pace: Pace = (multiplyAdds) => {
     done += multiplyAdds;
@@ -32,9 +41,10 @@ try {
     done = 0;
     return nextTurn();
   };
-  answer(`Node ${process.versions.node}, ${engine.build} kernels`, async ({ variant, prompts, count }) => {
+  answer(`Node ${process.versions.node}, ${build} kernels`, async ({ variant, prompts, count }) => {
     const plan = catalogue.get(variant)?.plan;
     if (!plan) throw new Error(`no variant ${variant}`);
+    const engine = await engineOf(plan.base);
     const arrivals: number[][] = prompts.map(() => []);
     const started = performance.now();
     await runEngine({
