@@ -184,7 +184,7 @@ def parser() -> argparse.ArgumentParser:
     made = command("sample", run_sample, "lets the base write training text")
     model_argument(made)
     made.add_argument("--prefixes", type=Path, required=True, help="prefixes.json of prepare")
-    made.add_argument("--kinds", nargs="+", default=["chats", "docs"], choices=["chats", "docs"])
+    made.add_argument("--kinds", nargs="+", default=["chats", "docs"], choices=["chats", "docs", "continued"])
     made.add_argument("--rows", type=int, default=1 << 30)
     made.add_argument("--batch", type=int, default=4096)
     made.add_argument("--seconds", type=float)

@@ -118,13 +118,23 @@ def wikitext(text: str, encode: Encoder) -> dict[str, np.ndarray]:
     return {"flat": np.array(flat, np.uint16), "meta": np.array(meta, np.int32)}
 
 
-def prefixes(encode: Encoder) -> dict[str, list[list[int]]]:
+# A continued row begins with so many tokens of a real text, one row in each window of so many.
+BEGINNING, WINDOW = 32, 768
+
+
+def beginnings(ids: list[int]) -> list[list[int]]:
+    """What the base goes on from when it continues a text, from all over the text."""
+    return [ids[at : at + BEGINNING] for at in range(0, len(ids) - BEGINNING, WINDOW)]
+
+
+def prefixes(encode: Encoder, texts: list[list[int]]) -> dict[str, list[list[int]]]:
     """What sampled rows begin with: half of the chats have the template's own system turn."""
     turn = lambda system: encode(f"<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n")  # noqa: E731
     own = turn(DEFAULT_SYSTEM)
     return {
         "chats": [p for system in SYSTEMS for p in (own, turn(system))],
         "docs": [encode("<|endoftext|>")],
+        "continued": [begin for ids in texts for begin in beginnings(ids)],
     }
 
 
@@ -132,11 +142,13 @@ def prepare(args: argparse.Namespace) -> None:
     """Writes NAME.npz for each text, hs.npz, wt.npz, held.npy and prefixes.json into `args.out`."""
     args.out.mkdir(parents=True, exist_ok=True)
     encode = Encoder(args.gguf)
-    (args.out / "prefixes.json").write_text(json.dumps(prefixes(encode)))
+    texts = []
     for name, file in (t.split("=", 1) for t in args.text):
         ids = encode.long(read_text(Path(file)))
+        texts.append(ids)
         np.savez_compressed(args.out / f"{name}.npz", ids=np.array(ids, np.uint16))
         print(f"{name}: {len(ids)} tokens", flush=True)
+    (args.out / "prefixes.json").write_text(json.dumps(prefixes(encode, texts)))
     if args.hellaswag:
         made = hellaswag(args.hellaswag.read_text().splitlines(), encode)
         np.savez_compressed(args.out / "hs.npz", **made)

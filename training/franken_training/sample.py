@@ -1,4 +1,4 @@
-"""Training text that the base writes itself: documents, and chats of which it writes both sides."""
+"""Training text that the base writes: documents, texts that it continues, and both sides of chats."""
 
 from __future__ import annotations
 
@@ -63,6 +63,8 @@ def sample(model: Model, prefixes: list[list[int]], temperatures: Tensor, tokens
 def prefixes_of(file: Path, kind: str, rows: int, batch: int) -> list[list[int]]:
     """Rows' prefixes in turn from the list under `kind` in the JSON file that `prepare` wrote."""
     known = json.loads(file.read_text())[kind]
+    if not known:
+        raise ValueError(f"{file}: nothing to begin {kind} rows with; give prepare a --text")
     return [known[(batch * rows + row) % len(known)] for row in range(rows)]
 
 

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from franken_training.corpus import HELD_ROWS, Mixture, read_corpus
+from franken_training.prepare import beginnings
+from franken_training.sample import prefixes_of
 
 
 def corpus(tmp_path, name, ids):
@@ -35,3 +37,15 @@ def test_short_rows_and_empty_groups_are_refused(tmp_path) -> None:
         read_corpus(corpus(tmp_path, "short", np.zeros((3, 2))), 4)
     with pytest.raises(ValueError, match="no training text in a"):
         Mixture({"a": [read_corpus(corpus(tmp_path, "none", np.zeros((0, 4))), 4)]}, {"a": 1}, 1)
+
+
+def test_texts_are_continued_from_all_over() -> None:
+    ids = list(range(2000))
+    assert [begin[0] for begin in beginnings(ids)] == [0, 768, 1536]
+    assert all(len(begin) == 32 for begin in beginnings(ids))
+
+
+def test_a_kind_without_beginnings_is_named(tmp_path) -> None:
+    (tmp_path / "prefixes.json").write_text('{"continued": []}')
+    with pytest.raises(ValueError, match="nothing to begin continued rows with"):
+        prefixes_of(tmp_path / "prefixes.json", "continued", 4, 0)
