@@ -1,5 +1,6 @@
 // What turns token ids into logits under a plan. The interface is what a batch scheduler needs: sequences own their KV cache, and
 // one step advances any number of them, of any variants, at any positions.
+import type { BaseModel } from "../variants/base.ts";
 import type { Plan } from "../variants/plan.ts";
 
 /** A sequence being decoded: its plan, which may be switched, and its KV cache, one cache per slot that has attention. */
@@ -69,6 +70,13 @@ export interface Engine {
   readonly digest: string;
   /** Most tokens one `StepInput` may carry. */
   readonly maxChunk: number;
+  /**
+   * Loads a weight set that the engine was made to have room for beside its first one, whose plans may then be stepped
+   * together with others. Absent where an engine holds one.
+   * @param onProgress called with the share that is done, 0 to 1
+   * @throws EngineError `damaged_weights`: the next call tries again
+   */
+  load?(base: BaseModel, onProgress?: (progress: number) => void): Promise<void>;
   /** Bytes that weights, sessions and KV caches take now; not the few arrays that hand logits out. */
   residentBytes(): number;
   /** Most tokens that a sequence of this plan may hold when it is the only one: the plan's context, or what memory has room for. */

@@ -1,14 +1,16 @@
 // The fast engine: weights, KV caches and every intermediate value in one WebAssembly memory, stepped by SIMD kernels.
 import type { Adapter } from "../../variants/adapter.ts";
 import type { BaseModel, Tensor } from "../../variants/base.ts";
+import { layOut } from "../../variants/layout.ts";
 import { type Plan, sharedKv, tensorsOf } from "../../variants/plan.ts";
 import { checkLikelihoods } from "../likelihoods.ts";
 import { asEverywhere, frequencies } from "../rope.ts";
 import type { TokenLogprob } from "../sampling/index.ts";
 import { type Engine, EngineError, type Pace, type Sequence, type StepInput } from "../types.ts";
-import { type OpenFile, readParts } from "../weights.ts";
+import type { OpenFile } from "../weights.ts";
 import { createAdapters, type LoadedAdapter } from "./adapters.ts";
 import { type Entry, forward } from "./forward.ts";
+import { createImages } from "./images.ts";
 import { instantiate, type KernelBuild, type KernelModules } from "./kernels.ts";
 import type { Machine, Work } from "./linear.ts";
 import { createMemory } from "./memory.ts";
@@ -19,12 +21,14 @@ import { shapesOf, slotProblem } from "./shapes.ts";
 
 export interface WasmEngineOptions {
   readonly base: BaseModel;
+  /** Weight sets of the same checkpoint that it is to have room for beside, as `sharingWith` has them. Default: none. */
+  readonly beside?: readonly BaseModel[] | undefined;
   /** Opens the base's weight parts and adapters. */
   readonly open: OpenFile;
   readonly modules: KernelModules;
   /** Called while loading with the share that is done, 0 to 1. */
   readonly onProgress?: ((progress: number) => void) | undefined;
-  /** Most bytes that the engine's memory may reach; default 118 MiB, which leaves a 128 MB isolate some for JavaScript. */
+  /** Most bytes that the engine's memory may reach, beside those of `beside`; default 118 MiB, which leaves a 128 MB isolate some for JavaScript. */
   readonly ceilingBytes?: number | undefined;
 }
 
@@ -50,26 +54,33 @@ const ROWS = MAX_CHUNK + 16;
  * types that the kernels do not take
  */
 export async function createWasmEngine(options: WasmEngineOptions): Promise<WasmEngine> {
-  const { base, open, modules, onProgress, ceilingBytes = DEFAULT_CEILING } = options;
+  const { base, beside = [], open, modules, onProgress, ceilingBytes = DEFAULT_CEILING } = options;
   const shapes = shapesOf(base.config);
+  const own = layOut([base]).bytes;
   const memory = createMemory({
     ceilingBytes,
     unitBytes: shapes.pageBytes,
-    fixedBytes: base.imageBytes + 64 + scratchBytes(shapes, ROWS),
+    fixedBytes: own + 64 + scratchBytes(shapes, ROWS),
+    besideBytes: layOut([base, ...beside]).bytes - own,
   });
   const { kernels, build } = instantiate(modules, memory.memory);
-  const image = memory.fixed(base.imageBytes);
+  const images = createImages(memory, [base, ...beside], open);
   const scratch = layScratch(memory, shapes, ROWS);
-  const machine: Machine = { kernels, memory, scratch, shapes, image };
+  /** Of the plans that sequences were opened with. */
+  const addresses = new WeakMap<Tensor, number>();
+  const machine: Machine = { kernels, memory, scratch, shapes, at: (tensor) => addresses.get(tensor) as number };
   memory.f32.set(frequencies(base.config, asEverywhere), scratch.frequencies / 4);
-  await readParts(base.parts, memory.bytes.subarray(image, image + base.imageBytes), {
-    open,
-    onProgress: (bytes) => onProgress?.(bytes / base.imageBytes),
-  });
+  await images.load(base, onProgress);
 
   const adapters = createAdapters(memory, shapes.pageBytes, open);
   const prefixes = createPrefixes(memory);
-  const checked = new WeakSet<Plan>();
+  const placed = new WeakSet<Plan>();
+  const place = (plan: Plan): void => {
+    if (placed.has(plan)) return;
+    checkPlan(plan, images.has(plan.base.digest));
+    for (const tensor of tensorsIn(plan)) addresses.set(tensor, images.addressOf(plan.base, tensor));
+    placed.add(plan);
+  };
   const sequences = new WeakSet<Sequence>();
   /** Logits of single rows, by place in the batch. */
   const rows: Float32Array[] = [];
@@ -102,10 +113,10 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
     build,
     capacityOf: (plan) => capacityOf(memory, plan, shapes),
     residentBytes: () => memory.memory.buffer.byteLength,
+    load: images.load,
 
     async open(plan, capacity, scope, prompt) {
-      if (!checked.has(plan)) checkPlan(plan, base);
-      checked.add(plan);
+      place(plan);
       checkCapacity(memory, plan, shapes, capacity);
       const { adapter } = plan;
       const loaded: LoadedAdapter | undefined = adapter && (await withRoom(() => adapters.acquire(adapter)));
@@ -127,8 +138,7 @@ export async function createWasmEngine(options: WasmEngineOptions): Promise<Wasm
 
     async switchPlan(sequence, plan) {
       const own = mine(sequence);
-      if (!checked.has(plan)) checkPlan(plan, base);
-      checked.add(plan);
+      place(plan);
       const loaded = plan.adapter && (await withRoom(() => adapters.acquire(plan.adapter as Adapter)));
       // Only now: while the adapter loaded, the sequence may have been closed or switched.
       const kv = own.closed || own.rewritesShared ? undefined : sharedKv(own.plan, plan);
@@ -220,11 +230,16 @@ async function run(work: Work, pace: Pace): Promise<void> {
   }
 }
 
+const tensorsIn = ({ embedding, outputNorm, head, slots }: Plan): Tensor[] => [
+  ...[embedding, outputNorm, head],
+  ...slots.flatMap(({ attn, mlp }) => [attn, mlp].flatMap((part) => (part ? tensorsOf(part) : []))),
+];
+
 /** @throws EngineError `bad_plan` that names the tensor or adapter that the kernels do not take */
-function checkPlan(plan: Plan, base: BaseModel): void {
+function checkPlan(plan: Plan, isLoaded: boolean): void {
   const bad = (problem: string): EngineError => new EngineError("bad_plan", `${plan.id}: ${problem}`);
   if (plan.onnx) throw bad("the wasm engine does not run ONNX graphs");
-  if (plan.base.digest !== base.digest) throw bad(`it is over base ${plan.base.digest}, loaded is ${base.digest}`);
+  if (!isLoaded) throw bad(`it is over base ${plan.base.digest}, which is not loaded`);
   const typed = (tensor: Tensor, ...types: Tensor["type"][]): void => {
     if (types.includes(tensor.type)) return;
     throw bad(`the wasm engine needs ${tensor.name} as ${types.join(" or ")}, not ${tensor.type}`);
@@ -239,7 +254,7 @@ function checkPlan(plan: Plan, base: BaseModel): void {
         else typed(tensor, "q4_1", "q8_0");
       }
     }
-    const problem = slotProblem(slot, shapesOf(base.config));
+    const problem = slotProblem(slot, shapesOf(plan.base.config));
     if (problem) throw bad(`slot ${index} has ${problem}`);
   }
   for (const { slot, linear } of plan.adapter?.linears ?? []) {

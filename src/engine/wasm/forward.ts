@@ -50,7 +50,7 @@ function sublayersOf(plan: Plan): readonly Sublayer[] {
 
 const key = (part: AttentionPlan | MlpPlan): string =>
   tensorsOf(part)
-    .map(({ offset }) => offset)
+    .map(({ name, digest }) => `${name} ${digest}`)
     .join(" ");
 
 /** Tokens must already be appended to their sequences: pages are there. */
@@ -113,12 +113,12 @@ function gather(machine: Machine, group: readonly Progress[]): void {
   }
 }
 
-function embed({ kernels, scratch, shapes, image }: Machine, entry: Progress): void {
+function embed({ kernels, scratch, shapes, at }: Machine, entry: Progress): void {
   const { headDim, hidden } = shapes;
-  const { offset, cols } = entry.sequence.plan.embedding;
+  const { embedding } = entry.sequence.plan;
   for (const [i, token] of entry.tokens.entries()) {
     const row = entry.row + i;
-    kernels.embed(image + offset, cols / 32, token, scratch.residual + row * hidden * 4);
+    kernels.embed(at(embedding), embedding.cols / 32, token, scratch.residual + row * hidden * 4);
     const to = scratch.angles + row * headDim * 4;
     kernels.angles(entry.position + i, scratch.frequencies, headDim / 2, to);
   }

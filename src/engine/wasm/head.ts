@@ -26,8 +26,22 @@ interface Likelihood {
   listed: number;
 }
 
-export function* head(machine: Machine, all: readonly (Entry & { readonly row: number })[]): Work {
-  const { kernels, scratch, shapes, image } = machine;
+/** An entry and its first row among all rows of the pass. */
+type Placed = Entry & { readonly row: number };
+
+/** Rows of one output norm and head go together. */
+export function* head(machine: Machine, all: readonly Placed[]): Work {
+  const groups = new Map<string, Placed[]>();
+  for (const entry of all) {
+    const { outputNorm, head } = entry.sequence.plan;
+    const weights = `${outputNorm.digest} ${head.digest}`;
+    groups.set(weights, [...(groups.get(weights) ?? []), entry]);
+  }
+  for (const group of groups.values()) yield* headOf(machine, group);
+}
+
+function* headOf(machine: Machine, all: readonly Placed[]): Work {
+  const { kernels, scratch, shapes, at } = machine;
   const { hidden, vocab, eps } = shapes;
   const wanted = rowsWanted(machine, all);
   const [entry] = all;
@@ -35,14 +49,14 @@ export function* head(machine: Machine, all: readonly (Entry & { readonly row: n
   const { outputNorm, head: weights } = entry.sequence.plan;
   for (const [i, { row }] of wanted.entries()) setRow(machine, i, row);
   const tokens = wanted.length;
-  kernels.normalizeRows16(scratch.rows, tokens, image + outputNorm.offset, hidden, eps, scratch.row, scratch.input);
+  kernels.normalizeRows16(scratch.rows, tokens, at(outputNorm), hidden, eps, scratch.row, scratch.input);
 
   const blocks = hidden / 32;
   const groups = Math.ceil(vocab / 8);
   const most = Math.max(1, Math.min(Math.floor(groups / tokens), groupsPerCall(8 * hidden * tokens)));
   for (let first = 0; first < groups; first += most) {
     const count = Math.min(most, groups - first);
-    const from = image + weights.offset + first * blocks * 272;
+    const from = at(weights) + first * blocks * 272;
     kernels.multiplyQ8(from, count, blocks, scratch.input, tokens, scratch.logits, count * 32, 1, 0);
     for (const [i, row] of wanted.entries()) take(machine, row, scratch.logits + i * count * 32, first * 8, count);
     yield count * 8 * hidden * tokens;
@@ -50,10 +64,7 @@ export function* head(machine: Machine, all: readonly (Entry & { readonly row: n
   for (const row of wanted) finish(machine, row);
 }
 
-function rowsWanted(
-  { memory, scratch, shapes }: Machine,
-  all: readonly (Entry & { readonly row: number })[],
-): Wanted[] {
+function rowsWanted({ memory, scratch, shapes }: Machine, all: readonly Placed[]): Wanted[] {
   const wanted: Wanted[] = [];
   for (const { tokens, logits, row, out } of all) {
     if (logits === "none") continue;

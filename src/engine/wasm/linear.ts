@@ -18,8 +18,8 @@ export interface Machine {
   readonly memory: Memory;
   readonly scratch: Scratch;
   readonly shapes: Shapes;
-  /** Address of the weight image. */
-  readonly image: number;
+  /** Address of a tensor of a plan that a sequence was opened with. */
+  at(tensor: Tensor): number;
 }
 
 /** Part of a group: rows of one sequence, side by side. */
@@ -91,14 +91,15 @@ type Multiply = (
   outStride: number,
 ) => Work;
 
-const multiplyQ4: Multiply = function* ({ kernels, scratch, image }, tensor, tokens, panels, out, outStride) {
+const multiplyQ4: Multiply = function* ({ kernels, scratch, at }, tensor, tokens, panels, out, outStride) {
   const blocks = tensor.cols / 32;
   const groups = Math.ceil(tensor.rows / 8);
   const most = groupsPerCall(tokens * tensor.cols * 8);
+  const weights = at(tensor);
   for (let first = 0; first < groups; first += most) {
     const count = Math.min(most, groups - first);
     kernels.multiplyQ4(
-      image + tensor.offset + first * blocks * 160,
+      weights + first * blocks * 160,
       count,
       blocks,
       panels,
@@ -113,10 +114,10 @@ const multiplyQ4: Multiply = function* ({ kernels, scratch, image }, tensor, tok
 
 /** Weights of 8 bits read 16-bit panels: the same values, of as many tokens at a time as there is room for. */
 const multiplyQ8: Multiply = function* (machine, tensor, tokens, panels, out, outStride) {
-  const { kernels, scratch, image } = machine;
+  const { kernels, scratch } = machine;
   const blocks = tensor.cols / 32;
   const groups = Math.ceil(tensor.rows / 8);
-  const weights = image + tensor.offset;
+  const weights = machine.at(tensor);
   for (let done = 0; done < tokens; done += WIDENED_TOKENS) {
     const some = Math.min(WIDENED_TOKENS, tokens - done);
     widen(machine, { at: panels, cols: tensor.cols }, tokens, done, some, scratch.widened);

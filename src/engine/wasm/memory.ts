@@ -39,18 +39,21 @@ export interface MemoryOptions {
   readonly unitBytes: number;
   /** Fixed bytes that are known to be needed: checked before anything is allocated. */
   readonly fixedBytes: number;
+  /** Fixed bytes that the ceiling does not count: of further weight sets. */
+  readonly besideBytes: number;
 }
 
 export const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
 /** @throws EngineError `too_large` when the fixed part alone is beyond the ceiling */
-export function createMemory({ ceilingBytes, unitBytes, fixedBytes }: MemoryOptions): Memory {
-  const maximum = Math.floor(ceilingBytes / WASM_PAGE);
-  const initial = Math.ceil((START + fixedBytes) / WASM_PAGE);
+export function createMemory({ ceilingBytes, unitBytes, fixedBytes, besideBytes }: MemoryOptions): Memory {
+  const beside = Math.ceil(besideBytes / WASM_PAGE);
+  const maximum = Math.floor(ceilingBytes / WASM_PAGE) + beside;
+  const initial = Math.ceil((START + fixedBytes) / WASM_PAGE) + beside;
   if (initial > maximum) {
     throw new EngineError(
       "too_large",
-      `weights and scratch need ${mebibytes(initial * WASM_PAGE)}, the engine may hold ${mebibytes(ceilingBytes)}: set MEMORY_CEILING_MIB higher, sequences need room too, or where no isolate may be larger keep more linears at 4 bits`,
+      `weights and scratch need ${mebibytes((initial - beside) * WASM_PAGE)}, the engine may hold ${mebibytes(ceilingBytes)}: set MEMORY_CEILING_MIB higher, sequences need room too, or where no isolate may be larger keep more linears at 4 bits`,
     );
   }
   const memory = new WebAssembly.Memory({ initial, maximum });

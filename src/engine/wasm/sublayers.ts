@@ -15,10 +15,10 @@ import {
 import { GATE_UP_BLOCKS } from "./scratch.ts";
 
 /** Adds what is in `scratch.wide`, and a bias where there is one, to the residual rows in the row table. */
-function add({ kernels, scratch, shapes, image }: Machine, tokens: number, bias: Tensor | undefined): void {
+function add({ kernels, scratch, shapes, at }: Machine, tokens: number, bias: Tensor | undefined): void {
   kernels.addRows(scratch.wide, shapes.hidden * 4, tokens, shapes.hidden, scratch.rows);
   // Rows no bytes apart are one row for all.
-  if (bias) kernels.addRows(image + bias.offset, 0, tokens, shapes.hidden, scratch.rows);
+  if (bias) kernels.addRows(at(bias), 0, tokens, shapes.hidden, scratch.rows);
 }
 
 /** Adds attention to the residual rows in the row table. All rows have the same weights, each sequence its own cache. */
@@ -26,7 +26,7 @@ export function* attention(machine: Machine, attn: AttentionPlan, group: readonl
   const { kernels, memory, scratch, shapes } = machine;
   const tokens = countRows(group);
   const input = { at: scratch.input, cols: attn.q.cols };
-  normalize(machine, attn.norm.offset, tokens);
+  normalize(machine, attn.norm, tokens);
 
   const stride = (attn.q.rows + attn.k.rows + attn.v.rows) * 4;
   const k = scratch.wide + attn.q.rows * 4;
@@ -76,12 +76,12 @@ export function* attention(machine: Machine, attn: AttentionPlan, group: readonl
 
 /** Adds the MLP to the residual rows in the row table. */
 export function* feedForward(machine: Machine, mlp: MlpPlan, group: readonly Rows[]): Work {
-  const { kernels, scratch, shapes, image } = machine;
+  const { kernels, scratch, shapes, at } = machine;
   const tokens = countRows(group);
   const { cols } = mlp.gate;
   const width = mlp.gate.rows;
   const input = { at: scratch.input, cols };
-  normalize(machine, mlp.norm.offset, tokens);
+  normalize(machine, mlp.norm, tokens);
 
   const gateJobs = lowRank(machine, "gate", group, input, 0);
   const upJobs = lowRank(machine, "up", group, input, 1);
@@ -97,8 +97,8 @@ export function* feedForward(machine: Machine, mlp: MlpPlan, group: readonly Row
   for (let first = 0; first < blocks; first += most) {
     const count = Math.min(most, blocks - first);
     kernels.feedForward(
-      image + mlp.gate.offset,
-      image + mlp.up.offset,
+      at(mlp.gate),
+      at(mlp.up),
       first,
       count,
       cols / 32,
@@ -122,7 +122,7 @@ export function* feedForward(machine: Machine, mlp: MlpPlan, group: readonly Row
   add(machine, tokens, mlp.bias);
 }
 
-function normalize({ kernels, scratch, shapes, image }: Machine, offset: number, tokens: number): void {
+function normalize({ kernels, scratch, shapes, at }: Machine, norm: Tensor, tokens: number): void {
   const { hidden, eps } = shapes;
-  kernels.normalizeRows8(scratch.rows, tokens, image + offset, hidden, eps, scratch.row, scratch.input);
+  kernels.normalizeRows8(scratch.rows, tokens, at(norm), hidden, eps, scratch.row, scratch.input);
 }
