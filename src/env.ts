@@ -9,7 +9,7 @@ import type { RouterStore } from "./routing/index.ts";
 import { above0, type Environment, readNumbers, type Variables } from "./variables.ts";
 
 export interface GatewayEnv {
-  /** The replica Worker's Durable Objects, named by weight set. */
+  /** The replica Worker's Durable Objects, named by weight set; src/replica/homes.ts says which one holds one. */
   readonly REPLICA: { getByName(name: string): Replica };
   /** What routing has learnt; one object for all isolates. */
   readonly ROUTER: { getByName(name: string): RouterStore };

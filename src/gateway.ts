@@ -8,7 +8,7 @@ import { type GatewayEnv, gatewaySettings } from "./env.ts";
 import { createExperiments, type Experiments, recordOutcomes } from "./experiments/live/index.ts";
 import { createShadowQueueClass } from "./experiments/shadow/queue-object.ts";
 import { createRecorder, type Recorder } from "./records/index.ts";
-import type { Replica } from "./replica/protocol.ts";
+import { createHomes } from "./replica/homes.ts";
 import { createResponseStore, type ResponseStore } from "./responses/index.ts";
 import { createRunnerClass } from "./responses/runner-object.ts";
 import type { App } from "./routes/index.ts";
@@ -22,7 +22,7 @@ import {
 } from "./scores/monitor/index.ts";
 import { createTokenizer, type Tokenizer, type TokenizerJson } from "./tokenizer/index.ts";
 import { type BaseModel, checkpointOf } from "./variants/base.ts";
-import { compileCatalogue } from "./variants/catalogue.ts";
+import { compileCatalogue, type Variant } from "./variants/catalogue.ts";
 import { catalogueFileSchema } from "./variants/catalogue-file.ts";
 
 const catalogue = compileCatalogue(catalogueFileSchema.parse(catalogueJson));
@@ -55,7 +55,7 @@ export const ShadowQueueObject = createShadowQueueClass<GatewayEnv>({
   replicaOf(env, variant) {
     const plan = catalogue.get(variant)?.plan;
     if (!plan) throw new Error(`${variant} is no longer served`);
-    return env.REPLICA.getByName(plan.base.id);
+    return wired(env).replicaOf(plan.base.id);
   },
   record: (env, outcomes) => recordOutcomes(wired(env).recorder, outcomes),
   log: (entry) => console.log(JSON.stringify(entry)),
@@ -63,7 +63,15 @@ export const ShadowQueueObject = createShadowQueueClass<GatewayEnv>({
 export { RecordQueueObject } from "./records/queue.ts";
 export { RouterObject } from "./routing/router-object.ts";
 
+const homesOf = (env: GatewayEnv) =>
+  createHomes({
+    byName: (name) => env.REPLICA.getByName(name),
+    first: ([...catalogue.values()][0] as Variant).plan.base.id,
+    now: Date.now,
+  });
+
 interface Gateway {
+  readonly replicaOf: ReturnType<typeof homesOf>;
   readonly app: App;
   readonly monitor: Monitor;
   readonly recorder: Recorder;
@@ -80,7 +88,7 @@ const wired = (env: GatewayEnv): Gateway => (gateway ??= wire(env));
 function wire(env: GatewayEnv): Gateway {
   const { deadlineMs, quantile, keepDays } = gatewaySettings(env);
   const log = (entry: object): void => console.log(JSON.stringify(entry));
-  const replicaOf = (weightsId: string): Replica => env.REPLICA.getByName(weightsId);
+  const replicaOf = homesOf(env);
   const shared = { catalogue, replicaOf, tokenizerOf, db: env.DB, now: Date.now, log };
   const scores = createScoreboard({ ...shared, recorded: recordedJson as RecordedFile });
   const recorder = createRecorder({ queue: () => env.RECORDS.getByName("records"), log });
@@ -103,7 +111,7 @@ function wire(env: GatewayEnv): Gateway {
   const runnerOf = (id: string) => env.RESPONSES.getByName(id);
   const responses = store && { store, runnerOf };
   return {
-    ...{ store, experiments, recorder },
+    ...{ replicaOf, store, experiments, recorder },
     app: createApp({
       ...{ catalogue, replicaOf, tokenizerOf, scores, routing, responses, experiments, deadlineMs },
       shadowOf: (baseId) => env.SHADOW.getByName(baseId),

@@ -6,10 +6,11 @@ import { createWasmEngine } from "./engine/wasm/index.ts";
 import { createReplicaClass, notFound } from "./replica/index.ts";
 import type { CatalogueFile } from "./variants/catalogue-file.ts";
 
-/** Holds one set of weights; named by its base model. */
+/** Answers for the weight set by which it is named, and for those that share its memory. */
 export const Replica = createReplicaClass(catalogueJson as CatalogueFile, {
   load: (options) => createWasmEngine({ ...options, modules: { relaxed, plain } }),
   paceMultiplyAdds: 64e6,
+  holdsMany: true,
 });
 
 export default { fetch: notFound };

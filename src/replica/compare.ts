@@ -13,7 +13,7 @@ const ROWS = 4;
 const WORK_PER_LOGIT = 900;
 
 export interface CompareOptions {
-  /** The plan that gave the answer, and the one that is held against it; both over one base. */
+  /** The plan that gave the answer, and the one that is held against it; both over weights of one engine. */
   readonly reference: Plan;
   readonly plan: Plan;
   readonly engine: Engine;

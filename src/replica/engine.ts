@@ -1,8 +1,9 @@
-// The engines that this isolate has loaded, one a weight set: weights sit once per isolate, whatever number of Durable Objects share it.
-// Where another set's weights have no room beside them, those that are idle are let go.
+// The memories that this isolate has loaded: each has an engine, and a weight set or several that share it. Where another one has no room
+// beside them, those that are idle are let go.
 import { type Engine, EngineError } from "../engine/types.ts";
 import type { OpenFile } from "../engine/weights.ts";
 import type { BaseModel } from "../variants/base.ts";
+import { layOut } from "../variants/layout.ts";
 import { replicaSettings } from "./settings.ts";
 
 export interface ReplicaEnv {
@@ -20,8 +21,10 @@ export interface ReplicaEnv {
 
 export interface LoadOptions {
   readonly base: BaseModel;
+  /** Weight sets that are to share its memory. */
+  readonly beside: readonly BaseModel[];
   readonly open: OpenFile;
-  /** Most bytes for weights and KV caches. */
+  /** Most bytes for weights and KV caches, without the weights beside. */
   readonly ceilingBytes: number | undefined;
   /** Called with the share that is done, 0 to 1. */
   readonly onProgress: (progress: number) => void;
@@ -31,6 +34,8 @@ export interface EngineKind {
   load(options: LoadOptions): Promise<Engine>;
   /** Multiply-adds that take less than 10 ms on one slow core. */
   readonly paceMultiplyAdds: number;
+  /** Its engines hold weight sets beside the first. */
+  readonly holdsMany?: boolean;
 }
 
 export interface LoadingEngine {
@@ -44,19 +49,41 @@ export interface LoadingEngine {
 /** Loading that failed is tried again by the first caller after this time. */
 const RETRY_MS = 10_000;
 
-interface Entry extends LoadingEngine {
+interface Loading extends LoadingEngine {
   progress: number;
   error: Error | undefined;
   loaded: Engine | undefined;
-  readonly base: BaseModel;
-  /** Requests that need it loaded. */
+}
+
+/** A memory and the weight sets in it. */
+interface Entry {
+  readonly group: Group;
+  /** By weight set: those that are there, or on their way. */
+  readonly sets: Map<string, Loading>;
+  /** Requests that need it. */
   users: number;
 }
 
-/** By weight set, the least recently used first. */
-const loading = new Map<string, Entry>();
-/** Weight sets that were let go, and are loaded again only when they are used. */
+/** The weight sets of one memory: the first one is loaded first, and then the others, one after the other. */
+export type Group = readonly [BaseModel, ...BaseModel[]];
+
+/** Who asks for which memory. */
+export interface Place {
+  /**
+   * Id of the Durable Object that asks. It alone may use its memories: one loop steps all sequences of an engine, and
+   * workerd lets it not write to the streams of another object.
+   */
+  readonly owner: string;
+  readonly group: Group;
+  readonly kind: EngineKind;
+  readonly env: ReplicaEnv;
+}
+
+/** By owner and first weight set, the least recently used first. */
+const entries = new Map<string, Entry>();
+/** Memories that were let go, and are loaded again only when they are used. */
 const letGo = new Set<string>();
+const keyOf = ({ owner, group: [{ id }] }: Place): string => `${owner} ${id}`;
 
 /** Opens built files from R2 when a bucket is bound, otherwise from static assets. */
 export function openFrom(env: ReplicaEnv): OpenFile {
@@ -67,40 +94,44 @@ export function openFrom(env: ReplicaEnv): OpenFile {
   };
 }
 
-const hasRoom = ({ imageBytes }: BaseModel, env: ReplicaEnv): boolean => {
-  const taken = [...loading.values()].map(({ base, loaded }) => loaded?.residentBytes() ?? base.imageBytes);
-  return (
-    taken.length === 0 || taken.reduce((sum, bytes) => sum + bytes, imageBytes) <= replicaSettings(env).isolateBytes
-  );
-};
+const sizeOf = (group: Group): number => layOut(group).bytes;
 
-/** @throws EngineError `out_of_memory` when what is loaded is at work */
-function makeRoom(base: BaseModel, env: ReplicaEnv): void {
-  // The engine refuses these and says why: nothing has to go for that.
-  if (base.imageBytes > (replicaSettings(env).memoryBytes ?? Number.POSITIVE_INFINITY)) return;
-  for (const [id, { users, loaded }] of loading) {
-    if (hasRoom(base, env)) return;
-    if (users > 0 || !loaded) continue;
-    loading.delete(id);
-    letGo.add(id);
-  }
-  if (hasRoom(base, env)) return;
-  throw new EngineError(
-    "out_of_memory",
-    `the weights ${base.id} have no room here beside ${[...loading.keys()].join(" and ")}, which are at work: ask again when they are done`,
+function hasRoom(group: Group, env: ReplicaEnv): boolean {
+  const taken = [...entries.values()].map((entry) => loadedIn(entry)?.residentBytes() ?? sizeOf(entry.group));
+  return (
+    taken.length === 0 || taken.reduce((sum, bytes) => sum + bytes, sizeOf(group)) <= replicaSettings(env).isolateBytes
   );
 }
 
-/** What the isolate has of a weight set. Where it has nothing, `wake` starts the loading, unless others would have to be let go for it. */
-export function findEngine(
-  base: BaseModel,
-  kind: EngineKind,
-  env: ReplicaEnv,
-  wake: boolean,
-): LoadingEngine | undefined {
-  const known = loading.get(base.id);
-  if (known || !wake || letGo.has(base.id) || !hasRoom(base, env)) return known;
-  return load(base, kind, env);
+const loadedIn = ({ group: [first], sets }: Entry): Engine | undefined => sets.get(first.id)?.loaded;
+
+/** @throws EngineError `out_of_memory` when what is loaded is at work */
+function makeRoom({ group, env }: Place): void {
+  // The engine refuses these and says why: nothing has to go for that.
+  if (group[0].imageBytes > (replicaSettings(env).memoryBytes ?? Number.POSITIVE_INFINITY)) return;
+  // What many share goes last.
+  for (const [key, entry] of [...entries].toSorted(([, a], [, b]) => a.group.length - b.group.length)) {
+    if (hasRoom(group, env)) return;
+    if (entry.users > 0 || !loadedIn(entry)) continue;
+    entries.delete(key);
+    letGo.add(key);
+  }
+  if (hasRoom(group, env)) return;
+  const others = [...entries.values()].map((entry) => entry.group[0].id).join(" and ");
+  throw new EngineError(
+    "out_of_memory",
+    `the weights ${group[0].id} have no room here beside ${others}, which are at work: ask again when they are done`,
+  );
+}
+
+/** What there is of a weight set. Where there is nothing, `wake` starts the loading, unless others would have to be let go for it. */
+export function findEngine(base: BaseModel, place: Place, wake: boolean): LoadingEngine | undefined {
+  const key = keyOf(place);
+  const known = entries.get(key);
+  if (known) return known.sets.get(base.id) ?? (wake ? loadSet(known, base) : undefined);
+  if (!wake || letGo.has(key) || !hasRoom(place.group, place.env)) return undefined;
+  const entry = load(place);
+  return entry.sets.get(base.id) ?? loadSet(entry, base);
 }
 
 export interface EngineUse {
@@ -111,22 +142,23 @@ export interface EngineUse {
 }
 
 /**
- * The isolate's engine for a weight set, which stays until it is released: starts to load where it is not there.
+ * The engine that holds a weight set, which stays until it is released: starts to load where it is not there.
  * @throws EngineError `out_of_memory` when there is no room for it
  */
-export function useEngine(base: BaseModel, kind: EngineKind, env: ReplicaEnv): EngineUse {
-  let entry = loading.get(base.id);
+export function useEngine(base: BaseModel, place: Place): EngineUse {
+  const key = keyOf(place);
+  let entry = entries.get(key);
   if (!entry) {
-    makeRoom(base, env);
-    entry = load(base, kind, env);
+    makeRoom(place);
+    entry = load(place);
   }
-  loading.delete(base.id);
-  loading.set(base.id, entry);
+  entries.delete(key);
+  entries.set(key, entry);
   const used = entry;
   used.users++;
   let released = false;
   return {
-    engine: used.engine,
+    engine: (used.sets.get(base.id) ?? loadSet(used, base)).engine,
     release() {
       if (!released) used.users--;
       released = true;
@@ -134,29 +166,75 @@ export function useEngine(base: BaseModel, kind: EngineKind, env: ReplicaEnv): E
   };
 }
 
-function load(base: BaseModel, kind: EngineKind, env: ReplicaEnv): Entry {
-  const entry: Entry = {
-    engine: kind.load({
-      base,
-      open: openFrom(env),
-      ceilingBytes: replicaSettings(env).memoryBytes,
-      onProgress: (progress) => {
-        entry.progress = progress;
-      },
-    }),
-    ...{ progress: 0, error: undefined, loaded: undefined, base, users: 0 },
-  };
-  loading.set(base.id, entry);
-  letGo.delete(base.id);
-  entry.engine.then(
-    (engine) => {
-      entry.progress = 1;
-      entry.loaded = engine;
+/** Loads the first weight set of a memory, and then the others. */
+function load(place: Place): Entry {
+  const { group, kind, env } = place;
+  const [first, ...beside] = group;
+  const key = keyOf(place);
+  const entry: Entry = { group, sets: new Map(), users: 0 };
+  entries.set(key, entry);
+  letGo.delete(key);
+  const { engine } = follow(
+    (onProgress) =>
+      kind.load({
+        base: first,
+        beside,
+        open: openFrom(env),
+        ceilingBytes: replicaSettings(env).memoryBytes,
+        onProgress,
+      }),
+    entry,
+    first,
+    () => entries.get(key) === entry && entries.delete(key),
+  );
+  void engine.then(
+    async () => {
+      for (const base of beside) await (entry.sets.get(base.id) ?? loadSet(entry, base)).engine.catch(() => {});
     },
-    (error: Error) => {
-      entry.error = error;
-      setTimeout(() => loading.get(base.id) === entry && loading.delete(base.id), RETRY_MS);
-    },
+    () => {},
   );
   return entry;
+}
+
+/** Loads one of the others; when it fails, the next one that needs it tries again after a while. */
+function loadSet(entry: Entry, base: BaseModel): Loading {
+  const { engine } = entry.sets.get(entry.group[0].id) as Loading;
+  const loading: Loading = follow(
+    async (onProgress) => {
+      const host = await engine;
+      await host.load?.(base, onProgress);
+      return host;
+    },
+    entry,
+    base,
+    () => entry.sets.get(base.id) === loading && entry.sets.delete(base.id),
+  );
+  return loading;
+}
+
+/** @param forget called a while after it failed */
+function follow(
+  load: (onProgress: (progress: number) => void) => Promise<Engine>,
+  entry: Entry,
+  base: BaseModel,
+  forget: () => void,
+): Loading {
+  const loading: Loading = {
+    engine: load((progress) => {
+      loading.progress = progress;
+    }),
+    ...{ progress: 0, error: undefined, loaded: undefined },
+  };
+  entry.sets.set(base.id, loading);
+  loading.engine.then(
+    (engine) => {
+      loading.progress = 1;
+      loading.loaded = engine;
+    },
+    (error: Error) => {
+      loading.error = error;
+      setTimeout(forget, RETRY_MS);
+    },
+  );
+  return loading;
 }

@@ -101,10 +101,13 @@ export interface ReplicaStatus {
   readonly engine: string;
   /** Digest of weights and engine. */
   readonly digest: string;
+  /** Of the memory that the weights are in, with all that are in it. */
   readonly residentBytes: number;
   readonly queued: number;
   readonly running: number;
-  /** Most tokens, prompt and reply together, that a sequence of each variant may have here; known once loaded. */
+  /** All weight sets that have room in that memory, loaded or not, the one that it is named by first. Absent: it alone. */
+  readonly weights?: readonly string[];
+  /** Most tokens, prompt and reply together, that a sequence of each variant may have here, of all whose weights are loaded. */
   readonly capacities?: Readonly<Record<string, number>>;
 }
 
@@ -128,7 +131,7 @@ export type MeasureReply =
   /** The variant gives nothing that a score can be made of, now and the next time. */
   | { readonly state: "failed"; readonly engine: string; readonly digest: string; readonly message: string };
 
-/** An answer, and two variants of one weight set. */
+/** An answer, and two variants whose weights share a memory. */
 export interface CompareRequest {
   /** For the log. */
   readonly requestId: string;

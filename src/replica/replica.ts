@@ -2,11 +2,21 @@
 import { DurableObject } from "cloudflare:workers";
 import { type Batcher, createBatcher } from "../engine/batch.ts";
 import type { Engine } from "../engine/types.ts";
+import type { BaseModel } from "../variants/base.ts";
 import { compileCatalogue } from "../variants/catalogue.ts";
 import type { CatalogueFile } from "../variants/catalogue-file.ts";
+import { sharingWith } from "../variants/layout.ts";
 import type { Plan } from "../variants/plan.ts";
 import { compareAnswer } from "./compare.ts";
-import { type EngineKind, type EngineUse, findEngine, type ReplicaEnv, useEngine } from "./engine.ts";
+import {
+  type EngineKind,
+  type EngineUse,
+  findEngine,
+  type Group,
+  type Place,
+  type ReplicaEnv,
+  useEngine,
+} from "./engine.ts";
 import { type Ready, type StreamedGeneration, streamGeneration } from "./generation.ts";
 import { MAX_RUNNING } from "./limits.ts";
 import { measureItem } from "./measure.ts";
@@ -30,7 +40,7 @@ interface AtWork {
   readonly share: WorkShare;
 }
 
-/** One per engine, shared by the isolate's Durable Objects as the engine is. */
+/** One per engine. */
 const atWork = new WeakMap<Engine, AtWork>();
 
 function atWorkOn(engine: Engine, kind: EngineKind, env: ReplicaEnv): AtWork {
@@ -52,10 +62,13 @@ export const notFound = (): Response => new Response("not found", { status: 404 
  */
 export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
   const catalogue = compileCatalogue(file);
-  const capacitiesOf = (engine: Engine, weightsId: string): Record<string, number> =>
-    Object.fromEntries(
-      [...catalogue].flatMap(([id, { plan }]) => (plan.base.id === weightsId ? [[id, engine.capacityOf(plan)]] : [])),
-    );
+  const first = [...catalogue.values()][0]?.plan.base;
+  /** The weight sets of the memory that one is in: all that share the first one's, or it alone. */
+  const groupOf = (base: BaseModel, env: ReplicaEnv): Group => {
+    if (!kind.holdsMany || !first) return [base];
+    const shared = sharingWith(first, file.bases, replicaSettings(env).sharedBytes);
+    return shared.includes(base) ? shared : [base];
+  };
   const planOf = (variant: string): Plan => {
     const plan = catalogue.get(variant)?.plan;
     if (!plan) throw new Error(`this replica does not serve ${variant}`);
@@ -64,11 +77,13 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
   return class extends DurableObject<ReplicaEnv> implements Replica {
     /** By the generations' ids. */
     readonly #running = new Map<string, StreamedGeneration>();
+    readonly #places = new Map<BaseModel, Place>();
 
     async status(weightsId: string, wake = true): Promise<ReplicaStatus> {
       const base = file.bases.find((candidate) => candidate.id === weightsId);
       if (!base) throw new Error(`this replica does not hold ${weightsId}`);
-      const found = findEngine(base, kind, this.env, wake);
+      const place = this.#placeOf(base);
+      const found = findEngine(base, place, wake);
       const { loaded, error, progress = 0 } = found ?? {};
       const batcher = loaded && atWork.get(loaded)?.batcher;
       return {
@@ -80,7 +95,8 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
         residentBytes: loaded?.residentBytes() ?? 0,
         queued: batcher?.queued ?? 0,
         running: batcher?.running ?? 0,
-        ...(loaded ? { capacities: capacitiesOf(loaded, weightsId) } : {}),
+        weights: place.group.map(({ id }) => id),
+        ...(loaded ? { capacities: this.#capacities(loaded) } : {}),
       };
     }
 
@@ -89,7 +105,7 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
       let use: EngineUse | undefined;
       const ready = async (): Promise<Ready> => {
         const plan = planOf(variant);
-        use = useEngine(plan.base, kind, this.env);
+        use = useEngine(plan.base, this.#placeOf(plan.base));
         const { batcher } = atWorkOn(await use.engine, kind, this.env);
         return { plan, batcher, vocabulary: grammar && (await vocabularyOf(plan.base, this.env)) };
       };
@@ -123,16 +139,34 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
     async compare(request: CompareRequest): Promise<CompareReply> {
       const plan = planOf(request.variant);
       const reference = planOf(request.reference);
-      if (reference.base.id !== plan.base.id) {
-        const message = `${request.reference} and ${request.variant} are variants of different weights`;
+      const place = this.#placeOf(plan.base);
+      if (this.#placeOf(reference.base).group[0] !== place.group[0]) {
+        const message = `${request.reference} and ${request.variant} are variants of weights that share no memory`;
         return { state: "failed", engine: "", digest: "", message };
       }
-      return this.#with(plan, (ready) => compareAnswer({ ...ready, reference, request }));
+      return this.#with(reference, () => this.#with(plan, (ready) => compareAnswer({ ...ready, reference, request })));
+    }
+
+    #placeOf(base: BaseModel): Place {
+      const made = this.#places.get(base) ?? {
+        ...{ owner: this.ctx.id.toString(), group: groupOf(base, this.env) },
+        ...{ kind, env: this.env },
+      };
+      this.#places.set(base, made);
+      return made;
+    }
+
+    /** Of all variants whose weights are there. */
+    #capacities(engine: Engine): Record<string, number> {
+      const isThere = ({ base }: Plan): boolean => findEngine(base, this.#placeOf(base), false)?.loaded === engine;
+      return Object.fromEntries(
+        [...catalogue].flatMap(([id, { plan }]) => (isThere(plan) ? [[id, engine.capacityOf(plan)]] : [])),
+      );
     }
 
     /** Does work on a plan's weights, which stay loaded as long. */
     async #with<T>(plan: Plan, work: (ready: AtWork & { plan: Plan; engine: Engine }) => Promise<T>): Promise<T> {
-      const use = useEngine(plan.base, kind, this.env);
+      const use = useEngine(plan.base, this.#placeOf(plan.base));
       try {
         const engine = await use.engine;
         return await work({ plan, engine, ...atWorkOn(engine, kind, this.env) });

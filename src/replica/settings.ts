@@ -14,6 +14,8 @@ export interface ReplicaSettings {
   readonly memoryBytes: number | undefined;
   /** Most bytes for those of all weight sets in one isolate; may be infinite. */
   readonly isolateBytes: number;
+  /** Of those, bytes for weight sets that share the memory of the first one: what is left when each of two has all that one may. */
+  readonly sharedBytes: number;
   /** Most work that comparing variants may take, as a share of what live requests take. */
   readonly shadowShare: number;
 }
@@ -22,9 +24,12 @@ export interface ReplicaSettings {
 export function replicaSettings(env: Environment<ReplicaVariable>): ReplicaSettings {
   const read = readNumbers(VARIABLES, env);
   const memoryBytes = read.MEMORY_CEILING_MIB * 2 ** 20;
+  const isolateBytes = read.ISOLATE_CEILING_MIB * 2 ** 20;
+  const left = isolateBytes - 2 * memoryBytes;
   return {
     memoryBytes: Number.isFinite(memoryBytes) ? memoryBytes : undefined,
-    isolateBytes: read.ISOLATE_CEILING_MIB * 2 ** 20,
+    isolateBytes,
+    sharedBytes: Number.isFinite(left) ? Math.max(0, left) : 0,
     shadowShare: read.SHADOW_SHARE,
   };
 }

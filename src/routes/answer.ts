@@ -138,7 +138,7 @@ async function start(c: Context<AppEnv>, deps: GatewayDeps, { id, ask, arrivedAt
   const { variant } = routed.decision;
   const { plan } = deps.catalogue.get(variant) as Variant;
   record.variant = variant;
-  const replica = deps.replicaOf(base.id);
+  const replica = deps.replicaOf(plan.base.id);
   routed.sent();
   const fingerprint = fetchFingerprint(replica, plan, routed.told);
   const seed = ask.seed ?? randomSeed();

@@ -21,6 +21,16 @@ const TIME_HEADERS = {
 } as const;
 export const ROUTING_HEADERS: string[] = [...Object.values(DECISION_HEADERS), ...Object.values(TIME_HEADERS).flat()];
 
+/** The weight sets among whose variants `auto` chooses: the one that is listed first, and what shares its memory. */
+export async function weightsToChooseFrom({ catalogue, replicaOf }: GatewayDeps): Promise<readonly string[]> {
+  const first = [...catalogue.values()][0]?.plan.base.id;
+  if (first === undefined) return [];
+  const status = await replicaOf(first)
+    .status(first, false)
+    .catch(() => undefined);
+  return status?.weights ?? [first];
+}
+
 export interface ChooseOptions {
   readonly model: string;
   /** The length of the reply is a default, and not the client's wish. */

@@ -15,9 +15,14 @@ import type { ExperimentPatch } from "./experiment-schema.ts";
 export const refusedValue = (param: string | undefined, message: string): ApiError =>
   new ApiError("invalid_value", message, { param });
 
-/** @throws ApiError `invalid_value` for an arm that cannot serve what the experiment's requests ask for */
-export function checkArms({ arms }: ExperimentSpec, catalogue: Catalogue, quarantines: Quarantines): void {
-  const base = [...catalogue.values()][0]?.plan.base.id;
+/**
+ * @param weights sets among whose variants `auto` chooses
+ * @throws ApiError `invalid_value` for an arm that cannot serve what the experiment's requests ask for
+ */
+export function checkArms(
+  { arms }: ExperimentSpec,
+  { catalogue, weights, quarantines }: { catalogue: Catalogue; weights: readonly string[]; quarantines: Quarantines },
+): void {
   arms.forEach(({ model }, index) => {
     if (model === AUTO) return;
     const param = `arms.${index}.model`;
@@ -28,8 +33,10 @@ export function checkArms({ arms }: ExperimentSpec, catalogue: Catalogue, quaran
         param,
         `There is no variant '${name}': GET /v1/variants lists those there are, or use "auto".`,
       );
-    if (plan.base.id !== base)
-      throw refusedValue(param, `'${name}' has another base than the requests that the experiment takes, ${base}.`);
+    if (!weights.includes(plan.base.id)) {
+      const others = weights.join(", ");
+      throw refusedValue(param, `'${name}' has other weights than the requests that the experiment takes, ${others}.`);
+    }
     const quarantine = quarantines.get(model);
     if (quarantine) throw refusedValue(param, `'${name}' is quarantined: ${quarantine.reason}. Use another variant.`);
   });

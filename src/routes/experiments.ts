@@ -4,6 +4,7 @@ import type { Context } from "hono";
 import { comparingEpoch, type Experiments, newExperiment, type StoredExperiment } from "../experiments/live/index.ts";
 import { ApiError, errorResponses, readJson, validate } from "../openai/index.ts";
 import { bearer } from "./bearer.ts";
+import { weightsToChooseFrom } from "./choose.ts";
 import type { AddRoutes, AppEnv } from "./context.ts";
 import { changed, checkArms, checkOverlap, refusedValue } from "./experiment-checks.ts";
 import {
@@ -150,7 +151,7 @@ export const addExperimentRoutes: AddRoutes = (app, deps) => {
     const spec = validate(experimentRequestSchema, await readJson(c.req.raw));
     if (spec.end !== undefined && Date.parse(spec.end) <= now()) throw refusedValue("end", "'end' is over already.");
     const quarantines = await deps.scores.loadQuarantines((promise) => c.executionCtx.waitUntil(promise));
-    checkArms(spec, deps.catalogue, quarantines);
+    checkArms(spec, { catalogue: deps.catalogue, weights: await weightsToChooseFrom(deps), quarantines });
     const stored = await service.store.create(spec.id, (all) => {
       const next = newExperiment(spec, newSecret(), now());
       checkOverlap(next, all, now());

@@ -7,7 +7,7 @@ const replicaSchema = z
   .object({
     base: z.string().openapi({
       description:
-        "The weights that this replica holds: a checkpoint's, or those with some tensors changed by a recipe.",
+        "The weight set: a checkpoint's, one with some tensors changed by a recipe, or one of layers of its own.",
     }),
     state: z
       .enum(["idle", "loading", "ready", "failed"])
@@ -15,7 +15,9 @@ const replicaSchema = z
     progress: z.number().min(0).max(1),
     engine: z.string(),
     digest: z.string().openapi({ description: "Of weights and engine; empty until they are loaded." }),
-    resident_bytes: z.int(),
+    resident_bytes: z.int().openapi({
+      description: "Of the memory that the weights are in. Weight sets that share one each tell all of it.",
+    }),
     queued: z.int(),
     running: z.int(),
   })
@@ -50,7 +52,7 @@ const healthRoute = createRoute({
   path: "/health",
   summary: "Tell whether the models are loaded",
   description:
-    "Needs no key. The first call starts the loading of the weights that are listed first; others are loaded when a request needs them.",
+    "Needs no key. The first call starts the loading of the weights that are listed first, and then of those that have room in the same memory; others are loaded when a request needs them.",
   responses: {
     200: { description: "Requests are answered.", content: { "application/json": { schema: okSchema } } },
     503: {
@@ -62,7 +64,7 @@ const healthRoute = createRoute({
   },
 });
 
-export const addHealthRoutes: AddRoutes = (app, { catalogue, replicaOf, log, storageFailing }) => {
+export const addHealthRoutes: AddRoutes = (app, { catalogue, replicaOf, router, log, storageFailing }) => {
   const ids = [...new Set([...catalogue.values()].map(({ plan }) => plan.base.id))];
   app.openapi(healthRoute, async (c) => {
     const statuses = await Promise.all(
@@ -76,6 +78,7 @@ export const addHealthRoutes: AddRoutes = (app, { catalogue, replicaOf, log, sto
           }),
       ),
     );
+    for (const [i, status] of statuses.entries()) if (status !== unreachable) router.told(ids[i] as string, status);
     const replicas = statuses.map(({ state, progress, engine, digest, residentBytes, queued, running }, i) => ({
       base: ids[i] as string,
       ...{ state, progress, engine, digest, resident_bytes: residentBytes, queued, running },

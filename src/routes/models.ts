@@ -4,6 +4,7 @@ import { ApiError, AUTO, errorResponses } from "../openai/index.ts";
 import type { Catalogue, Variant } from "../variants/catalogue.ts";
 import { STATUSES, statusSchema } from "../variants/recipe.ts";
 import { bearer } from "./bearer.ts";
+import { weightsToChooseFrom } from "./choose.ts";
 import type { AddRoutes } from "./context.ts";
 import { describeHealth, healthSchema, type Measured, readMeasured, scoreSchema } from "./score-schema.ts";
 
@@ -93,17 +94,19 @@ const modelRoute = createRoute({
   },
 });
 
-export const addModelRoutes: AddRoutes = (app, { catalogue, scores }) => {
+export const addModelRoutes: AddRoutes = (app, deps) => {
+  const { catalogue, scores } = deps;
   app.openapi(listRoute, async (c) => {
     const measured = await readMeasured(scores, (promise) => c.executionCtx.waitUntil(promise));
     const variants = [...catalogue.values()].map((variant) => describe(variant, measured));
-    return c.json({ object: "list" as const, data: [...variants, ...describeAuto(catalogue)] }, 200);
+    const auto = describeAuto(catalogue, await weightsToChooseFrom(deps));
+    return c.json({ object: "list" as const, data: [...variants, ...auto] }, 200);
   });
   app.openapi(modelRoute, async (c) => {
     const { model } = c.req.valid("param");
     const variant = catalogue.get(model);
-    const [auto] = describeAuto(catalogue);
-    if (model === AUTO && auto) return c.json(auto, 200);
+    const [auto] = model === AUTO ? describeAuto(catalogue, await weightsToChooseFrom(deps)) : [];
+    if (auto) return c.json(auto, 200);
     if (!variant) {
       throw new ApiError("model_not_found", `The model '${model.slice(0, 100)}' does not exist.`, { param: "model" });
     }
@@ -113,11 +116,11 @@ export const addModelRoutes: AddRoutes = (app, { catalogue, scores }) => {
 };
 
 /** None when there is nothing to choose from. */
-function describeAuto(catalogue: Catalogue): z.infer<typeof autoSchema>[] {
+function describeAuto(catalogue: Catalogue, weights: readonly string[]): z.infer<typeof autoSchema>[] {
   const [first] = catalogue.values();
   if (!first) return [];
   const { base } = first.plan;
-  const variants = [...catalogue.values()].filter(({ plan }) => plan.base.id === base.id).length;
+  const variants = [...catalogue.values()].filter(({ plan }) => weights.includes(plan.base.id)).length;
   return [
     {
       id: AUTO,

@@ -30,7 +30,9 @@ export interface ReplicaNews {
   readonly engine: string;
   readonly queued: number;
   readonly running: number;
-  /** Most tokens that a sequence of each variant may have there. */
+  /** All weight sets that have room in its memory, loaded or not, the one that it is named by first. Absent: the one asked for. */
+  readonly weights?: readonly string[] | undefined;
+  /** Most tokens that a sequence of each variant may have there, of all whose weights are loaded. */
   readonly capacities?: Readonly<Record<string, number>> | undefined;
 }
 

@@ -72,9 +72,9 @@ export interface RouteRequest {
   readonly key: string;
   /** As the request has it. */
   readonly model: string;
-  /** The variant to use; undefined to choose among those of `base`. */
+  /** The variant to use; undefined to choose among those of `base` and of all weight sets that are loaded beside it. */
   readonly pinned: string | undefined;
-  /** Base model whose variants may answer. */
+  /** Weight set of the variant to use, or the first to choose from. */
   readonly base: string;
   readonly promptTokens: number;
   readonly maxTokens: number;
@@ -92,7 +92,9 @@ export interface Router {
    * has a copy of what was learnt and of the list of quarantined variants.
    */
   route(request: RouteRequest, waitUntil: WaitUntil): Promise<Routed | undefined>;
-  /** Most tokens of prompt and reply together that a variant of a base, or any of them, has room for, as far as is known. */
+  /** A replica told of itself when it was asked for a weight set. */
+  told(weightsId: string, news: ReplicaNews): void;
+  /** Most tokens of prompt and reply together that a variant, or any of those to choose from, has room for, as far as is known. */
   roomOf(base: string, variant?: string): number;
   /** Throws when D1 is away and neither this isolate nor the store has it. */
   find(id: string): Promise<KeptDecision | undefined>;
@@ -116,16 +118,28 @@ export function createRouter(options: RouterOptions): Router {
   const snapshot = createSnapshot(options);
   const variants = [...catalogue].map(([id, variant]) => ({ id, ...variant, costs: costsOf(variant.plan) }));
   const plans = new Map(variants.map(({ id, plan }) => [id, plan]));
+  /** By replica, each named by its first weight set, as `homes` has it of the others. */
   const boards = new Map<string, Board>();
   const news = new Map<string, ReplicaNews>();
+  const homes = new Map<string, string>();
   const kept = new Map<string, KeptDecision>();
   const incumbents = new Map<string, { readonly variant: string; readonly at: number }>();
   let compiled: Compiled | undefined;
 
+  const homeOf = (weightsId: string): string => homes.get(weightsId) ?? weightsId;
   const boardOf = (base: string): Board => {
-    const typical = variants.find(({ plan }) => plan.base.id === base)?.costs;
-    if (!typical) throw new Error(`no variant has the base ${base}`);
-    return remember(boards, base, boards.get(base) ?? createBoard(typical));
+    const home = homeOf(base);
+    const typical = variants.find(({ plan }) => plan.base.id === home)?.costs;
+    if (!typical) throw new Error(`no variant has the base ${home}`);
+    return remember(boards, home, boards.get(home) ?? createBoard(typical));
+  };
+  const hear = (weightsId: string, told: ReplicaNews): void => {
+    const { weights = [weightsId] } = told;
+    const [home = weightsId] = weights;
+    for (const id of weights) homes.set(id, home);
+    // One that moved out.
+    if (!weights.includes(weightsId)) homes.delete(weightsId);
+    news.set(home, told);
   };
   /** What a snapshot says, worked out once. */
   const compile = (state: RouterState, at: number): Compiled => {
@@ -136,10 +150,13 @@ export function createRouter(options: RouterOptions): Router {
     };
     return compiled;
   };
+  /** The variants of a weight set, and of all that its replica has loaded beside it. */
   const candidatesOf = (base: string, quarantined: { has(variant: string): boolean }): Candidate[] => {
-    const { capacities, engine } = news.get(base) ?? {};
+    const { capacities, engine, weights } = news.get(homeOf(base)) ?? {};
+    const isBeside = (id: string, own: string): boolean =>
+      weights?.includes(own) === true && capacities?.[id] !== undefined;
     return variants
-      .filter(({ plan }) => plan.base.id === base)
+      .filter(({ id, plan }) => plan.base.id === base || isBeside(id, plan.base.id))
       .map(({ id, recipe, plan, costs }) => ({
         variant: id,
         costs,
@@ -191,6 +208,7 @@ export function createRouter(options: RouterOptions): Router {
         remember(incumbents, scope, { variant, at: now() });
       }
       const { costs } = candidates.find((candidate) => candidate.variant === variant) as Candidate;
+      const chosen = plans.get(variant)?.base.id ?? base;
       const prediction = predict(costs, knownOf(profile, variant), load, work, overtaking);
       const shares = sharesOf(high);
       const predicted = record(METRICS, (metric) =>
@@ -211,7 +229,7 @@ export function createRouter(options: RouterOptions): Router {
           const context = promptTokens + work.tokens.p50 / 2;
           return lightersOf({ current, candidates, plans, qualities, budget, profile, context });
         },
-        onNews: (status) => void news.set(base, status),
+        onNews: (status) => hear(chosen, status),
         onEnd(outcome) {
           remember(kept, made.id, outcome);
           waitUntil(snapshot.report(outcome));
@@ -219,10 +237,11 @@ export function createRouter(options: RouterOptions): Router {
         },
       });
     },
+    told: hear,
     roomOf(base, variant) {
       const plan = variant === undefined ? undefined : plans.get(variant);
       if (!plan) return Math.max(...candidatesOf(base, new Set()).map(({ capacity }) => capacity));
-      return Math.min(plan.contextLength, news.get(base)?.capacities?.[plan.id] ?? plan.contextLength);
+      return Math.min(plan.contextLength, news.get(homeOf(base))?.capacities?.[plan.id] ?? plan.contextLength);
     },
     async find(id) {
       const near =
