@@ -102,10 +102,19 @@ export async function importStudent(folder: string, options: StudentOptions): Pr
   }
   await putOutput(target, { kind: "folder", files: asChunks(weights.files) }, { force: true });
   for (const [i, recipe] of recipes.entries()) {
-    const text = Buffer.from(`${JSON.stringify(recipe, null, 2)}\n`);
-    await putOutput(files[i] as string, { kind: "file", chunks: [text] }, { force: true });
+    await putOutput(files[i] as string, { kind: "file", chunks: [Buffer.from(recipeText(recipe))] }, { force: true });
   }
   return files;
+}
+
+/** As recipes that ship are written: a slot a line, and of it only what is not so anyway. */
+function recipeText({ slots, ...rest }: SlotRecipe): string {
+  const lines = slots.map(({ layer, attn, mlp }) => {
+    const parts = [`"layer": ${layer}`, ...(attn ? [] : ['"attn": false']), ...(mlp ? [] : ['"mlp": false'])];
+    return `    { ${parts.join(", ")} }`;
+  });
+  const head = JSON.stringify(rest, null, 2).replace(/\n}$/, "");
+  return `${head},\n  "slots": [\n${lines.join(",\n")}\n  ]\n}\n`;
 }
 
 async function openBase(id: string): Promise<Base> {
@@ -127,9 +136,10 @@ async function recipesOf(student: Student, base: string, from: string, part: Wei
   await checkpoint.close();
   const provenance = { ...student.provenance, checkpoint: checkpoint.digest };
   return Object.entries(student.plans).map(([id, { title, slots }]) => ({
-    ...{ id, base, title, origin, slots, ...part, provenance },
+    ...{ id, base, title, origin },
     // Until scores are recorded, which say otherwise.
     status: "research",
+    ...{ ...part, provenance, slots },
   }));
 }
 

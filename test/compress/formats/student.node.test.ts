@@ -98,7 +98,8 @@ describe("layers that training left", () => {
 
   it("say in each recipe where they came from", async () => {
     await student();
-    const [file] = await take();
+    const [file, other] = await take();
+    expect(await readFile(other!, "utf8")).toContain('\n    { "layer": 0 },\n    { "layer": 1, "attn": false }');
     const recipe = slotRecipeSchema.parse(JSON.parse(await readFile(file!, "utf8")));
     expect(recipe).toMatchObject({
       ...{ id: "made-up-3", base: BASE, layers: "artifacts/models/made-up-students", status: "research" },
