@@ -189,7 +189,11 @@ function load(place: Place): Entry {
   );
   void engine.then(
     async () => {
-      for (const base of beside) await (entry.sets.get(base.id) ?? loadSet(entry, base)).engine.catch(() => {});
+      for (const base of beside) {
+        // It may have been let go meanwhile.
+        if (entries.get(key) !== entry) return;
+        await (entry.sets.get(base.id) ?? loadSet(entry, base)).engine.catch(() => {});
+      }
     },
     () => {},
   );

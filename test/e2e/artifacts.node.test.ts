@@ -131,15 +131,27 @@ const get = async (path: string) =>
   (await fetch(`${server.url}${path}`, { headers: { authorization: `Bearer ${server.key}` } })).json();
 
 describe("served artifacts", () => {
-  it("are listed after what ships, and loaded when they are asked for", async () => {
+  it("are listed after what ships, and loaded beside the base or when they are asked for", async () => {
+    interface Health {
+      readonly replicas: readonly { readonly base: string; readonly state: string; readonly resident_bytes: number }[];
+    }
     const states = async () =>
-      ((await get("/health")) as { replicas: { base: string; state: string }[] }).replicas.map((r) => r.state);
-    expect(await states()).toEqual(["ready", ...new Array(6).fill("idle")]);
+      Object.fromEntries(((await get("/health")) as Health).replicas.map(({ base, state }) => [base, state]));
     const { data } = (await get("/v1/models")) as { data: { id: string }[] };
     expect(data[0]?.id).toBe("smollm2-135m");
     expect(data.map(({ id }) => id)).toEqual(expect.arrayContaining(["a-bias", "a-cut", "a-cut-and-dropped"]));
-    await ask("a-cut");
-    expect((await states()).toSorted()).toEqual([...new Array(5).fill("idle"), "ready", "ready"]);
+    const loaded = await vi.waitFor(async () => {
+      const found = await states();
+      for (const [base, state] of Object.entries(found)) expect(state).toBe(base.startsWith(BASE) ? "ready" : "idle");
+      return found;
+    }, 20_000);
+    expect(Object.values(loaded).toSorted()).toEqual(["idle", "idle", ...new Array(5).fill("ready")]);
+    // Each has a layer of its own, and all else from the base.
+    const { replicas } = (await get("/health")) as Health;
+    expect(replicas[0]?.resident_bytes).toBeLessThan(110 * 2 ** 20);
+
+    await server.openai.completions.create({ model: "a-tinyllama", prompt: "Hi", max_tokens: 1 });
+    expect(Object.values(await states()).toSorted()).toEqual(["idle", ...new Array(6).fill("ready")]);
   });
 
   it("compute what their tensors say", async () => {

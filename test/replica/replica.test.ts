@@ -3,7 +3,6 @@ import { env, runInDurableObject } from "cloudflare:test";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import plain from "../../dist/kernels/plain.wasm";
 import relaxed from "../../dist/kernels/relaxed.wasm";
-import { createWasmEngine } from "../../src/engine/wasm/index.ts";
 import { type Frame, frameSchema, type GenerateRequest, type Replica } from "../../src/replica/protocol.ts";
 import { slotRecipeSchema } from "../../src/variants/recipe.ts";
 import { randomNumbers } from "../engine/wasm/tiny.ts";
@@ -38,6 +37,7 @@ beforeAll(async () => {
 async function isolate(vars: object = ROOMY, loadMs = 0) {
   vi.resetModules();
   const { createReplicaClass } = await import("../../src/replica/replica.ts");
+  const { createWasmEngine } = await import("../../src/engine/wasm/index.ts");
   let engines = 0;
   const Class = createReplicaClass(catalogue, {
     load(options) {
