@@ -41,6 +41,7 @@ const qualities = createQualityBook(
   "smollm2-135m",
 );
 
+const answer = await saying("Rome.");
 type State = ReplicaStatus["state"];
 
 /**
@@ -48,14 +49,19 @@ type State = ReplicaStatus["state"];
  * @param shared ids of those beside the first
  * @param states how it stands with each weight set; what is not there is idle
  */
-async function gatewayOf(shared: readonly string[], states: Record<string, State>, options: Partial<AppOptions> = {}) {
+async function gatewayOf(
+  shared: readonly string[],
+  states: Record<string, State>,
+  options: Partial<AppOptions> = {},
+  script = answer,
+) {
   const objects = new Map<string, StandIn>();
   const asked: string[] = [];
   const byName = (name: string): StandIn => {
     const known = objects.get(name);
     if (known) return known;
     // An answer of this one does not end by itself.
-    const stand = standIn(({ variant }) => (variant === "student-10" ? [...answer.slice(0, -1), "never"] : answer));
+    const stand = standIn(({ variant }) => (variant === "student-10" ? [...answer.slice(0, -1), "never"] : script));
     const weights = name === BASE ? [BASE, ...shared] : [name];
     stand.status = async (id, wake) => {
       asked.push(`${name} ${id} ${wake}`);
@@ -77,9 +83,9 @@ async function gatewayOf(shared: readonly string[], states: Record<string, State
     return response.headers.get("x-franken-variant");
   };
   const served = (name: string) => objects.get(name)?.requests.map(({ variant }) => variant) ?? [];
-  return { gateway, ask, asked, states, served, replicaOf };
+  const switches = (name: string) => objects.get(name)?.switches ?? [];
+  return { gateway, ask, asked, states, served, switches };
 }
-const answer = await saying("Rome.");
 
 describe("auto", () => {
   it("chooses among the variants of weights that share the first one's memory, once they are loaded", async () => {
@@ -165,6 +171,25 @@ describe("a request that names a variant", () => {
     expect(await ask({ model: "own-5" })).toBe("own-5");
     expect(await ask({ model: "student-20" })).toBe("student-20");
     expect([served(BASE), served("students"), served("own")]).toEqual([["student-20"], [], ["own-5"]]);
+  });
+
+  it("may go on with a lighter rung of the same weights, asked of the memory that they are in", async () => {
+    const right = (share: number) => new Map(Array.from({ length: 100 }, (_, i) => [i, i < share]));
+    const measured = ["smollm2-135m", "smollm2-135m-attn-drop-5", "student-20", "student-10"];
+    const qualities = createQualityBook(
+      measured.map((variant, i) => ({ variant, hellaswag: right(40 - i) })),
+      "smollm2-135m",
+    );
+    const slow = Array.from({ length: 8 }, () => [20, { type: "token" as const, id: 19556 }]).flat();
+    const { ask, switches } = await gatewayOf(
+      ["students"],
+      { [BASE]: "ready", students: "ready" },
+      { routing: routingOptions({ qualities }) },
+      [...slow, ...answer],
+    );
+    await ask({ model: "student-20", max_tokens: 64, budget: { latency_ms: 300, downshift: true } });
+    expect(switches(BASE)).toEqual(["student-10"]);
+    expect(switches("students")).toEqual([]);
   });
 
   it("goes to a replica of its own where the first one cannot be asked", async () => {
