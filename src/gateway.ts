@@ -21,9 +21,10 @@ import {
   type RecordedFile,
 } from "./scores/monitor/index.ts";
 import { createTokenizer, type Tokenizer, type TokenizerJson } from "./tokenizer/index.ts";
-import { type BaseModel, checkpointOf } from "./variants/base.ts";
+import type { BaseModel } from "./variants/base.ts";
 import { compileCatalogue, type Variant } from "./variants/catalogue.ts";
 import { catalogueFileSchema } from "./variants/catalogue-file.ts";
+import { checkpointOf } from "./variants/checkpoint.ts";
 
 const catalogue = compileCatalogue(catalogueFileSchema.parse(catalogueJson));
 

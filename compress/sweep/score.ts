@@ -21,8 +21,9 @@ import {
   type Task,
 } from "../../src/scores/index.ts";
 import { createTokenizer, type TokenizerJson } from "../../src/tokenizer/index.ts";
-import { type BaseModel, checkpointOf } from "../../src/variants/base.ts";
+import type { BaseModel } from "../../src/variants/base.ts";
 import { compileCatalogue, type Variant } from "../../src/variants/catalogue.ts";
+import { checkpointOf } from "../../src/variants/checkpoint.ts";
 import type { Plan } from "../../src/variants/plan.ts";
 import type { SlotRecipe } from "../../src/variants/recipe.ts";
 import { UserError } from "../error.ts";

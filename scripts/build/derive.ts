@@ -1,7 +1,8 @@
 // Weight sets that recipes make of a checkpoint by changing some of its tensors.
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type BaseModel, checkpointOf, type ModelConfig } from "../../src/variants/base.ts";
+import type { BaseModel, ModelConfig } from "../../src/variants/base.ts";
+import { checkpointOf } from "../../src/variants/checkpoint.ts";
 import { parseTensorName, typesOf } from "../../src/variants/layer-tensors.ts";
 import { PlanError } from "../../src/variants/plan.ts";
 import type { SlotRecipe, StoredTensor } from "../../src/variants/recipe.ts";

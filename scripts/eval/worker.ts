@@ -7,7 +7,8 @@ import type { ScoreAnswer } from "../../src/scores/scorer.ts";
 import type { SourceId } from "../../src/scores/sources.ts";
 import type { Item } from "../../src/scores/task.ts";
 import { TASKS } from "../../src/scores/tasks/index.ts";
-import { type BaseModel, checkpointOf } from "../../src/variants/base.ts";
+import type { BaseModel } from "../../src/variants/base.ts";
+import { checkpointOf } from "../../src/variants/checkpoint.ts";
 import { loadEngine, readCatalogue, readTools } from "./built.ts";
 import type { EngineName } from "./options.ts";
 

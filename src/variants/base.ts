@@ -74,6 +74,3 @@ export const baseModelSchema = z.strictObject({
   vocabulary: fileSchema,
 });
 export type BaseModel = z.infer<typeof baseModelSchema>;
-
-/** Id of the checkpoint whose tokenizer these weights go with. */
-export const checkpointOf = ({ id, checkpoint }: BaseModel): string => checkpoint ?? id;

@@ -1,5 +1,6 @@
 // Where the weight sets of one checkpoint lie in a memory: each is made of files, and a file that several have lies there once.
-import { type BaseModel, type BuiltFile, checkpointOf, type ModelConfig } from "./base.ts";
+import type { BaseModel, BuiltFile, ModelConfig } from "./base.ts";
+import { checkpointOf } from "./checkpoint.ts";
 
 /** Files that lie side by side, because a tensor reaches from one into the next. */
 export interface Run {
