@@ -10,8 +10,9 @@ import { benchDir } from "./gguf.ts";
 import { commandLine, machine, machineLine } from "./machine.ts";
 import { foresee } from "./routing/foresight.ts";
 import { parseLadder, type Rung, withLadder } from "./routing/ladder.ts";
-import { arrivals, type Load, readTrace, recordedLoad, syntheticLoad } from "./routing/load.ts";
+import { arrivals, type Load, type LoadRequest, readTrace, recordedLoad, syntheticLoad } from "./routing/load.ts";
 import { measureIdle } from "./routing/machine.ts";
+import { knowTimes } from "./routing/online.ts";
 import { recordedQualities } from "./routing/recorded.ts";
 import { type Machine, misfitsOf } from "./routing/replica.ts";
 import { line, type Replayed, report } from "./routing/report.ts";
@@ -25,15 +26,20 @@ const simulatedOn = (catalogue: Catalogue): Machine => ({
   misfit: misfitsOf(catalogue),
 });
 
+/** What variants' speeds are compared by. */
+const TYPICAL: LoadRequest = { at: 0, promptTokens: 64, maxTokens: 8, wish: { kind: "none", tightness: 0 } };
+
 /** Shares of the foresight bound that `auto` is to reach. */
 const GOALS = { simulated: 0.95, real: 0.9 } as const;
 
 const HELP = `npm run bench:routing -- [options]
 
 Replays requests with mixed budgets on the service, as npm start runs it, and judges what comes of them. Useful in time is the mean,
-over all requests that count, of the share of the base's acc_norm above chance that the answer's variant has, 0 for a late answer. A
-request counts if the fastest variant that is good enough for it would have met its budget alone by a factor of 1.3; research variants
-are left out. Ctrl-C ends it with the figures of what has been replayed.
+over all requests that count, of what is left of the base's quality in the answer, 0 for a late one: by HellaSwag the share of the base's
+acc_norm above chance, by perplexity that of its logarithm, the lesser of the two where both are recorded. A request counts if the fastest
+variant that is good enough for it would have met its budget alone by a factor of 1.3; research variants are left out. Perfect foresight
+is a schedule: the best that a search finds that knows every arrival and every step's time. "Online with known times" knows the steps'
+times, but not what comes later. Ctrl-C ends it with the figures of what has been replayed.
 
   --load NAME        synthetic, recorded or both (both)
   --requests N       requests of a load (2000)
@@ -42,7 +48,8 @@ are left out. Ctrl-C ends it with the figures of what has been replayed.
   --choices LIST     variants' ids to compare auto with, with commas between (all that auto may answer with)
   --services N       services at a time, each with a part of the load and some 300 MB of memory; many at once slow each other down (1)
   --simulate         on a simulated replica, in minutes instead of hours
-  --ladder LIST      with --simulate: made-up variants beside, as layers:acc_norm (20:33.0,15:30.5,10:28.5)
+  --ladder LIST      with --simulate: made-up variants beside, as layers:acc_norm or layers:acc_norm:word_perplexity
+                     (20:33.0,15:30.5,10:28.5)
   --seed N           of lengths, arrivals and budgets (1)
   --json PATH        where the figures go (dist/bench/routing.json)
   --help             this text`;
@@ -156,6 +163,11 @@ async function warmUp(services: readonly Service[], measure: (service: Service) 
   await Promise.all(Array.from({ length: cpus().length }, lane));
 }
 
+/** Whether a variant computes what the base does. */
+const isAlike = ({ base, idle, qualities }: Scene, variant: string): boolean =>
+  idle(TYPICAL, variant).latency === idle(TYPICAL, base).latency &&
+  qualities.of(variant)?.accNorm === qualities.of(base)?.accNorm;
+
 function choicesOf({ variants, base }: Scene): string[] {
   const asked = options.choices?.split(",") ?? variants;
   for (const name of asked) {
@@ -186,7 +198,7 @@ async function openScene(services: readonly Service[]) {
   const research = new Set([...catalogue.keys()].filter(isResearch));
   const [service] = services;
   if (!service) return { catalogue, machine: simulatedMachine, scene: simulated, research };
-  const quickest = fastest(simulated, { at: 0, promptTokens: 64, maxTokens: 8, wish: { kind: "none", tightness: 0 } });
+  const quickest = fastest(simulated, TYPICAL);
   const measure = (one: Service) => measureIdle(one, catalogue, [base, quickest]);
   await warmUp(services, measure);
   const measured = await measure(service);
@@ -201,6 +213,8 @@ async function main(): Promise<void> {
   const services = await Promise.all(Array.from({ length: count }, startService));
   try {
     const { catalogue, machine: pace, scene, research } = await openScene(services);
+    const alike = new Set(scene.variants.filter((variant) => isAlike(scene, variant)));
+    const ladder = scene.idle(TYPICAL, scene.base).latency / scene.idle(TYPICAL, fastest(scene, TYPICAL)).latency;
     const world = { catalogue, machine: pace, seed: 1 };
     const replay: Replay = async (trial, choice) => {
       if (services.length > 0) return replayOn(services, scene, trial, choice);
@@ -223,9 +237,9 @@ async function main(): Promise<void> {
         if (choice === "auto") byAuto = outcomes;
         const verdict = judge(scene.qualities, cases, outcomes);
         verdicts.set(choice, verdict);
-        const { mean, met } = verdict;
+        const { mean, met, byHellaswag } = verdict;
         const detailed = cases.map((entry, i) => ({ ...entry, outcome: outcomes[i] }));
-        results.push({ load: load.name, utilisation, choice, mean, met, requests: detailed });
+        results.push({ load: load.name, utilisation, choice, mean, met, byHellaswag, requests: detailed });
         if (!options.simulate) console.log(line(name, choice, verdict));
         await writeFile(path, `${JSON.stringify({ machine: before, command, results })}\n`);
       }
@@ -233,11 +247,11 @@ async function main(): Promise<void> {
       const bound = judge(scene.qualities, cases, foreseen);
       const replayed: Replayed = {
         name,
-        base: scene.base,
+        base: alike,
         goal: GOALS[options.simulate ? "simulated" : "real"],
         verdicts,
-        bound,
-        research,
+        ...{ ladder, bound, research },
+        online: judge(scene.qualities, cases, knowTimes(world, scene, cases, trial.arrivals)),
       };
       holds = report(replayed) && holds;
     };

@@ -47,7 +47,7 @@ function searchPeriod(
   const replay = (choice: readonly string[]) => {
     const outcomes = replayFixed(world, arrivals, (i) => choice[i] as string, first);
     const sum = cases.reduce(
-      (total, entry, i) => total + (entry.counts ? usefulness(scene.qualities, entry, outcomes[i]) : 0),
+      (total, entry, i) => total + (entry.counts ? usefulness(scene.qualities, entry, outcomes[i] as Outcome) : 0),
       0,
     );
     return { choice, outcomes, sum };
@@ -96,7 +96,7 @@ function nth(options: readonly (readonly string[])[], n: number): string[] {
 }
 
 /** The variants that may be best for a request: each is faster than any that is better. Best first. */
-function optionsOf({ variants, base, idle, qualities }: Scene, { request, budget }: Case): string[] {
+export function optionsOf({ variants, base, idle, qualities }: Scene, { request, budget }: Case): string[] {
   if (request.wish.kind === "none") return [base];
   const good = variants
     .filter((variant) => (qualities.of(variant)?.accNorm ?? 0) >= (budget.minHellaswag ?? 0))

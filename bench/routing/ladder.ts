@@ -5,20 +5,27 @@ import type { Catalogue, Variant } from "../../src/variants/catalogue.ts";
 import { compilePlan } from "../../src/variants/plan.ts";
 import { type Recipe, recipeSchema } from "../../src/variants/recipe.ts";
 
-/** So many layers, and the acc_norm that they are taken to have, in percent. */
+/** So many layers, and the scores that they are taken to have. */
 export interface Rung {
   readonly layers: number;
+  /** Percent. */
   readonly accNorm: number;
+  /** On WikiText-2; undefined counts as not measured. */
+  readonly wordPerplexity?: number | undefined;
 }
 
-/** @throws Error for a text that is not layers and acc_norm, as in `20:33.0,15:30.5` */
+/** @throws Error for a text that is not layers, acc_norm and perhaps word perplexity, as in `20:33.0:60,15:30.5` */
 export function parseLadder(text: string): Rung[] {
   return text.split(",").map((part) => {
-    const [layers, accNorm] = part.split(":").map(Number) as [number, number | undefined];
-    if (!(layers > 0 && Number.isInteger(layers)) || !(accNorm !== undefined && accNorm >= 0 && accNorm <= 100)) {
-      throw new Error(`--ladder ${text}: each rung is its number of layers and its acc_norm in percent, as in 20:33.0`);
+    const [layers = 0, accNorm = Number.NaN, wordPerplexity, ...more] = part.split(":").map(Number);
+    const isRung = layers > 0 && Number.isInteger(layers) && accNorm >= 0 && accNorm <= 100 && more.length === 0;
+    if (!isRung || !(wordPerplexity === undefined || wordPerplexity > 1)) {
+      throw new Error(
+        `--ladder ${text}: each rung is its number of layers, its acc_norm in percent and, if you like, ` +
+          "its word perplexity, as in 20:33.0 or 20:33.0:60",
+      );
     }
-    return { layers, accNorm };
+    return { layers, accNorm, wordPerplexity };
   });
 }
 
@@ -43,7 +50,7 @@ export function withLadder(catalogue: Catalogue, ladder: readonly Rung[]): Catal
 
 type Scores = Parameters<typeof qualitiesOf>[0];
 
-/** Recorded scores, with the rungs' beside: of the base's items, as many are right as the score says, the first ones that are. */
+/** Recorded scores, with the rungs' beside, on the items of the base. */
 export function withRungs(recorded: Scores, catalogue: Catalogue, ladder: readonly Rung[]): QualityBook {
   const base = [...catalogue.keys()][0] as string;
   const rungs = new Map(ladder.map((rung) => [idOf(base, rung), rung]));
@@ -51,16 +58,35 @@ export function withRungs(recorded: Scores, catalogue: Catalogue, ladder: readon
     {
       of(variant, task) {
         const rung = rungs.get(variant);
-        if (!rung) return recorded.of(variant, task);
-        const whole = task === "hellaswag" ? recorded.of(base, task) : undefined;
-        if (!whole) return undefined;
-        let left = Math.round((rung.accNorm / 100) * whole.results.size);
-        const results = new Map(
-          [...whole.results].map(([item, { acc_norm }]) => [item, { acc_norm: acc_norm === 1 && left-- > 0 ? 1 : 0 }]),
-        );
-        return { results };
+        const whole = recorded.of(rung ? base : variant, task);
+        return rung && whole ? { results: RESULTS[task]?.(rung, whole.results) ?? new Map() } : whole;
       },
     },
     catalogue.keys(),
   );
 }
+
+type Results = NonNullable<ReturnType<Scores["of"]>>["results"];
+
+const RESULTS: Readonly<Record<string, (rung: Rung, whole: Results) => Results>> = {
+  /** Of the base's items, as many are right as the score says, the first ones that are. */
+  hellaswag({ accNorm }, whole) {
+    let left = Math.round((accNorm / 100) * whole.size);
+    return new Map(
+      [...whole].map(([item, { acc_norm }]) => [item, { acc_norm: acc_norm === 1 && left-- > 0 ? 1 : 0 }]),
+    );
+  },
+  /** Each page is less likely by the same factor a word. */
+  wikitext({ wordPerplexity }, whole) {
+    if (wordPerplexity === undefined) return new Map();
+    const pages = [...whole].map(([item, { logLikelihood, words }]) => ({
+      ...{ item, words: Number(words), logLikelihood: Number(logLikelihood) },
+    }));
+    const sum = (of: (page: (typeof pages)[number]) => number): number =>
+      pages.reduce((total, page) => total + of(page), 0);
+    const nats = Math.log(wordPerplexity) + sum((page) => page.logLikelihood) / sum((page) => page.words);
+    return new Map(
+      pages.map(({ item, words, logLikelihood }) => [item, { words, logLikelihood: logLikelihood - nats * words }]),
+    );
+  },
+};

@@ -1,5 +1,6 @@
 // What a replay has shown: useful in time, the share of the base's quality that came in time, of all requests that count.
 import type { Budget, QualityBook } from "../../src/routing/index.ts";
+import { worthOf } from "../../src/routing/quality.ts";
 import type { LoadRequest, Wish } from "./load.ts";
 
 /** Milliseconds. */
@@ -87,22 +88,26 @@ export function caseOf(scene: Scene, request: LoadRequest): Case {
   return { request, budget, counts: request.wish.kind !== "none" && within(quickest, budget, SLACK) };
 }
 
-/** What a variant's answer in time is worth: the share of the base's acc_norm above chance. */
-export const shareOf = (qualities: QualityBook, variant: string): number =>
-  qualities.of(variant)?.shares.hellaswag ?? 0;
+/** What a variant's answer in time is worth, as routing weighs it: what is left of the base's quality by the measure worst for it. */
+export const shareOf = (qualities: QualityBook, variant: string): number => worthOf(qualities.of(variant)) ?? 0;
+
+/** In time, and as good as was asked for. */
+const isUseful = (qualities: QualityBook, { budget }: Case, outcome: Outcome): boolean =>
+  !outcome.failed &&
+  within(outcome, budget) &&
+  (qualities.of(outcome.variant)?.accNorm ?? 0) >= (budget.minHellaswag ?? 0);
 
 /** What an outcome was worth to its request: 0 for a late answer, or one that is not as good as was asked for. */
-export function usefulness(qualities: QualityBook, { budget }: Case, outcome: Outcome | undefined): number {
-  if (!outcome || outcome.failed || !within(outcome, budget)) return 0;
-  if ((qualities.of(outcome.variant)?.accNorm ?? 0) < (budget.minHellaswag ?? 0)) return 0;
-  return shareOf(qualities, outcome.variant);
-}
+export const usefulness = (qualities: QualityBook, entry: Case, outcome: Outcome): number =>
+  isUseful(qualities, entry, outcome) ? shareOf(qualities, outcome.variant) : 0;
 
 export interface Verdict {
   /** Usefulness of each request that counts, in their order. */
   readonly useful: readonly number[];
   /** Its mean: useful in time. */
   readonly mean: number;
+  /** The same if HellaSwag alone told how good variants are: the share of the base's acc_norm above chance. */
+  readonly byHellaswag: number;
   /** Share of them that met their budget. */
   readonly met: number;
   /** Answers by each variant, of those that count. */
@@ -116,15 +121,17 @@ export function judge(
 ): Verdict {
   const useful: number[] = [];
   const answers = new Map<string, number>();
-  let met = 0;
+  let [met, byHellaswag] = [0, 0];
   for (const [i, entry] of cases.entries()) {
     const outcome = outcomes[i];
     if (!entry.counts || !outcome) continue;
     useful.push(usefulness(qualities, entry, outcome));
+    if (isUseful(qualities, entry, outcome)) byHellaswag += qualities.of(outcome.variant)?.shares.hellaswag ?? 0;
     if (!outcome.failed && within(outcome, entry.budget)) met++;
     answers.set(outcome.variant, (answers.get(outcome.variant) ?? 0) + 1);
   }
-  return { useful, mean: mean(useful), met: met / useful.length, answers };
+  const count = useful.length;
+  return { useful, mean: mean(useful), byHellaswag: byHellaswag / count, met: met / count, answers };
 }
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;

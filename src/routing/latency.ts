@@ -114,18 +114,26 @@ export interface Profile {
 /** A variant's own median, with the shape that all variants' ratios have around theirs; or, of what is little known, the machine's ratios. */
 function factorsOf(state: LatencyState, variant: string, metric: Metric, company: Company, now: number): Factors {
   const own = state[keyOf(variant, metric, company)];
-  // Where nothing was seen in this company, what was seen in another.
-  const wide = [company, ...COMPANIES].map((other) => state[keyOf(ALL, metric, other)]).find((aging) => aging);
-  const { parts, own: weight } = known(own, wide, SEED, now);
+  // Where little was seen in this company, what was seen in others.
+  const wider = [company, ...COMPANIES.filter((other) => other !== company)];
+  const all = wider.map((other) => state[keyOf(ALL, metric, other)]);
+  const { parts, own: weight, missing } = known(own, all, now);
   const around = state[keyOf(AROUND, metric, company)];
   if (!own || !around || weight === 0 || weightOf(around.sketch) < SHARED_FLOOR) {
-    const ratios = distributionOf(parts);
+    // A few requests tell how fast the machine is, but not how far its times scatter.
+    const middle = valueAt(distributionOf([...parts, [SEED, 1]]), 0.5);
+    const ratios = distributionOf([...parts, [multiplied(SEED, middle), missing]]);
     return { p50: valueAt(ratios, 0.5), ratios, own: weight };
   }
   const median = valueAt(distributionOf([[own.sketch, 1]]), 0.5);
   const shaped = multiplied(around.sketch, median);
   const ratios = distributionOf([[shaped, weight / weightOf(shaped)], ...parts.slice(1)]);
   return { p50: valueAt(ratios, 0.5), ratios, own: weight };
+}
+
+function placesOf(seen: Aging | undefined, now: number): Distribution {
+  const { parts, missing } = known(seen, [], now);
+  return distributionOf([...parts, [BELIEVED, missing]]);
 }
 
 export function profileOf(state: LatencyState, now: number): Profile {
@@ -144,9 +152,7 @@ export function profileOf(state: LatencyState, now: number): Profile {
       return of(ALL);
     },
     places: record(["alone", "shared"], (company) =>
-      record(METRICS, (metric) =>
-        distributionOf(known(state[keyOf(ABOVE, metric, company)], undefined, BELIEVED, now).parts),
-      ),
+      record(METRICS, (metric) => placesOf(state[keyOf(ABOVE, metric, company)], now)),
     ),
   };
 }

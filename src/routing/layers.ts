@@ -3,7 +3,7 @@
 import { add, emptySketch, type Sketch, scale, weightOf } from "./sketch.ts";
 
 /** A layer that weighs less is filled up from the next wider one to this. */
-const ENOUGH = 24;
+export const ENOUGH = 24;
 /** A sketch that weighs more is scaled down: the oldest observations count least. */
 const MOST = 128;
 /** What was seen this long ago counts half. */
@@ -48,17 +48,15 @@ function age(aging: Aging, now: number, floor: number): void {
 export const SHARED_FLOOR = ENOUGH;
 
 /**
- * What is known at a time, as sketches with their factors for `quantilesOf`: the narrow layer, filled up from the wide one, filled up from
- * the seed.
- * @param seed a sketch of weight 1
- * @returns `own`: weight of the narrow layer
+ * What is known at a time, as sketches with their factors for `quantilesOf`: a narrow layer, filled up from wider ones.
+ * @param wider the narrowest first
+ * @returns `own`: weight of the narrow layer; `missing`: weight that the layers lack of what is enough
  */
 export function known(
   narrow: Aging | undefined,
-  wide: Aging | undefined,
-  seed: Sketch,
+  wider: readonly (Aging | undefined)[],
   now: number,
-): { readonly parts: readonly (readonly [Sketch, number])[]; readonly own: number } {
+): { readonly parts: readonly (readonly [Sketch, number])[]; readonly own: number; readonly missing: number } {
   const parts: (readonly [Sketch, number])[] = [];
   const take = (layer: Aging | undefined, floor: number, most: number): number => {
     if (!layer || most <= 0) return 0;
@@ -69,8 +67,7 @@ export function known(
     return taken;
   };
   const own = take(narrow, 0, MOST);
-  const shared = take(wide, SHARED_FLOOR, ENOUGH - own);
-  const missing = ENOUGH - own - shared;
-  if (missing > 0) parts.push([seed, missing]);
-  return { parts, own };
+  let missing = ENOUGH - own;
+  for (const layer of wider) missing -= take(layer, SHARED_FLOOR, missing);
+  return { parts, own, missing: Math.max(0, missing) };
 }

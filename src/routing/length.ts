@@ -51,8 +51,8 @@ export const exactly = (tokens: number): Lengths => ({ p50: tokens, high: tokens
 
 /** @param high the share of replies that `high` stands for */
 export function lengthsOf(state: LengthState, key: string, maxTokens: number, high: number, now: number): Lengths {
-  const { parts } = known(state[key], state[ALL], SEED, now);
-  const used = quantilesOf(parts, [0.5, high, ...CASES.map(({ at }) => at)]);
+  const { parts, missing } = known(state[key], [state[ALL]], now);
+  const used = quantilesOf([...parts, [SEED, missing]], [0.5, high, ...CASES.map(({ at }) => at)]);
   // A sketch is off by its accuracy; a reply that goes to its limit does so exactly.
   const [p50, most, ...rest] = used.map((share) =>
     Math.min(maxTokens, Math.max(1, Math.ceil(share * (1 + ACCURACY) * maxTokens))),

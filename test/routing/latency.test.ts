@@ -161,6 +161,24 @@ describe("what was measured", () => {
     expect(predicted(state, SMALL) / before).toBeLessThan(3.2);
   });
 
+  test("of a few requests tells how fast the machine is, and leaves open how far its times scatter", () => {
+    const state: LatencyState = {};
+    const before = predicted(state, SMALL);
+    observe(state, BASE, 3, 0, 4);
+    expect(predicted(state, SMALL) / before).toBeGreaterThan(2.7);
+    const profile = profileOf(state, 0);
+    const prediction = predict(costs(SMALL), knownOf(profile, SMALL), IDLE, work(100, 20));
+    expect(timeAt(prediction, "latency", 0.95)).toBeGreaterThan(1.3 * timeAt(prediction, "latency", 0.5));
+  });
+
+  test("of requests alone stands for those beside others, until they were seen", () => {
+    const state: LatencyState = {};
+    observe(state, BASE, 3, 0, 40);
+    const shared = record(METRICS, () => companyOf(false, false));
+    learnLatency(state, BASE, shared, { ttft: 3, tpot: 3, latency: 1 }, 0);
+    expect(profileOf(state, 0).of(SMALL).shared.ttft.p50).toBeGreaterThan(2.8);
+  });
+
   test("of a variant itself counts more", () => {
     const state: LatencyState = {};
     observe(state, BASE, 3, 0, 40);

@@ -112,33 +112,30 @@ describe.each([0.1, 0.3, 0.6])("at a load of %d", (utilisation) => {
 
 describe("the verdict", () => {
   const verdict = (useful: readonly number[], answers: [string, number][] = []): Verdict => ({
-    ...{ useful, mean: useful.reduce((sum, u) => sum + u, 0) / useful.length, met: 1, answers: new Map(answers) },
+    ...{ useful, mean: useful.reduce((sum, u) => sum + u, 0) / useful.length, byHellaswag: 0, met: 1 },
+    answers: new Map(answers),
   });
   const half = (n: number, value: number) => Array.from({ length: 100 }, (_, i) => (i < n ? value : 0));
-  const check = (auto: Verdict, other: Verdict, bound: Verdict) => {
+  const scene = { goal: 0.95, base: new Set(["base"]), research: new Set(["broken"]) };
+  const check = (auto: Verdict, other: Verdict, bound: Verdict, name = "other", ladder = 2) => {
     const verdicts = new Map([
       ["auto", auto],
-      ["other", other],
+      [name, other],
     ]);
-    return checksOf(auto, { goal: 0.95, base: "base", verdicts, bound, research: new Set(["broken"]) }).map(
-      ([, holds]) => holds,
-    );
+    return checksOf(auto, { ...scene, ladder, verdicts, bound }).map(([, holds]) => holds);
   };
 
   test("is yes for what is near the bound and better than the others", () => {
     expect(check(verdict(half(90, 1)), verdict(half(50, 1)), verdict(half(92, 1)))).toEqual([true, true, true]);
   });
-  test("is yes beside a base that is as good, and no beside one that is better", () => {
-    const pair = (auto: Verdict, alone: Verdict, bound: Verdict) => {
-      const verdicts = new Map([
-        ["auto", auto],
-        ["base", alone],
-      ]);
-      const scene = { goal: 0.95, base: "base", verdicts, bound, research: new Set<string>() };
-      return checksOf(auto, scene)[1]?.[1];
-    };
-    expect(pair(verdict(half(60, 1)), verdict(half(60, 1)), verdict(half(90, 1)))).toBe(true);
-    expect(pair(verdict(half(60, 1)), verdict(half(80, 1)), verdict(half(90, 1)))).toBe(false);
+  test.each([
+    ["narrow", 1.2, 60, 60, true],
+    ["narrow", 1.2, 60, 80, false],
+    ["wide", 2, 60, 60, false],
+    ["wide", 2, 60, 40, true],
+  ])("beside the base on a %s ladder (%d) is as asked for %d to %d", (_, ladder, auto, base, holds) => {
+    const [, beside] = check(verdict(half(auto, 1)), verdict(half(base, 1)), verdict(half(90, 1)), "base", ladder);
+    expect(beside).toBe(holds);
   });
   test("is no for what is far from the bound, not better than another, or broken", () => {
     expect(check(verdict(half(60, 1)), verdict(half(60, 1)), verdict(half(90, 1)))).toEqual([false, false, true]);

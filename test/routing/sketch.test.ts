@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { random } from "../../bench/routing/random.ts";
-import { agingOf, HALF_LIFE_MS, known, learn, SHARED_FLOOR } from "../../src/routing/layers.ts";
+import { agingOf, ENOUGH, HALF_LIFE_MS, known, learn, SHARED_FLOOR } from "../../src/routing/layers.ts";
 import {
   ACCURACY,
   add,
@@ -73,28 +73,42 @@ describe("a sketch", () => {
 });
 
 describe("layers", () => {
-  const seed = sketchOf([1]);
-  const p = (share: number, ...args: Parameters<typeof known>): number =>
-    quantilesOf(known(...args).parts, [share])[0] as number;
-  const p50 = (...args: Parameters<typeof known>): number => p(0.5, ...args);
+  const p50 = (...args: Parameters<typeof known>): number => quantilesOf(known(...args).parts, [0.5])[0] as number;
 
-  test("know the seed first, then what all have learnt, then their own", () => {
+  test("know what all have learnt, then their own, and say how much of enough they lack", () => {
     const all = {};
-    expect(p50(undefined, undefined, seed, 0)).toBeCloseTo(1, 1);
+    expect(known(undefined, [undefined], 0)).toEqual({ parts: [], own: 0, missing: ENOUGH });
     for (let i = 0; i < 30; i++) learn(agingOf(all, "*", 0), 4, 0, SHARED_FLOOR);
     const wide = agingOf(all, "*", 0);
-    expect(p50(undefined, wide, seed, 0) / 4).toBeCloseTo(1, 1);
+    expect(p50(undefined, [wide], 0) / 4).toBeCloseTo(1, 1);
+    expect(known(undefined, [wide], 0).missing).toBe(0);
     for (let i = 0; i < 30; i++) learn(agingOf(all, "v", 0), 9, 0);
     const narrow = agingOf(all, "v", 0);
-    expect(p50(narrow, wide, seed, 0) / 9).toBeCloseTo(1, 1);
-    expect(p(0.001, narrow, wide, seed, 0) / 9).toBeCloseTo(1, 1);
+    expect(p50(narrow, [wide], 0) / 9).toBeCloseTo(1, 1);
+    expect(known(narrow, [wide], 0)).toMatchObject({ parts: [[narrow.sketch, 1]], own: 30, missing: 0 });
+  });
+
+  test("take from each wider one what the narrower ones lack", () => {
+    const all = {};
+    for (const [key, count] of [
+      ["narrow", 5],
+      ["wide", 10],
+      ["widest", 100],
+    ] as const)
+      for (let i = 0; i < count; i++) learn(agingOf(all, key, 0), 1, 0, SHARED_FLOOR);
+    const [narrow, wide, widest] = ["narrow", "wide", "widest"].map((key) => agingOf(all, key, 0));
+    const { parts, own, missing } = known(narrow, [wide, undefined, widest], 0);
+    const weights = parts.map(([sketch, factor]) => factor * weightOf(sketch));
+    expect(weights.map(Math.round)).toEqual([5, 10, ENOUGH - 15]);
+    expect([own, missing]).toEqual([5, 0]);
+    expect(known(narrow, [wide], 0).missing).toBe(ENOUGH - 15);
   });
 
   test("follow a load that has changed within some hundred requests", () => {
     const all = {};
     for (let i = 0; i < 5000; i++) learn(agingOf(all, "v", 0), 1, 0);
     for (let i = 0; i < 150; i++) learn(agingOf(all, "v", 0), 3, 0);
-    expect(p50(agingOf(all, "v", 0), undefined, seed, 0) / 3).toBeCloseTo(1, 1);
+    expect(p50(agingOf(all, "v", 0), [], 0) / 3).toBeCloseTo(1, 1);
   });
 
   test("forget a variant's old load with time, but not the machine", () => {
@@ -103,8 +117,8 @@ describe("layers", () => {
     for (let i = 0; i < 100; i++) learn(agingOf(all, "v", 0), 40, 0);
     const [narrow, wide] = [agingOf(all, "v", 0), agingOf(all, "*", 0)];
     const later = 10 * HALF_LIFE_MS;
-    expect(p50(narrow, wide, seed, 0)).toBeGreaterThan(39);
-    expect(p50(narrow, wide, seed, later) / 4).toBeCloseTo(1, 1);
+    expect(p50(narrow, [wide], 0)).toBeGreaterThan(39);
+    expect(p50(narrow, [wide], later) / 4).toBeCloseTo(1, 1);
     learn(agingOf(all, "*", 0), 4, later, SHARED_FLOOR);
     expect(weightOf(wide.sketch)).toBeCloseTo(SHARED_FLOOR + 1, 6);
   });
