@@ -131,9 +131,13 @@ function factorsOf(state: LatencyState, variant: string, metric: Metric, company
   return { p50: valueAt(ratios, 0.5), ratios, own: weight };
 }
 
+/** The next time may lie beyond all so far (conformal prediction: Vovk, Gammerman and Shafer, 2005, section 2.2). */
+const BEYOND = emptySketch();
+add(BEYOND, Number.MIN_VALUE);
+
 function placesOf(seen: Aging | undefined, now: number): Distribution {
   const { parts, missing } = known(seen, [], now);
-  return distributionOf([...parts, [BELIEVED, missing]]);
+  return distributionOf([...parts, [BELIEVED, missing], [BEYOND, missing > 0 ? 0 : 1]]);
 }
 
 export function profileOf(state: LatencyState, now: number): Profile {
@@ -185,9 +189,14 @@ const rawChance = ({ cases }: Spread, limitMs: number): number =>
 /** As experience with predictions has it. */
 const inSpread = (spread: Spread, ms: number): number => 1 - shareBelow(spread.above, 1 - rawChance(spread, ms));
 
-/** How much of a prediction lies above what was measured. */
-export const shareAbove = (prediction: Prediction, metric: Metric, ms: number): number =>
-  1 - rawChance(prediction[metric], ms);
+/** How much of a prediction lies above what was measured, of what could be. */
+export const placesIn = (prediction: Prediction, measured: PerMetric<number | undefined>): Partial<PerMetric<number>> =>
+  Object.fromEntries(
+    METRICS.flatMap((metric) => {
+      const ms = measured[metric];
+      return ms === undefined ? [] : [[metric, 1 - rawChance(prediction[metric], ms)]];
+    }),
+  );
 
 /** Doublings that are halved to find a quantile among several cases: to a thousandth. */
 const HALVINGS = 16;

@@ -1,7 +1,7 @@
 // How long replies get: the share of `max_tokens` that a key's requests use, because some ask for a limit they never come near.
 
 import { type Aging, agingOf, known, learn, SHARED_FLOOR } from "./layers.ts";
-import { ACCURACY, add, emptySketch, quantilesOf } from "./sketch.ts";
+import { add, emptySketch, GAMMA, quantilesOf } from "./sketch.ts";
 
 /** Shares of the maximum by key; `*` stands for all keys. */
 export type LengthState = Record<string, Aging>;
@@ -53,9 +53,9 @@ export const exactly = (tokens: number): Lengths => ({ p50: tokens, high: tokens
 export function lengthsOf(state: LengthState, key: string, maxTokens: number, high: number, now: number): Lengths {
   const { parts, missing } = known(state[key], [state[ALL]], now);
   const used = quantilesOf([...parts, [SEED, missing]], [0.5, high, ...CASES.map(({ at }) => at)]);
-  // A sketch is off by its accuracy; a reply that goes to its limit does so exactly.
+  // A sketch is off by a bin; a reply that goes to its limit does so exactly.
   const [p50, most, ...rest] = used.map((share) =>
-    Math.min(maxTokens, Math.max(1, Math.ceil(share * (1 + ACCURACY) * maxTokens))),
+    Math.min(maxTokens, Math.max(1, Math.ceil(share * GAMMA * maxTokens))),
   ) as [number, number, ...number[]];
   const cases = rest.map((tokens, i) => ({ tokens, share: CASES[i]?.share ?? 0 }));
   const same = cases.every(({ tokens }) => tokens === p50);

@@ -6,15 +6,17 @@ import { type Follower, followDeadline } from "./downshift.ts";
 import {
   type Company,
   companyOf,
+  METRICS,
   type PerLevel,
   type PerMetric,
   type Prediction,
   type Profile,
   paceOf,
+  placesIn,
   ratiosOf,
-  shareAbove,
   type Work,
 } from "./latency.ts";
+import { ENOUGH } from "./layers.ts";
 import type { Load } from "./load.ts";
 import { type DecisionRecord, type Outcome, tenth } from "./record.ts";
 import type { Observation } from "./state.ts";
@@ -183,11 +185,7 @@ export function followRequest(options: FollowOptions): Routed {
             ratios: ratiosOf(costs, profile.of(variant), load, computed, companies, { ttftMs, latencyMs, tokens }),
             measured: { ttft: ttftMs, latency: latencyMs, ...(tpotMs === undefined ? {} : { tpot: tpotMs }) },
             alone: load.alone,
-            above: {
-              ttft: shareAbove(prediction, "ttft", ttftMs),
-              latency: shareAbove(prediction, "latency", latencyMs),
-              ...(tpotMs === undefined ? {} : { tpot: shareAbove(prediction, "tpot", tpotMs) }),
-            },
+            above: isMachineKnown(profile, load) ? placesIn(prediction, measured) : {},
           }
         : undefined;
       options.onEnd({ key, record: { ...made, actual }, observation });
@@ -195,6 +193,10 @@ export function followRequest(options: FollowOptions): Routed {
     },
   };
 }
+
+/** Predictions of a machine that was not known yet say nothing of those that come after. */
+const isMachineKnown = ({ machine }: Profile, { alone }: Load): boolean =>
+  METRICS.every((metric) => machine[companyOf(alone, false)][metric].own >= ENOUGH);
 
 /** Limits in time that a request broke; a budget's clock starts when the request comes. */
 function brokenBy(

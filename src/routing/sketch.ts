@@ -2,9 +2,10 @@
 // and forgetting scales them, so that what is learnt in many places adds up and grows old. Own code because the published library,
 // @datadog/sketches-js, cannot scale a sketch and stores itself as protobuf only.
 
-/** Relative error of a quantile, at most. */
-export const ACCURACY = 0.02;
-const GAMMA = (1 + ACCURACY) / (1 - ACCURACY);
+/** Relative error of a value that is taken for its bin's middle, at most. */
+const ACCURACY = 0.02;
+/** From one bin to the next: what a quantile is off by, at most. */
+export const GAMMA = (1 + ACCURACY) / (1 - ACCURACY);
 const LOG_GAMMA = Math.log(GAMMA);
 /** Values beyond are counted as these: ratios of times and lengths, of which such ones say nothing more. */
 const [LEAST, MOST] = [1e-4, 1e4];
@@ -104,7 +105,7 @@ export function shareBelow({ first, below }: Distribution, value: number): numbe
   return under + (at - bin) * ((below[bin] as number) - under);
 }
 
-/** The smallest value with at least this share at or below it; NaN where nothing is known. */
+/** The inverse of `shareBelow`: the value with this share at or below it. NaN where nothing is known. */
 export function valueAt({ first, below }: Distribution, share: number): number {
   if (below.length === 0) return Number.NaN;
   let [low, high] = [0, below.length - 1];
@@ -113,7 +114,9 @@ export function valueAt({ first, below }: Distribution, share: number): number {
     if ((below[middle] as number) >= share - 1e-12) high = middle;
     else low = middle + 1;
   }
-  return valueOfBin(first + low);
+  const under = low > 0 ? (below[low - 1] as number) : 0;
+  const within = Math.min(1, Math.max(0, (share - under) / ((below[low] as number) - under)));
+  return GAMMA ** (first + low - 1 + within);
 }
 
 /** Several quantiles of several sketches as one. */
@@ -123,7 +126,7 @@ export function quantilesOf(parts: readonly (readonly [Sketch, number])[], share
 }
 
 /**
- * The smallest value with at least this share of the weight at or below it, within `ACCURACY` of the true one.
+ * The smallest value with at least this share of the weight at or below it, in the bin of the true one.
  * @param share 0 to 1
  * @returns NaN for an empty sketch
  */

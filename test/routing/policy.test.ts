@@ -82,17 +82,27 @@ describe.each([0.1, 0.3, 0.6])("at a load of %d", (utilisation) => {
     base,
     `${base}-made-up-15`,
   ])("predictions for %s are kept as often as they say, within two points", async (variant) => {
-    const load = syntheticLoad(1500);
-    const trial = trialOf(load, utilisation);
-    const work = (name: string): number =>
-      load.requests.reduce((sum, request) => sum + scene.idle(request, name).latency, 0);
-    // As busy with the variant as the load says of the base.
-    const stretch = work(variant) / work(base);
-    const arriving = trial.arrivals.map((arrival) => ({ ...arrival, at: stretch * arrival.at }));
-    const { state } = await simulate({ ...world, qualities, arrivals: arriving, choose: () => variant });
-    for (const [metric, { within }] of Object.entries(calibrationOf(state, variant))) {
-      expect(Math.abs(within.high - 0.95), `0.95 of ${metric}`).toBeLessThan(0.021);
-      expect(Math.abs(within.p90 - 0.9), `0.9 of ${metric}`).toBeLessThan(0.03);
+    const kept = new Map<string, number[]>();
+    for (const seed of [1, 2]) {
+      const load = syntheticLoad(1000, seed);
+      const trial = trialOf(load, utilisation);
+      const work = (name: string): number =>
+        load.requests.reduce((sum, request) => sum + scene.idle(request, name).latency, 0);
+      // As busy with the variant as the load says of the base.
+      const stretch = work(variant) / work(base);
+      const arriving = trial.arrivals.map((arrival) => ({ ...arrival, at: stretch * arrival.at }));
+      const { state } = await simulate({ ...world, qualities, arrivals: arriving, choose: () => variant });
+      for (const [metric, { within }] of Object.entries(calibrationOf(state, variant))) {
+        for (const level of ["p90", "high"] as const) {
+          const name = `${metric} ${level}`;
+          kept.set(name, [...(kept.get(name) ?? []), within[level]]);
+        }
+      }
+    }
+    expect(kept.size).toBe(6);
+    for (const [name, [one = 0, two = 0]] of kept) {
+      const share = name.endsWith("high") ? 0.95 : 0.9;
+      expect(Math.abs((one + two) / 2 - share), name).toBeLessThan(0.02);
     }
   }, 120_000);
 
@@ -108,6 +118,15 @@ describe.each([0.1, 0.3, 0.6])("at a load of %d", (utilisation) => {
     const { difference, se } = compare(auto, alone);
     expect(difference).toBeGreaterThan(2 * se);
   }, 120_000);
+});
+
+test("predictions of a machine that was not known yet do not teach where measured times lie in them", async () => {
+  const placesAfter = async (count: number): Promise<number> => {
+    const { state } = await simulate({ ...world, qualities, arrivals: trialOf(syntheticLoad(count), 0.1).arrivals });
+    return Object.keys(state.latency).filter((key) => key.startsWith("=")).length;
+  };
+  expect(await placesAfter(20)).toBe(0);
+  expect(await placesAfter(80)).toBeGreaterThan(0);
 });
 
 describe("the verdict", () => {

@@ -2,14 +2,17 @@ import { describe, expect, test } from "vitest";
 import { random } from "../../bench/routing/random.ts";
 import { agingOf, ENOUGH, HALF_LIFE_MS, known, learn, SHARED_FLOOR } from "../../src/routing/layers.ts";
 import {
-  ACCURACY,
   add,
+  distributionOf,
   emptySketch,
+  GAMMA,
   merge,
   quantile,
   quantilesOf,
   type Sketch,
   scale,
+  shareBelow,
+  valueAt,
   weightOf,
 } from "../../src/routing/sketch.ts";
 
@@ -31,13 +34,20 @@ const sketchOf = (values: readonly number[]): Sketch => {
 };
 
 describe("a sketch", () => {
-  test.each([0, 1, 2])("gives quantiles of any shape within its accuracy (%i)", (kind) => {
+  test.each([0, 1, 2])("gives quantiles of any shape within a bin (%i)", (kind) => {
     const values = samples(kind);
     const sketch = sketchOf(values);
     const sorted = values.toSorted((a, b) => a - b);
     for (const share of [0.01, 0.1, 0.5, 0.9, 0.95, 0.99, 1]) {
       const exact = sorted[Math.ceil(share * sorted.length) - 1] as number;
-      expect(Math.abs(quantile(sketch, share) / exact - 1), `${share}`).toBeLessThanOrEqual(ACCURACY + 1e-9);
+      expect(Math.abs(Math.log(quantile(sketch, share) / exact)), `${share}`).toBeLessThan(Math.log(GAMMA) + 1e-9);
+    }
+  });
+
+  test.each([0, 1, 2])("has each value with the share that lies below it (%i)", (kind) => {
+    const distribution = distributionOf([[sketchOf(samples(kind)), 1]]);
+    for (const share of [0.011, 0.1, 0.29, 0.5, 0.77, 0.95, 0.999]) {
+      expect(shareBelow(distribution, valueAt(distribution, share)), `${share}`).toBeCloseTo(share, 9);
     }
   });
 
