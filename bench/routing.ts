@@ -240,7 +240,7 @@ async function main(): Promise<void> {
         const { mean, met, byHellaswag } = verdict;
         const detailed = cases.map((entry, i) => ({ ...entry, outcome: outcomes[i] }));
         results.push({ load: load.name, utilisation, choice, mean, met, byHellaswag, requests: detailed });
-        if (!options.simulate) console.log(line(name, choice, verdict));
+        if (!options.simulate) console.log(line(name, choice, verdict, outcomes));
         await writeFile(path, `${JSON.stringify({ machine: before, command, results })}\n`);
       }
       const foreseen = foresee(world, scene, cases, trial.arrivals, (i) => byAuto[i]?.variant ?? scene.base);
@@ -266,15 +266,20 @@ async function main(): Promise<void> {
     all.catch(() => {});
     console.log(`\n${command}\nfigures: ${relative(process.cwd(), path)}`);
     if (!holds) process.exitCode = 2;
+  } catch (error) {
+    // Told before the services stop: the end of one that has failed may never come.
+    tell(error as Error);
   } finally {
     await Promise.all(services.map((service) => service.stop()));
   }
 }
 
+function tell(error: Error): void {
+  console.error(`bench:routing: ${error.message}`);
+  process.exitCode = 1;
+}
+
 main()
-  .catch((error: Error) => {
-    console.error(`bench:routing: ${error.message}`);
-    process.exitCode = 1;
-  })
+  .catch(tell)
   // An interrupted replay has requests that wait for their time.
   .finally(() => process.exit());

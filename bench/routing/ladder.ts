@@ -17,7 +17,9 @@ export interface Rung {
 /** @throws Error for a text that is not layers, acc_norm and perhaps word perplexity, as in `20:33.0:60,15:30.5` */
 export function parseLadder(text: string): Rung[] {
   return text.split(",").map((part) => {
-    const [layers = 0, accNorm = Number.NaN, wordPerplexity, ...more] = part.split(":").map(Number);
+    const [layers = 0, accNorm = Number.NaN, wordPerplexity, ...more] = part
+      .split(":")
+      .map((number) => (number === "" ? Number.NaN : Number(number)));
     const isRung = layers > 0 && Number.isInteger(layers) && accNorm >= 0 && accNorm <= 100 && more.length === 0;
     if (!isRung || !(wordPerplexity === undefined || wordPerplexity > 1)) {
       throw new Error(

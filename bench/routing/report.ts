@@ -28,8 +28,16 @@ const NARROW = 1.5;
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
 /** One line, when a choice's replay has ended. */
-export const line = (load: string, choice: string, { mean, met, useful }: Verdict): string =>
-  `${load}: ${choice} useful in time ${mean.toFixed(3)}, met ${percent(met)} of ${useful.length}`;
+export function line(
+  load: string,
+  choice: string,
+  { mean, met, useful }: Verdict,
+  outcomes: readonly { readonly failed?: boolean }[],
+): string {
+  const failed = outcomes.filter((outcome) => outcome.failed).length;
+  const text = `${load}: ${choice} useful in time ${mean.toFixed(3)}, met ${percent(met)} of ${useful.length}`;
+  return failed > 0 ? `${text}; ${failed} of ${outcomes.length} requests failed` : text;
+}
 
 /** @returns whether all goals are held */
 export function report(replayed: Replayed): boolean {

@@ -1,8 +1,9 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import trace from "../../bench/routing/azure-conversations.json";
 import { foresee } from "../../bench/routing/foresight.ts";
-import { withLadder, withRungs } from "../../bench/routing/ladder.ts";
+import { parseLadder, withLadder, withRungs } from "../../bench/routing/ladder.ts";
 import { arrivals, type Load, recordedLoad, syntheticLoad } from "../../bench/routing/load.ts";
+import { knowTimes } from "../../bench/routing/online.ts";
 import { misfitsOf } from "../../bench/routing/replica.ts";
 import { checksOf } from "../../bench/routing/report.ts";
 import { idleOn, replayFixed, simulate } from "../../bench/routing/simulate.ts";
@@ -63,6 +64,17 @@ describe.each(loads.map((load) => [load.name, load] as const))("on the load %s",
     expect(bound.mean).toBeGreaterThanOrEqual(auto.mean);
     // Of few requests, the first ones are answered before anything has been learnt.
     expect(auto.mean / bound.mean).toBeGreaterThan(0.93);
+  });
+
+  test("what knows every step's time lies between auto and perfect foresight", () => {
+    const known = knowTimes(world, scene, trial.cases, trial.arrivals);
+    expect(known.map(({ endedAt = 0 }, i) => endedAt > (trial.arrivals[i]?.at ?? 0))).not.toContain(false);
+    // Its outcomes are those of the queue that its choices make.
+    expect(known).toEqual(replayFixed(world, trial.arrivals, (i) => known[i]?.variant ?? base));
+    const online = verdictOf(known);
+    expect(online.mean).toBeGreaterThan(auto.mean);
+    const bound = foresee(world, scene, trial.cases, trial.arrivals, (i) => known[i]?.variant ?? base);
+    expect(verdictOf(bound).mean).toBeGreaterThanOrEqual(online.mean);
   });
 
   test("auto brings more in time than any fixed variant, by two standard errors", () => {
@@ -127,6 +139,28 @@ test("predictions of a machine that was not known yet do not teach where measure
   };
   expect(await placesAfter(20)).toBe(0);
   expect(await placesAfter(80)).toBeGreaterThan(0);
+});
+
+describe("made-up rungs", () => {
+  test("have the scores that they are given, word perplexity too", () => {
+    const rungs = parseLadder("20:33.0:60,15:30.5");
+    const pages = new Map(
+      [300, 700].map((words, item) => [item, { words, logLikelihood: -words * (3.4 + item / 5), acc_norm: 0 }]),
+    );
+    const of = (variant: string, task: string) =>
+      variant === base ? { results: task === "hellaswag" ? results : pages } : undefined;
+    const book = withRungs({ of }, withLadder(served, rungs), rungs);
+    const [twenty, fifteen] = [20, 15].map((layers) => book.of(`${base}-made-up-${layers}`));
+    expect(twenty?.accNorm).toBeCloseTo(33, 6);
+    expect(twenty?.wordPerplexity).toBeCloseTo(60, 6);
+    expect(twenty?.shares.perplexity).toBeLessThan(1);
+    expect(fifteen?.accNorm).toBeCloseTo(30.5, 6);
+    expect(fifteen?.wordPerplexity).toBeUndefined();
+  });
+
+  test.each(["20", "20:", "20:101", "1.5:30", "20:33:0", "20:33:60:1", "a:b"])("are refused as %s", (text) => {
+    expect(() => parseLadder(text)).toThrow("--ladder");
+  });
 });
 
 describe("the verdict", () => {
