@@ -1,6 +1,6 @@
 // A grammar as the replica gets it: one flat automaton over bytes, plain data, so that schemas are read where requests are checked and
 // the isolate that holds the weights needs nothing but the numbers.
-import type { Steps, Work } from "./work.ts";
+import type { Steps, Work } from "../work.ts";
 
 /** An edge's label: from `lo | hi << 8` (one byte of that range), or one of these. */
 export const JUMP = -1;

@@ -1,6 +1,8 @@
 // The output formats that a request can ask for, as grammars. Own code, because nothing that runs in Workers enforces what it accepts:
 // `npm run bench:grammar -- --peer` shows which invalid texts @mlc-ai/web-xgrammar 0.1.27 lets through, the seconds that one bounded string
 // takes to compile, in one go, and the 16 MiB that would not fit beside the weights.
+
+import { atOnce, createWork, type Steps, type Work } from "../work.ts";
 import { createAutomatonBuilder, type Fragment, type Grammar } from "./automaton.ts";
 import { named, SchemaError } from "./errors.ts";
 import { characterSet, complement, createFragments, type Fragments, MAX_CODE_POINT } from "./fragments.ts";
@@ -8,7 +10,6 @@ import { createJson } from "./json.ts";
 import type { Mode } from "./keywords.ts";
 import { type SchemaFragment, schemaFragment } from "./schema.ts";
 import { createTexts } from "./texts.ts";
-import { atOnce, createWork, type Steps, type Work } from "./work.ts";
 
 export interface ToolFormat {
   readonly name: string;

@@ -1,7 +1,7 @@
 // What is wrong with a schema, said so that its author can find and mend the place.
 
+import { WorkLimitError } from "../work.ts";
 import { GrammarTooLarge } from "./automaton.ts";
-import { WorkLimitError } from "./work.ts";
 
 export interface SchemaErrorOptions {
   /** JSON pointer to the schema at fault; "" is the root. */

@@ -1,6 +1,7 @@
 // What grammars are put together from: literals, sequences, choices, repetitions, sets of characters.
+
+import type { Steps } from "../work.ts";
 import type { AutomatonBuilder, Fragment, State } from "./automaton.ts";
-import type { Steps } from "./work.ts";
 
 /** Code points as ascending ranges `[first, last]` that do not touch. */
 export type CharacterSet = readonly (readonly [number, number])[];

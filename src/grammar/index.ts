@@ -12,4 +12,3 @@ export {
 } from "./compile.ts";
 export { SchemaError } from "./errors.ts";
 export { exactNumber } from "./exact.ts";
-export { createWork, inTurns } from "./work.ts";

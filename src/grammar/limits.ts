@@ -1,7 +1,8 @@
 // How large a schema may be: OpenAI's limits for structured outputs ("Supported schemas" in its guide, as of February 2026).
+
+import type { Steps, Work } from "../work.ts";
 import { SchemaError } from "./errors.ts";
 import { type Mode, type Place, subschemas } from "./keywords.ts";
-import type { Steps, Work } from "./work.ts";
 
 const MAX_PROPERTIES = 5000;
 const MAX_OBJECT_LEVELS = 10;

@@ -1,8 +1,9 @@
 // Automata over characters, as patterns become them. They are joined here, before they are spelled out as
 // bytes: an "and" and a "not" need one automaton that reads each text in one way only.
+
+import type { Steps, Work } from "../work.ts";
 import { GrammarTooLarge } from "./automaton.ts";
 import { type CharacterSet, characterSet, MAX_CODE_POINT } from "./fragments.ts";
-import type { Steps, Work } from "./work.ts";
 
 /** States that the patterns of one string may have. */
 const MAX_STATES = 50_000;

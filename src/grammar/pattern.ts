@@ -1,9 +1,9 @@
 // `pattern`: ECMA-262 regular expressions, as far as an automaton can follow them. regexpp parses; what has
 // no automaton is refused by name.
 import { type AST, RegExpParser } from "@eslint-community/regexpp";
+import type { Steps, Work } from "../work.ts";
 import { type CharacterSet, characterSet, complement, MAX_CODE_POINT } from "./fragments.ts";
 import { type Condition, conjunction, mayEnd, type Nfa } from "./nfa.ts";
-import type { Steps, Work } from "./work.ts";
 
 /** A pattern that is no regular expression, or uses what is not supported. */
 export class PatternError extends Error {

@@ -1,6 +1,8 @@
 // A JSON schema as a piece of grammar. What is not enforced is refused by name, or told where the mode is lenient; every value that the
 // grammar writes is valid, and only values that the schema's author would rather not see are left out: properties that the schema does not
 // name, extra whitespace.
+
+import { atOnce, type Steps, type Work } from "../work.ts";
 import type { AutomatonBuilder, Fragment, State } from "./automaton.ts";
 import { named, SchemaError } from "./errors.ts";
 import type { Fragments } from "./fragments.ts";
@@ -11,7 +13,6 @@ import { numbers } from "./numbers.ts";
 import type { Rules } from "./rules.ts";
 import { createShapes, type Shape } from "./shapes.ts";
 import type { Texts } from "./texts.ts";
-import { atOnce, type Steps, type Work } from "./work.ts";
 
 export interface SchemaOptions {
   readonly builder: AutomatonBuilder;

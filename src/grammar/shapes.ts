@@ -1,12 +1,13 @@
 // What several schemas say together. References, `allOf` and choices are resolved into shapes: each shape
 // is a plain conjunction of keywords, and a value is valid where it fits one of them.
+
+import type { Steps, Work } from "../work.ts";
 import { SchemaError } from "./errors.ts";
 import { canonical, exactNumber } from "./exact.ts";
 import { type Mode, type Place, resolveRef, type SchemaObject, schemaOr, type TypeName } from "./keywords.ts";
 import { isEmptyRange, isWithin } from "./numbers.ts";
 import { type ListRules, type MemberRules, type Rules, readRules, type TextRules } from "./rules.ts";
 import type { Texts } from "./texts.ts";
-import type { Steps, Work } from "./work.ts";
 
 export interface Shape extends Pick<Rules, "values" | "number" | "text" | "list" | "required"> {
   /** Of the first schema that says something. */

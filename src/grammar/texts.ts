@@ -1,4 +1,6 @@
 // The text of strings: patterns, formats and lengths together as one automaton, and that automaton as JSON.
+
+import { type Steps, type Work, WorkLimitError } from "../work.ts";
 import { type AutomatonBuilder, type Fragment, GrammarTooLarge, type State } from "./automaton.ts";
 import { named } from "./errors.ts";
 import { formatPattern } from "./formats.ts";
@@ -7,7 +9,6 @@ import type { JsonFragments } from "./json.ts";
 import { type Condition, conjunction, createNfa, type Lengths, lengthsOf, meets } from "./nfa.ts";
 import { type Pattern, patternStart, readPattern } from "./pattern.ts";
 import type { TextRules } from "./rules.ts";
-import { type Steps, type Work, WorkLimitError } from "./work.ts";
 
 /** A length beside a pattern that no reply gets to: it is not counted. */
 const LONGEST_TEXT = 65_536;

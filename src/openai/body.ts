@@ -1,5 +1,6 @@
 // Reads a JSON body from a stranger: bounded in time, in bytes, in nesting and in number of values before any of it becomes an object.
 import { gunzipSync, inflateSync } from "node:zlib";
+import { turn } from "../work.ts";
 import { ApiError } from "./errors.ts";
 import { parseBody } from "./exact-json.ts";
 import { ClientGoneError } from "./reply-stream.ts";
@@ -14,6 +15,11 @@ const DRAIN_DEADLINE_MS = 2_000;
 const MAX_DEPTH = 64;
 /** 4 MiB of empty arrays would be 100 MB of objects; a full context of one-token messages is some 60,000 values. */
 const MAX_VALUES = 200_000;
+/** Objects take longest: a name and a value each. */
+const MAX_MEMBERS = 100_000;
+const MAX_DIGITS = 1000;
+/** Larger bodies are read one after the other, with turns of the event loop in between. */
+const LARGE_BYTES = 64 * 1024;
 
 /**
  * @param deadlineMs Default: half a minute
@@ -29,15 +35,21 @@ export async function readJson(request: Request, deadlineMs = BODY_DEADLINE_MS):
     );
   }
   const decompress = decompressionOf(request);
-  const bytes = decompress(await readBytes(request, deadlineMs));
+  const sent = await readBytes(request, deadlineMs);
+  if (sent.length > LARGE_BYTES) await turn();
+  const bytes = decompress(sent);
   checkStructure(bytes);
+  const isLarge = bytes.length > LARGE_BYTES;
+  if (isLarge) await turn();
   try {
-    return parseBody(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes));
+    return await parseBody(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes));
   } catch {
     throw new ApiError(
       "invalid_json",
       "We could not parse the JSON body of your request: it is not valid JSON in UTF-8. The API expects a JSON payload.",
     );
+  } finally {
+    if (isLarge) await turn();
   }
 }
 
@@ -137,31 +149,36 @@ async function readChunks(body: ReadableStream<Uint8Array>, { deadlineMs, mostBy
   return { chunks, length };
 }
 
-const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
+const [QUOTE, BACKSLASH, COMMA, COLON] = [0x22, 0x5c, 0x2c, 0x3a];
 const OPENING = new Set([0x5b, 0x7b]);
 const CLOSING = new Set([0x5d, 0x7d]);
+const isDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39;
 
-/** Counts brackets and commas outside of strings. Says nothing about whether the bytes are JSON. */
+const tooMuch = (what: string): ApiError =>
+  new ApiError("invalid_json", `We could not parse the JSON body of your request: it ${what}.`);
+
+/** Counts brackets, commas, colons and digits outside of strings. Says nothing about whether the bytes are JSON. */
 function checkStructure(bytes: Uint8Array): void {
   let depth = 0;
   let values = 0;
+  let members = 0;
+  let digits = 0;
   let inString = false;
   for (let i = 0; i < bytes.length; i++) {
     const byte = bytes[i] as number;
     if (inString) {
       if (byte === BACKSLASH) i++;
       else if (byte === QUOTE) inString = false;
-    } else if (byte === QUOTE) {
-      inString = true;
-    } else if (byte === COMMA || OPENING.has(byte)) {
-      values++;
-      if (byte !== COMMA) depth++;
-      if (depth > MAX_DEPTH || values > MAX_VALUES) {
-        const limit = depth > MAX_DEPTH ? `is nested deeper than ${MAX_DEPTH} levels` : `has over ${MAX_VALUES} values`;
-        throw new ApiError("invalid_json", `We could not parse the JSON body of your request: it ${limit}.`);
-      }
-    } else if (CLOSING.has(byte)) {
-      depth--;
+      continue;
     }
+    digits = isDigit(byte) ? digits + 1 : 0;
+    if (digits > MAX_DIGITS) throw tooMuch(`has a number of over ${MAX_DIGITS} digits`);
+    if (byte === QUOTE) inString = true;
+    else if (byte === COLON) {
+      if (++members > MAX_MEMBERS) throw tooMuch(`has over ${MAX_MEMBERS} members of objects`);
+    } else if (byte === COMMA || OPENING.has(byte)) {
+      if (++values > MAX_VALUES) throw tooMuch(`has over ${MAX_VALUES} values`);
+      if (byte !== COMMA && ++depth > MAX_DEPTH) throw tooMuch(`is nested deeper than ${MAX_DEPTH} levels`);
+    } else if (CLOSING.has(byte)) depth--;
   }
 }

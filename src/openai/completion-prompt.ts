@@ -52,7 +52,8 @@ export function parsePrompts(value: unknown): readonly PromptInput[] {
 
 const FORMS = "expected a string, an array of strings, an array of token ids, or an array of arrays of token ids";
 
-function parseIds(value: readonly unknown[], param: string): readonly number[] {
+/** @throws ApiError that names the element that is no token id */
+export function parseIds(value: readonly unknown[], param: string): readonly number[] {
   if (value.length === 0) throw wrong(param, "expected at least one token id", "invalid_value");
   const at = value.findIndex((id) => !Number.isSafeInteger(id) || (id as number) < 0);
   if (at >= 0) throw wrong(`${param}.${at}`, "expected a token id, which is an integer of at least 0");

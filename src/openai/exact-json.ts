@@ -1,6 +1,6 @@
 // Parses JSON so that nothing of a schema is lost on the way: `JSON.parse` rounds integers beyond 2^53, and an
 // object lists names like "10" and "2" first, by their numbers.
-
+import { createWork, inTurns, type Steps, type Work } from "../work.ts";
 import { withExactSeed } from "./seed.ts";
 
 /** Whether a text may have what `JSON.parse` loses: a long integer, or a name that is an index. */
@@ -10,28 +10,30 @@ const MAX_DIGITS = 400;
 
 const { rawJSON } = JSON as { rawJSON?: (text: string) => unknown };
 
+/** Of one value, with its name. */
+const STEPS_PER_VALUE = 10;
+
 /**
- * As `JSON.parse`, but integers that a double does not hold keep their digits (`JSON.rawJSON`, which `JSON.stringify`
- * writes as they are), and objects list their members in the text's order.
+ * A request's body, as `JSON.parse` reads it, but integers that a double does not hold keep their digits
+ * (`JSON.rawJSON`, which `JSON.stringify` writes as they are), objects list their members in the text's order, and a
+ * seed that a double does not hold is a bigint.
  * @throws SyntaxError
  */
-export function parseExactly(text: string): unknown {
+export async function parseBody(text: string): Promise<unknown> {
   const parsed: unknown = JSON.parse(text);
-  return LOSSY.test(text) ? createReader(text).value() : parsed;
+  if (!LOSSY.test(text)) return withExactSeed(parsed);
+  return withExactSeed(await inTurns(readExactly(text, createWork(Number.POSITIVE_INFINITY))));
 }
 
-/** A request's body, with a bigint for a seed that a double does not hold. @throws SyntaxError */
-export const parseBody = (text: string): unknown => withExactSeed(parseExactly(text));
-
-/** As `JSON.stringify`, for what `parseExactly` has read: a bigint is written as its digits. */
+/** As `JSON.stringify`, for what `parseBody` has read: a bigint is written as its digits. */
 export const writeExactly = (value: unknown): string =>
   JSON.stringify(value, (_, inner: unknown) => (typeof inner === "bigint" ? rawJSON?.(String(inner)) : inner));
 
 /** Reads JSON that `JSON.parse` has found to be well-formed. */
-function createReader(text: string) {
+function readExactly(text: string, work: Work): Steps<unknown> {
   let at = 0;
   const skip = (): string => {
-    while (SPACE.has(text[at] ?? "")) at++;
+    while (text.charCodeAt(at) <= SPACE) at++;
     return text[at] ?? "";
   };
   const string = (): string => {
@@ -47,38 +49,36 @@ function createReader(text: string) {
     while (at < text.length && !ENDS.has(text[at] as string)) at++;
     return scalarOf(text.slice(start, at));
   };
+  function* value(): Steps<unknown> {
+    const first = skip();
+    if (first === "[" || first === "{") return yield* within(first === "[" ? "]" : "}");
+    return first === '"' ? string() : scalar();
+  }
   /** What is between brackets, with commas in between. */
-  const list = (close: string, entry: () => void): void => {
+  function* within(close: "]" | "}"): Steps<unknown> {
+    const items: unknown[] = [];
+    const names: string[] = [];
     at++;
     for (let next = skip(); next !== close; next = skip()) {
       if (next === ",") at++;
-      entry();
+      if (close === "}") {
+        skip();
+        names.push(string());
+        skip();
+        at++;
+      }
+      items.push(yield* value());
+      work.spend(STEPS_PER_VALUE);
+      if (work.takeTurn()) yield;
     }
     at++;
-  };
-  const value = (): unknown => {
-    const first = skip();
-    if (first === '"') return string();
-    if (first === "[") {
-      const items: unknown[] = [];
-      list("]", () => items.push(value()));
-      return items;
-    }
-    if (first !== "{") return scalar();
-    const members: [string, unknown][] = [];
-    list("}", () => {
-      skip();
-      const name = string();
-      skip();
-      at++;
-      members.push([name, value()]);
-    });
-    return objectOf(members);
-  };
-  return { value };
+    return close === "]" ? items : objectOf(names.map((name, i) => [name, items[i]]));
+  }
+  return value();
 }
 
-const SPACE = new Set(" \t\n\r");
+/** No other character up to this one stands outside of strings. */
+const SPACE = 0x20;
 const ENDS = new Set(" \t\n\r,]}");
 
 /** Whether an odd number of backslashes stands before a place. */

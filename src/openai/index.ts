@@ -20,6 +20,7 @@ export {
   mergeChoices,
   type WholeChoice,
 } from "./choices.ts";
+export { parseIds } from "./completion-prompt.ts";
 export { type CompletionRequest, completionRequestSchema, parseCompletionRequest } from "./completion-request.ts";
 export {
   completion,

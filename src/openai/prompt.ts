@@ -1,5 +1,6 @@
 // Encodes a prompt and fits it and its reply into the model's context.
 import { type Encoded, RunTooLongError } from "../tokenizer/index.ts";
+import { WorkLimitError } from "../work.ts";
 import { ApiError } from "./errors.ts";
 
 /** Tokens of a reply at most when the request does not say. */
@@ -24,7 +25,7 @@ export interface PromptSource {
   /** Where it is in the request, if not under `name` itself. */
   readonly param?: string;
   readonly characters: number;
-  /** @throws RunTooLongError */
+  /** @throws RunTooLongError, or WorkLimitError for what is too much for the chat template */
   encode(limit: number): Promise<Encoded>;
   /** Undefined when the request does not say. */
   readonly maxTokens: number | undefined;
@@ -59,6 +60,12 @@ export async function fitPrompt(source: PromptSource, contextLength: number): Pr
   }
   const limit = contextLength * COUNTED_CONTEXTS;
   const { ids, complete } = await encode(limit).catch((error) => {
+    if (error instanceof WorkLimitError) {
+      throw exceeded(
+        `your ${name} ${has} more turns than the chat template can be applied to. Please reduce the length of the ${name}.`,
+        param,
+      );
+    }
     if (error instanceof RunTooLongError)
       throw new ApiError("invalid_value", `The text cannot be read: ${error.message}.`, { param });
     throw error;

@@ -2,15 +2,14 @@
 import {
   type Compiled,
   compileSteps,
-  createWork,
   type Grammar,
-  inTurns,
   type OutputFormat,
   SchemaError,
   type ToolFormat,
   type ValueFormat,
 } from "../grammar/index.ts";
 import { jsonInstructions, type ToolDescription, toolInstructions } from "../tokenizer/index.ts";
+import { createWork, inTurns } from "../work.ts";
 import { ApiError } from "./errors.ts";
 
 export interface FunctionTool extends ToolDescription {

@@ -24,7 +24,7 @@ export const seedSchema = z
 export type Seed = z.infer<typeof seedSchema>;
 
 /**
- * The seed of a body that `parseExactly` has read, where a number would have lost digits.
+ * The seed of a body that keeps the digits of its integers, where a number would have lost digits.
  * @returns the body, with a bigint as its seed
  */
 export function withExactSeed(body: unknown): unknown {

@@ -1,9 +1,16 @@
 // Turns what zod finds wrong into the one error that OpenAI's API would report: the first, with the path of the field.
 import type { z } from "@hono/zod-openapi";
 import { ApiError, type ErrorCode } from "./errors.ts";
+import { tooLongToCheck } from "./visits.ts";
 
 /** @throws ApiError `missing_required_parameter`, `invalid_type` or `invalid_value` with the field's path as `param` */
 export function validate<T>(schema: z.ZodType<T>, value: unknown): T {
+  const long = tooLongToCheck(schema, value);
+  if (long !== undefined) {
+    throw new ApiError("invalid_value", `Invalid value for '${long}': it has more in it than one request may have.`, {
+      param: long,
+    });
+  }
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = innermost(result.error.issues[0] as z.core.$ZodIssue);

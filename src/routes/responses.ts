@@ -104,7 +104,7 @@ export const addResponseRoutes: AddRoutes = (app, deps) => {
     const { access } = job;
     c.set("access", { ...access, limits: { ...access.limits, requests: undefined } });
     const { id, created_at: createdAt } = job.response;
-    const body = parseBody(job.body);
+    const body = await parseBody(job.body);
     const request = { ...(await parseResponseRequest(body, deps.newId)), stream: false };
     const { conversation } = job;
     const making: Making = {

@@ -3,7 +3,7 @@
 // needed; one that is sent is checked. No limit of a key counts them: a harness tokenizes eight times for each item.
 import { createRoute, z } from "@hono/zod-openapi";
 import { createAuthorizationCheck } from "../access/index.ts";
-import { ApiError, AUTO, errorResponses, readJson, validate } from "../openai/index.ts";
+import { ApiError, AUTO, errorResponses, parseIds, readJson, validate } from "../openai/index.ts";
 import { RunTooLongError, type Tokenizer } from "../tokenizer/index.ts";
 import type { BaseModel } from "../variants/base.ts";
 import { bearer } from "./bearer.ts";
@@ -39,8 +39,12 @@ const tokenizeResponseSchema = z
   })
   .openapi("TokenizeResponse");
 
+/** Read by hand: a schema would gather an error for every element. */
+const tokensSchema = z
+  .custom<unknown>((value) => value !== undefined)
+  .openapi({ type: "array", maxItems: MAX_IDS, items: { type: "integer", minimum: 0 } });
 const detokenizeRequestSchema = z
-  .object({ model, tokens: z.array(z.int().nonnegative()).max(MAX_IDS, `expected at most ${MAX_IDS} token ids`) })
+  .object({ model, tokens: tokensSchema })
   .openapi("DetokenizeRequest", { example: { tokens: [504, 3575, 282, 7405, 314] } });
 
 const detokenizeResponseSchema = z
@@ -145,7 +149,8 @@ export const addTokenizerRoutes: AddRoutes = (app, deps) => {
 
   app.post(detokenizeRoute.path, async (c) => {
     checkKey(c.req.header("authorization"));
-    const { model, tokens } = validate(detokenizeRequestSchema, await readJson(c.req.raw));
+    const { model, tokens: given } = validate(detokenizeRequestSchema, await readJson(c.req.raw));
+    const tokens = parseTokens(given);
     const { tokenizer } = find(model);
     const at = tokens.findIndex((id) => id >= tokenizer.size);
     if (at >= 0) {
@@ -155,7 +160,7 @@ export const addTokenizerRoutes: AddRoutes = (app, deps) => {
         { param: `tokens.${at}` },
       );
     }
-    return c.json({ prompt: tokenizer.decode(tokens) });
+    return c.json({ prompt: await tokenizer.decodeInTurns(tokens) });
   });
 
   app.get(infoRoute.path, (c) => {
@@ -168,6 +173,15 @@ export const addTokenizerRoutes: AddRoutes = (app, deps) => {
     });
   });
 };
+
+/** @throws ApiError that names the element at fault */
+function parseTokens(value: unknown): readonly number[] {
+  const refused = (code: "invalid_type" | "invalid_value", problem: string) =>
+    new ApiError(code, `Invalid value for 'tokens': ${problem}.`, { param: "tokens" });
+  if (!Array.isArray(value)) throw refused("invalid_type", "expected an array of token ids");
+  if (value.length > MAX_IDS) throw refused("invalid_value", `expected at most ${MAX_IDS} token ids`);
+  return value.length > 0 ? parseIds(value, "tokens") : [];
+}
 
 async function encode(tokenizer: Tokenizer, prompt: string, addStart: boolean): Promise<number[]> {
   try {

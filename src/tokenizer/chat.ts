@@ -1,4 +1,5 @@
 // Renders messages with the checkpoint's own chat template, and keeps what a message spells apart from what the template says.
+import { createWork, type Work, WorkLimitError } from "../work.ts";
 import { placeRoles, rolesOf, type TemplateRoles } from "./roles.ts";
 import { anyOf, createShadows } from "./shadows.ts";
 import { type ParsedTemplate, parseTemplate } from "./template.ts";
@@ -47,7 +48,7 @@ export type ChatPiece = { readonly special: string } | { readonly text: string }
  * Messages under the template, cut at the special tokens that the template writes. Messages come from strangers: one that spells
  * `<|im_end|>` does not end its turn, while the template's own functions on strings see the text that was sent. (transformers makes special
  * tokens of both.)
- * @throws ChatTemplateError
+ * @throws ChatTemplateError, or WorkLimitError for messages that are too many, or too much for the template
  */
 export type RenderChat = (messages: readonly ChatMessage[], options?: RenderOptions) => ChatPiece[];
 
@@ -66,21 +67,26 @@ export function createRenderChat(config: ChatConfig, specials: readonly string[]
   const variables = { ...{ bos_token, eos_token, unk_token, pad_token }, tools: null, documents: null };
   let template: ParsedTemplate | undefined;
   let roles: TemplateRoles | undefined;
-  const render = (messages: readonly ChatMessage[], options: RenderOptions, show = (text: string): string => text) => {
+  const render = (
+    messages: readonly ChatMessage[],
+    { addGenerationPrompt: add_generation_prompt = true }: RenderOptions,
+    work: Work,
+    show = (text: string): string => text,
+  ) => {
     template ??= parseTemplate(chat_template);
-    const { addGenerationPrompt: add_generation_prompt = true } = options;
-    return template.render({ ...variables, messages, add_generation_prompt }, show);
+    return template.render({ ...variables, messages, add_generation_prompt }, show, work);
   };
   return (messages, options = {}) => {
     try {
-      roles ??= rolesOf((probe) => render(probe, {}));
+      roles ??= rolesOf((probe) => render(probe, {}, createWork()));
       const placed = placeRoles(messages, roles);
       const shadows = createShadows(specials, [chat_template, ...placed.map(({ content }) => content)]);
       const hidden = placed.map(({ role, content }) => ({ role, content: shadows.hide(content) }));
-      return cutAtSpecials(render(hidden, options, shadows.show), isSpecial).map((piece) =>
+      return cutAtSpecials(render(hidden, options, createWork(), shadows.show), isSpecial).map((piece) =>
         "text" in piece ? { text: shadows.show(piece.text) } : piece,
       );
     } catch (error) {
+      if (error instanceof WorkLimitError) throw error;
       throw new ChatTemplateError(
         `the model's chat template refuses these messages: ${(error as Error).message}`,
         "messages",

@@ -60,6 +60,12 @@ function placesOf(part: string, text: string, most: number, fromEnd = false): nu
 
 const STRIPS = { strip: [true, true], lstrip: [true, false], rstrip: [false, true] } as const;
 
+const firstOf = (text: string, at: number): string => String.fromCodePoint(text.codePointAt(at) as number);
+const lastOf = (text: string, end: number): string => {
+  const pair = text.codePointAt(end - 2) ?? 0;
+  return pair > 0xffff ? String.fromCodePoint(pair) : text.charAt(end - 1);
+};
+
 /** By Python's names; the string comes first. @param show gives the text that a string with hidden characters stands for */
 export function stringFunctions(show: Show): Readonly<Record<string, TemplateFunction>> {
   const cutAt = (text: string, places: readonly number[], width: number): string[] => {
@@ -93,12 +99,12 @@ export function stringFunctions(show: Show): Readonly<Record<string, TemplateFun
       const given = optional(0, "chars");
       const set = given === undefined ? undefined : new Set(show(given));
       const strips = (character: string): boolean => (set ? set.has(character) : ONE_SPACE.test(character));
-      const [own, shown] = [[...text], [...show(text)]];
+      const shown = show(text);
       const [atStart, atEnd] = STRIPS[method];
-      let [start, end] = [0, own.length];
-      while (atStart && start < end && strips(shown[start] as string)) start++;
-      while (atEnd && end > start && strips(shown[end - 1] as string)) end--;
-      return own.slice(start, end).join("");
+      let [start, end] = [0, text.length];
+      while (atStart && start < end && strips(firstOf(shown, start))) start += firstOf(shown, start).length;
+      while (atEnd && end > start && strips(lastOf(shown, end))) end -= lastOf(shown, end).length;
+      return text.slice(start, end);
     };
   /** Of a string, or a tuple of them. */
   const test =

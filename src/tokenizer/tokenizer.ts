@@ -1,4 +1,5 @@
 // Text to token ids and back, for one base model. Encoding lets the event loop in, because all requests of an isolate share a thread.
+import { atOnce, inTurns, type Steps, turn } from "../work.ts";
 import {
   type ChatConfig,
   type ChatMessage,
@@ -58,7 +59,7 @@ export interface Tokenizer {
   encode(text: string, options?: EncodeOptions): Promise<Encoded>;
   /**
    * Encodes messages under the chat template; what a message spells never becomes a special token.
-   * @throws RunTooLongError as `segments` does
+   * @throws RunTooLongError as `segments` does; ChatTemplateError, WorkLimitError as `RenderChat` does
    */
   encodeChat(messages: readonly ChatMessage[], options?: EncodeOptions & RenderOptions): Promise<Encoded>;
   renderChat(messages: readonly ChatMessage[], options?: RenderOptions): string;
@@ -67,6 +68,8 @@ export interface Tokenizer {
    * become U+FFFD.
    */
   decode(ids: readonly number[]): string;
+  /** The same, with turns for the event loop in between. */
+  decodeInTurns(ids: readonly number[]): Promise<string>;
   /** Decodes what comes after a prompt. */
   createDecoding(): TextDecoding;
   /** Decodes a prompt into the text that it was: special tokens spelled out, but without what the tokenizer adds. */
@@ -78,6 +81,9 @@ export interface Tokenizer {
 /** Characters encoded between two turns of the event loop, some 5 ms of them; pieces and segments have costs of their own, in characters too. */
 const CHARACTERS_PER_TURN = 4096;
 const PIECE_COST = 32;
+const IDS_PER_TURN = 16_384;
+/** More are a piece of work of their own. */
+const MESSAGES_PER_TURN = 200;
 const SEGMENT_COST = 4;
 
 export function createTokenizer({ tokenizer, config }: TokenizerJson): Tokenizer {
@@ -130,6 +136,17 @@ export function createTokenizer({ tokenizer, config }: TokenizerJson): Tokenizer
     return { ids, complete: ids.length <= limit };
   }
 
+  function* decodeSteps(ids: readonly number[]): Steps<string> {
+    const decoder = utf8();
+    let text = "";
+    for (const [at, id] of ids.entries()) {
+      if (at % IDS_PER_TURN === IDS_PER_TURN - 1) yield;
+      text += decoder.decode(bytesOf(id), { stream: true });
+    }
+    text += decoder.decode();
+    return reading.hasPrefix(true) && text.startsWith(" ") ? text.slice(1) : text;
+  }
+
   return {
     ...{ config, size, startIds, bytesOf },
     get bosId() {
@@ -138,16 +155,18 @@ export function createTokenizer({ tokenizer, config }: TokenizerJson): Tokenizer
       return prefixId;
     },
     encode: (text, options = {}) => encodePieces(cutAtSpecials(text, specials), options),
-    encodeChat: (messages, options = {}) => encodePieces(render(messages, options), options),
+    async encodeChat(messages, options = {}) {
+      if (messages.length > MESSAGES_PER_TURN) await turn();
+      const pieces = render(messages, options);
+      if (messages.length > MESSAGES_PER_TURN) await turn();
+      return encodePieces(pieces, options);
+    },
     renderChat: (messages, options) =>
       render(messages, options)
         .map((piece) => ("text" in piece ? piece.text : piece.special))
         .join(""),
-    decode(ids) {
-      const decoder = utf8();
-      const text = ids.map((id) => decoder.decode(bytesOf(id), { stream: true })).join("") + decoder.decode();
-      return reading.hasPrefix(true) && text.startsWith(" ") ? text.slice(1) : text;
-    },
+    decode: (ids) => atOnce(decodeSteps(ids)),
+    decodeInTurns: (ids) => inTurns(decodeSteps(ids)),
     createDecoding() {
       const decoder = utf8();
       return {
@@ -179,5 +198,3 @@ export function createTokenizer({ tokenizer, config }: TokenizerJson): Tokenizer
 }
 
 const utf8 = (): TextDecoder => new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
-
-const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));

@@ -103,8 +103,8 @@ test("a background response keeps a schema's digits and order", async () => {
   const body = `{"model":"m","input":"Hi","text":{"format":{"type":"json_schema","name":"n","schema":
     {"type":"object","properties":{"2":{"const":12345678901234567890},"1":{}},"required":["2"]}}}}`;
   const { parseBody, parseResponseRequest, writeExactly } = await import("../../src/openai/index.ts");
-  const first = await parseResponseRequest(parseBody(body), () => "1");
-  const again = await parseResponseRequest(parseBody(writeExactly(first.body)), () => "1");
+  const first = await parseResponseRequest(await parseBody(body), () => "1");
+  const again = await parseResponseRequest(await parseBody(writeExactly(first.body)), () => "1");
   const { grammar } = again.ask(again.items, () => {});
   expect(grammar && accepts(grammar, '{"2":12345678901234567890,"1":0}')).toBe(true);
   expect(() => structuredClone(JSON.parse(writeExactly(first.echo(true))))).not.toThrow();

@@ -235,11 +235,22 @@ describe("the context", () => {
     expect(performance.now() - started).toBeLessThan(3000);
   });
 
-  test("that very many messages exceed is refused", async () => {
+  test.each([
+    [1_600, "context_length_exceeded", /resulted in \d+ tokens/],
+    [6_000, "context_length_exceeded", /more turns than the chat template/],
+    [20_000, "invalid_value", /more in it than one request may have/],
+  ])("that %i messages exceed is refused", async (length, code, message) => {
     const response = await testGateway().chat({
-      messages: Array.from({ length: 40_000 }, () => ({ role: "user", content: "" })),
+      messages: Array.from({ length }, () => ({ role: "user", content: "a" })),
     });
-    expect((await errorOf(response)).code).toBe("context_length_exceeded");
+    const error = await errorOf(response);
+    expect(error).toMatchObject({ code, param: "messages" });
+    expect(error.message).toMatch(message);
+  });
+
+  test("that as many short messages as it has room for do not exceed is answered", async () => {
+    const messages = Array.from({ length: 1_300 }, () => ({ role: "user", content: "a" }));
+    expect((await testGateway().chat({ messages, max_tokens: 1 })).status).toBe(200);
   });
 
   test("that leaves less room than max_tokens asks for lowers it, and the reply's warning says so", async () => {

@@ -52,7 +52,7 @@ describe("the tokenizer's endpoints", () => {
     ["/tokenize", { prompt: "a".repeat(100_000) }, "prompt", "invalid_value"],
     ["/detokenize", {}, "tokens", "missing_required_parameter"],
     ["/detokenize", { tokens: [5, "a"] }, "tokens.1", "invalid_type"],
-    ["/detokenize", { tokens: [5, -1] }, "tokens.1", "invalid_value"],
+    ["/detokenize", { tokens: [5, -1] }, "tokens.1", "invalid_type"],
     ["/detokenize", { tokens: [5, 49152] }, "tokens.1", "invalid_value"],
   ])("%s refuses %j", async (path, body, param, code) => {
     expect(await errorOf(await post(path, body))).toMatchObject({ param, code });

@@ -1,7 +1,8 @@
 // How long hostile schemas hold up the event loop: the longest time between two turns while they are read, and the longest mask.
 import fc from "fast-check";
 import { createMatcher, GrammarError } from "../../src/engine/grammar/index.ts";
-import { compileSteps, createWork, type Grammar, SchemaError } from "../../src/grammar/index.ts";
+import { compileSteps, type Grammar, SchemaError } from "../../src/grammar/index.ts";
+import { createWork } from "../../src/work.ts";
 import { END_ID, randomNumbers, VOCABULARY } from "./grammar.ts";
 
 /** Milliseconds of this process's processor time: what others do on the machine does not count. */
