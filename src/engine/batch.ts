@@ -2,6 +2,7 @@
 // that decodes and one chunk of one prompt, so that a long prompt does not stall the answers under way. Keys have equal
 // shares. A generation's tokens do not depend on what else is running.
 import type { Plan } from "../variants/plan.ts";
+import { turn } from "../work.ts";
 import { type Admission, createAdmission } from "./admission.ts";
 import type { Generation } from "./generation.ts";
 import { createJob, type Job } from "./job.ts";
@@ -57,6 +58,9 @@ export class GaveWayError extends Error {
 
 /** A reader that has taken nothing for this long gives up the memory of its sequence until it takes something. */
 export const STALL_MS = 3_000;
+
+/** Work of several sequences' masks between two turns of the event loop: some 10 ms, and at most one more mask. */
+const MASK_WORK = 100_000;
 
 /** A plan to go on with, before the next step. */
 interface Switch {
@@ -180,14 +184,22 @@ export function createBatcher({ engine, pace, maxRunning, onWork, now = Date.now
         units.reduce((sum, each) => sum + each, 0),
         now() - at,
       );
+      let masked = 0;
       for (const [i, job] of stepping.entries()) {
         interrupted.delete(job);
         charge(served, job.key, units[i] as number);
+        if (masked > MASK_WORK) {
+          masked = 0;
+          await turn();
+        }
+        const { matcher } = job.generation;
+        const before = matcher?.work ?? 0;
         try {
           job.take(inputs[i]!, outputs[i]!);
         } catch (error) {
           job.fail(error);
         }
+        masked += (matcher?.work ?? 0) - before;
       }
     } catch (error) {
       for (const job of stepping) {

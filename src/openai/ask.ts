@@ -36,4 +36,6 @@ export interface Ask {
   readonly logprobs?: number | undefined;
   readonly promptLogprobs?: number | undefined;
   readonly grammar?: Grammar | undefined;
+  /** As `ReplyFormat` has it. */
+  readonly grammarField?: ((text: string) => string | undefined) | undefined;
 }

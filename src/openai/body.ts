@@ -16,7 +16,7 @@ const MAX_DEPTH = 64;
 /** 4 MiB of empty arrays would be 100 MB of objects; a full context of one-token messages is some 60,000 values. */
 const MAX_VALUES = 200_000;
 /** Objects take longest: a name and a value each. */
-const MAX_MEMBERS = 100_000;
+const MAX_MEMBERS = 70_000;
 const MAX_DIGITS = 1000;
 /** Larger bodies are read one after the other, with turns of the event loop in between. */
 const LARGE_BYTES = 64 * 1024;

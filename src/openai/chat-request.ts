@@ -110,6 +110,7 @@ export async function parseChatRequest(body: unknown): Promise<ChatRequest> {
     stop: readStop(request.stop),
     unstopped: format.mayCall ? TOOL_CALLS.open : undefined,
     grammar: format.grammar,
+    grammarField: format.grammarField,
     logprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
     prompts: async (tokenizer, room) => [
       await fitPrompt(

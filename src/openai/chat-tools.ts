@@ -178,6 +178,8 @@ export async function readChatFormat(fields: ReplyFields): Promise<ChatFormat> {
       params: {
         schema: "response_format.json_schema.schema",
         parameters: (index) => `${pathOf(index)}.parameters`,
+        format: "response_format",
+        tools: field,
         choice: isOlder ? "function_call" : "tool_choice",
       },
     })),

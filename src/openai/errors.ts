@@ -116,10 +116,19 @@ export const errorEnvelopeSchema = z
   .openapi("Error");
 export type ErrorEnvelope = z.infer<typeof errorEnvelopeSchema>;
 
-/** @param retryMs when another attempt will be taken, where that is known */
-export function replicaError(code: ReplicaErrorCode, message: string, retryMs?: number): ApiError {
-  const headers = retryMs === undefined ? {} : retryAfter(retryMs);
-  return new ApiError(REPLICA_ERRORS[code], message, { headers });
+export interface ReplicaErrorOptions {
+  /** When another attempt will be taken, where that is known. */
+  readonly retryMs?: number | undefined;
+  /** Path of the field at fault. */
+  readonly param?: string | undefined;
+}
+
+export function replicaError(code: ReplicaErrorCode, message: string, options: ReplicaErrorOptions = {}): ApiError {
+  const { retryMs, param } = options;
+  return new ApiError(REPLICA_ERRORS[code], message, {
+    param,
+    headers: retryMs === undefined ? {} : retryAfter(retryMs),
+  });
 }
 
 /** In whole seconds as HTTP has it, and in milliseconds as OpenAI's SDKs read it first. */

@@ -46,6 +46,8 @@ export interface GenerationOptions {
   /** A reply that begins with this is not cut at `stop`. Default: there is no such text. */
   readonly unstopped?: string | undefined;
   readonly signal: AbortSignal;
+  /** As `ReplyFormat` has it. */
+  readonly grammarField?: ((text: string) => string | undefined) | undefined;
   /** Called when the prompt's computation begins. @param maxTokens of the reply, where there is room for fewer than asked for */
   onStart?(cachedTokens: number, maxTokens: number | undefined): void;
   /** Called as each token comes. */
@@ -56,7 +58,8 @@ export interface GenerationOptions {
 }
 
 export function startGeneration(options: GenerationOptions): Generation {
-  const { replica, request, tokenizer, stop, unstopped, signal, onStart, onToken, onVariant, now } = options;
+  const { replica, request, tokenizer, stop, unstopped, grammarField, signal } = options;
+  const { onStart, onToken, onVariant, now } = options;
   const completionIds: number[] = [];
   let cachedTokens = 0;
   let readerMs = 0;
@@ -66,7 +69,11 @@ export function startGeneration(options: GenerationOptions): Generation {
     const stops = createStopFinder(stop, unstopped);
     const held = createTokenQueue(request.logprobs !== undefined);
     for await (const frame of readFrames(replica, request, signal)) {
-      if (frame.type === "error") throw replicaError(frame.code, frame.message, frame.retryMs);
+      if (frame.type === "error") {
+        const { code, message, retryMs } = frame;
+        const param = code === "grammar_failed" ? grammarField?.(tokenizer.decode(completionIds)) : undefined;
+        throw replicaError(code, message, { retryMs, param });
+      }
       if (frame.type === "prompt") {
         yield frame;
       } else if (frame.type === "token") {

@@ -11,6 +11,7 @@ import {
 import { jsonInstructions, type ToolDescription, toolInstructions } from "../tokenizer/index.ts";
 import { createWork, inTurns } from "../work.ts";
 import { ApiError } from "./errors.ts";
+import { readReply } from "./tool-calls.ts";
 
 export interface FunctionTool extends ToolDescription {
   /** Whether OpenAI's rules for strict schemas hold. Without them, keywords that cannot be enforced are left out. Default: false. */
@@ -51,11 +52,17 @@ export interface ReplyParams {
   parameters(index: number): string;
   /** Of the field that chooses among tools. */
   readonly choice: string;
+  /** Of the reply's form, whatever it is. */
+  readonly format: string;
+  /** Of the list of tools. */
+  readonly tools: string;
 }
 
 export interface ReplyFormat {
   /** Undefined for any text. */
   readonly grammar: Grammar | undefined;
+  /** Which field asks for what comes next. @param text of the reply, so far */
+  grammarField(text: string): string | undefined;
   /** To be added to the system message. */
   readonly instructions: string | undefined;
   /** Whether the reply may be calls: `createReplyReader` finds them. */
@@ -80,10 +87,23 @@ export async function createReplyFormat(wish: ReplyWish): Promise<ReplyFormat> {
   const compiled = mayCall ? await callsGrammar(wish, callable) : await textGrammar(wish);
   return {
     grammar: compiled?.grammar,
+    grammarField: (reply) => fieldAt(reply, wish, callable),
     warnings: (compiled?.notes ?? []).map((note) => warningOf(note, wish.params, callable)),
     instructions: instructions.length > 0 ? instructions.join("\n\n") : undefined,
     mayCall,
   };
+}
+
+function fieldAt(reply: string, { text, params }: ReplyWish, callable: readonly CallableTool[]): string | undefined {
+  const said = readReply(callable.length > 0, reply, []);
+  const isCalls = said.content === null;
+  if (callable.length === 0 || (!isCalls && reply !== "" && text.type !== "text")) {
+    if (text.type === "text") return undefined;
+    return text.type === "json_schema" ? params.schema : params.format;
+  }
+  const [only] = callable.length === 1 ? callable : [];
+  const called = only ?? callable.find(({ name }) => name === said.calls.at(-1)?.name);
+  return called ? params.parameters(called.index) : params.tools;
 }
 
 interface CallableTool extends FunctionTool {

@@ -210,6 +210,7 @@ export async function parseResponseRequest(body: unknown, newId: () => string): 
       stop: [],
       logprobs: tellsLogprobs ? (request.top_logprobs ?? 0) : undefined,
       grammar: format.grammar,
+      grammarField: format.grammarField,
       prompts: createPrompts({ conversation, instructions, format, maxTokens, truncation, onDropped }),
     }),
   };

@@ -124,6 +124,8 @@ export async function readResponseFormat(fields: FormatFields): Promise<Response
     params: {
       schema: "text.format.schema",
       parameters: (index) => `tools.${placeOf(index)}.parameters`,
+      format: "text.format",
+      tools: "tools",
       choice: "tool_choice",
     },
   });

@@ -9,7 +9,7 @@ const STEPS_PER_ELEMENT = 25;
 const STEPS_PER_ENTRY = 50;
 
 /** Of a value in what no schema looks at, and which is read or written as a whole. */
-const STEPS_PER_VALUE = 8;
+const STEPS_PER_VALUE = 16;
 
 /** The path of the list or map that has more in it than is looked at; undefined when all of it can be. */
 export function tooLongToCheck(schema: z.ZodType, value: unknown): string | undefined {

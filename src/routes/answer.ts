@@ -156,6 +156,7 @@ async function start(c: Context<AppEnv>, deps: GatewayDeps, { id, ask, arrivedAt
         signal: own,
         stop: ask.stop,
         unstopped: ask.unstopped,
+        grammarField: ask.grammarField,
         now: deps.now,
         ...(followed
           ? {

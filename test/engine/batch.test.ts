@@ -61,6 +61,41 @@ describe("createBatcher", () => {
     expect(open()).toBe(0);
   });
 
+  it("gives the event loop its turn between the masks of several sequences that take long", async () => {
+    const { engine } = countingEngine();
+    const batcher = createBatcher({ engine, pace, maxRunning: 4 });
+    let sinceTurn = 0;
+    let most = 0;
+    const looks = setInterval(() => {
+      sinceTurn = 0;
+    }, 0);
+    const slow = () => {
+      let work = 0;
+      const mask = (): Int32Array => {
+        work += 250_000;
+        sinceTurn += 250_000;
+        most = Math.max(most, sinceTurn);
+        return new Int32Array(4).fill(-1);
+      };
+      return {
+        mask,
+        accept() {},
+        complete: false,
+        over: false,
+        get work() {
+          return work;
+        },
+      };
+    };
+    const all = Array.from({ length: 4 }, () => collector(2, 5, { matcher: slow() }));
+    for (const { generation } of all) batcher.submit(generation);
+    await Promise.all(all.map(({ done }) => done));
+    clearInterval(looks);
+    expect(all.map(({ tokens }) => tokens.length)).toEqual([5, 5, 5, 5]);
+    // Of the last sequence of a step and the first of the next, where the engine takes no time.
+    expect(most).toBeLessThanOrEqual(500_000);
+  });
+
   it("hands the sampler a mask of the tokens that stand for something, where some do not", async () => {
     const { engine } = countingEngine();
     const masks: (Int32Array | undefined)[] = [];

@@ -27,8 +27,8 @@ describe("the event loop gets its turn within 100 ms, and the field at fault is 
       chat({ messages: [{ role: "user", content: many(30_000, { type: "text", text: 1 }) }] }),
       "messages.0.content",
     ],
-    ["90,000 pairs of metadata", chat({ metadata: members(90_000, 1) }), "metadata"],
-    ["90,000 biases", chat({ logit_bias: members(90_000, 1) }), "logit_bias"],
+    ["65,000 pairs of metadata", chat({ metadata: members(65_000, 1) }), "metadata"],
+    ["65,000 biases", chat({ logit_bias: members(65_000, 1) }), "logit_bias"],
     ["190,000 stops", chat({ stop: many(190_000, "a") }), "stop"],
     [
       "60,000 indexed properties of a tool",

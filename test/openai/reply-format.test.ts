@@ -12,7 +12,13 @@ const wish = (given: Partial<ReplyWish>): ReplyWish => ({
   tools: [],
   choice: "auto",
   parallel: true,
-  params: { schema: "the.schema", parameters: (index) => `tools.${index}.parameters`, choice: "tool_choice" },
+  params: {
+    schema: "the.schema",
+    parameters: (index) => `tools.${index}.parameters`,
+    choice: "tool_choice",
+    format: "the.format",
+    tools: "tools",
+  },
   ...given,
 });
 const allows = async (given: Partial<ReplyWish>, text: string): Promise<boolean> => {
@@ -22,6 +28,32 @@ const allows = async (given: Partial<ReplyWish>, text: string): Promise<boolean>
 const call = (...calls: string[]): string => `<tool_call>[${calls.join(", ")}]</tool_call>`;
 const toRome = '{"name": "get_weather", "arguments": {"city": "Rome"}}';
 const adding = '{"name": "add", "arguments": {"a": 1}}';
+
+describe("the field that asks for what comes next", () => {
+  const json = { type: "json_schema", schema: strictObject({ ok: { type: "boolean" } }) } as const;
+  it.each<[string, Partial<ReplyWish>, string, string | undefined]>([
+    ["of text is none", {}, "a", undefined],
+    ["of JSON is the reply's form", { text: { type: "json_object" } }, "{", "the.format"],
+    ["of JSON under a schema is the schema", { text: json }, "", "the.schema"],
+    ["beside tools is the schema too", { text: json, tools: [weather] }, '{"ok', "the.schema"],
+    ["of the one tool is its parameters", { tools: [weather] }, "<tool_", "tools.0.parameters"],
+    ["before a tool is named is the list", { tools: [weather, add] }, '<tool_call>[{"name": "', "tools"],
+    [
+      "of a call is its tool's parameters",
+      { tools: [weather, add] },
+      '<tool_call>[{"name": "add", "arguments": {"a',
+      "tools.1.parameters",
+    ],
+    [
+      "of a second call is the second tool's",
+      { tools: [weather, add] },
+      `<tool_call>[${adding}, ${toRome.slice(0, -8)}`,
+      "tools.0.parameters",
+    ],
+  ])("%s", async (_, given, text, field) => {
+    expect((await createReplyFormat(wish(given))).grammarField(text)).toBe(field);
+  });
+});
 
 describe("a reply", () => {
   it.each<[string, Partial<ReplyWish>, Record<string, boolean>]>([
@@ -64,6 +96,7 @@ describe("a reply", () => {
 
   it("of any text has no grammar, and says nothing to the model", async () => {
     expect(await createReplyFormat(wish({}))).toEqual({
+      grammarField: expect.any(Function),
       ...{ grammar: undefined, instructions: undefined, mayCall: false },
       warnings: [],
     });

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { chatChunkSchema, chatCompletionSchema } from "../../src/openai/index.ts";
 import type { Frame } from "../../src/replica/protocol.ts";
 import { accepts, strictObject } from "../support/grammar.ts";
-import { end, errorOf, saying, sharedTokenizer, type TestGateway, testGateway, USER } from "./gateway.ts";
+import { end, errorOf, type Script, saying, sharedTokenizer, type TestGateway, testGateway, USER } from "./gateway.ts";
 
 const parameters = strictObject({ city: { type: "string" } });
 const weather = { type: "function", function: { name: "get_weather", description: "Tells the weather.", parameters } };
@@ -380,6 +380,19 @@ describe("400, with the field as param, for", () => {
     expect(error.message).toContain(param);
     expect(response.status).toBe(400);
     expect(gateway.replica.requests).toEqual([]);
+  });
+
+  test("a grammar that the replica cannot follow, before the first token and in a stream", async () => {
+    const failed = { type: "error", code: "grammar_failed", message: "too many ways" } as const;
+    const format = { type: "json_schema", json_schema: { name: "s", schema: parameters } };
+    const whole = await testGateway([failed]).chat({ response_format: format });
+    expect([whole.status, await errorOf(whole)]).toEqual([
+      400,
+      expect.objectContaining({ code: "grammar_failed", param: "response_format.json_schema.schema" }),
+    ]);
+    const script = [...(await saying(CALL)).slice(0, -8), failed];
+    const stream = await testGateway(script as Script).chat({ tools: [weather], stream: true });
+    expect(await stream.text()).toContain('"param":"tools.0.function.parameters","code":"grammar_failed"');
   });
 
   test("an unsupported keyword, with its path", async () => {

@@ -108,7 +108,7 @@ const list = (element: fc.Arbitrary<unknown>): fc.Arbitrary<unknown[]> =>
   fc.tuple(element, many(150_000)).map(([inner, length]) => Array.from({ length }, () => inner));
 const map = (member: fc.Arbitrary<unknown>): fc.Arbitrary<object> =>
   fc
-    .tuple(member, many(99_000), fc.constantFrom("", "k", "__proto__"))
+    .tuple(member, many(69_000), fc.constantFrom("", "k", "__proto__"))
     .map(([inner, length, name]) => Object.fromEntries(Array.from({ length }, (_, i) => [`${name}${i}`, inner])));
 const parts = list(
   fc.oneof(fc.constant({ type: "text", text: "a" }), fc.constant({ type: "input_text", text: "a" }), anything),

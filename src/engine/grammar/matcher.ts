@@ -23,6 +23,8 @@ export interface Matcher {
   readonly complete: boolean;
   /** Whether the text can only end here. */
   readonly over: boolean;
+  /** As of the recognizer: what its time grows with. */
+  readonly work: number;
 }
 
 /** Masks that are kept: some 6 kB each. */
@@ -143,6 +145,9 @@ export function createMatcher({ grammar, vocabulary, endIds }: MatcherOptions): 
     },
     get over() {
       return recognizer.isOver(position);
+    },
+    get work() {
+      return recognizer.work;
     },
   };
 }
