@@ -1,7 +1,7 @@
 // Bindings and variables of the gateway Worker, as wrangler.toml has them.
 
 import type { ShadowQueue } from "./experiments/shadow/index.ts";
-import type { LimitStore } from "./limits/index.ts";
+import type { BackgroundLine, LimitStore } from "./limits/index.ts";
 import type { RecordQueue } from "./records/index.ts";
 import type { Replica } from "./replica/protocol.ts";
 import type { ResponseRunner } from "./responses/index.ts";
@@ -15,8 +15,8 @@ export interface GatewayEnv {
   readonly ROUTER: { getByName(name: string): RouterStore };
   /** Share of answers that are to keep a budget that was predicted to be kept, as "0.95". */
   readonly ROUTING_QUANTILE: string;
-  /** Buckets of the keys that have limits, one object a key. */
-  readonly LIMITER: { getByName(name: string): LimitStore };
+  /** One object a key: the buckets of one that has limits, and the line of its background responses. */
+  readonly LIMITER: { getByName(name: string): LimitStore & BackgroundLine };
   /** Scores and decisions; a gateway without it answers, and keeps no records. */
   readonly DB?: D1Database;
   /** The queue of records that wait for D1. */

@@ -51,6 +51,8 @@ export const ResponseRunnerObject = createRunnerClass<GatewayEnv>({
     if (!store) throw new Error("no D1 database is bound");
     return store;
   },
+  lineOf: (env, keyId) => env.LIMITER.getByName(keyId),
+  runnerOf: (env, id) => env.RESPONSES.getByName(id),
 });
 export const ShadowQueueObject = createShadowQueueClass<GatewayEnv>({
   replicaOf(env, variant) {

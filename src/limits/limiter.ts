@@ -8,6 +8,12 @@ export interface LimitStore {
   take(limits: Limits, amounts: Amounts): Promise<Verdict>;
 }
 
+/** As `Slots`, in the object of one key. */
+export interface BackgroundLine {
+  enter(id: string): Promise<boolean>;
+  leave(id: string): Promise<string[]>;
+}
+
 export interface LimiterOptions {
   /** Finds a key's buckets, anew for each event: in Workers, a stub belongs to the event in which it was made. */
   storeOf(keyId: string): LimitStore;

@@ -1,6 +1,7 @@
-// Runs one background response. A Durable Object with an alarm: `waitUntil` would end half a minute after the reply, an alarm is called until
-// it succeeds, over restarts and evictions too.
+// Runs one background response, when its turn has come among those of its key. A Durable Object with an alarm: `waitUntil` would end half a
+// minute after the reply, an alarm is called until it succeeds, over restarts and evictions too.
 import { DurableObject } from "cloudflare:workers";
+import type { BackgroundLine } from "../limits/index.ts";
 import { type ErrorEnvelope, isResponseObject, type ResponseObject } from "../openai/index.ts";
 import { type ResponseJob, type ResponseRunner, RUN_PATH } from "./runner.ts";
 import type { ResponseStore } from "./store.ts";
@@ -9,6 +10,10 @@ export interface RunnerOptions<Env> {
   /** Answers a job's request, as the app does. */
   run(env: Env, request: Request, job: ResponseJob, context: ExecutionContext): Promise<Response>;
   store(env: Env): ResponseStore;
+  /** Where a key's background responses stand in line. */
+  lineOf(env: Env, keyId: string): BackgroundLine;
+  /** The object of another response. */
+  runnerOf(env: Env, id: string): Pick<ResponseRunner, "resume">;
 }
 
 /** A job that was refused for the moment, or broken off by a restart, is begun again this many times in all. */
@@ -16,6 +21,9 @@ const MAX_ATTEMPTS = 6;
 /** Each wait is twice as long as the one before, up to the longest. */
 const FIRST_WAIT_MS = 1_000;
 const LONGEST_WAIT_MS = 5 * 60_000;
+
+/** One that stands in line is told when its turn comes, and asks by itself this long after it asked last. */
+const IN_LINE_MS = 60_000;
 
 /** A job that is told when there will be room waits for it, this many times, and loses no attempt. */
 const MAX_REFUSALS = 240;
@@ -35,7 +43,7 @@ class NoRoomError extends Error {
 type KeptJob = Omit<ResponseJob, "conversation" | "body">;
 
 /** @returns the class, to be exported by the Worker's entry */
-export const createRunnerClass = <Env>({ run, store }: RunnerOptions<Env>) =>
+export const createRunnerClass = <Env>({ run, store, lineOf, runnerOf }: RunnerOptions<Env>) =>
   class ResponseRunnerObject extends DurableObject<Env> implements ResponseRunner {
     running: AbortController | undefined;
 
@@ -47,14 +55,35 @@ export const createRunnerClass = <Env>({ run, store }: RunnerOptions<Env>) =>
 
     async cancel(): Promise<void> {
       this.running?.abort(new Error("the response was cancelled"));
+      const job = await this.ctx.storage.get<KeptJob>("job");
       await this.ctx.storage.deleteAlarm();
       await this.ctx.storage.deleteAll();
+      if (job) await this.leave(job);
+    }
+
+    async resume(): Promise<void> {
+      if (await this.ctx.storage.get("job")) await this.ctx.storage.setAlarm(Date.now());
+    }
+
+    /** Whether its turn has come; it has when nobody knows. */
+    async enter({ access, response }: KeptJob): Promise<boolean> {
+      return lineOf(this.env, access.keyId)
+        .enter(response.id)
+        .catch(() => true);
+    }
+
+    async leave({ access, response }: KeptJob): Promise<void> {
+      const next = await lineOf(this.env, access.keyId)
+        .leave(response.id)
+        .catch(() => []);
+      await Promise.allSettled(next.map((id) => runnerOf(this.env, id).resume()));
     }
 
     override async alarm(): Promise<void> {
       const { storage } = this.ctx;
       const job = await storage.get<KeptJob>("job");
       if (!job) return;
+      if (!(await this.enter(job))) return storage.setAlarm(Date.now() + IN_LINE_MS * (1 + Math.random()));
       const attempts = ((await storage.get<number>("attempts")) ?? 0) + 1;
       await storage.put("attempts", attempts);
       try {
@@ -63,6 +92,7 @@ export const createRunnerClass = <Env>({ run, store }: RunnerOptions<Env>) =>
         await storage.put("result", result);
         await store(this.env).update(result);
         await storage.deleteAll();
+        await this.leave(job);
       } catch (error) {
         let waitMs = Math.min(FIRST_WAIT_MS * 2 ** attempts, LONGEST_WAIT_MS);
         const refusals = (await storage.get<number>("refusals")) ?? 0;

@@ -20,6 +20,8 @@ export interface ResponseRunner {
   start(job: ResponseJob): Promise<void>;
   /** Stops it, whatever it is at. */
   cancel(): Promise<void>;
+  /** Its turn may have come. */
+  resume(): Promise<void>;
 }
 
 /** Where the app answers a job. The job comes beside the request, as no client can send one. */

@@ -2,6 +2,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env as bindings } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
+import { createSlots, type Slots } from "../../src/limits/slots.ts";
 import { newResponse, parseResponseRequest, type ResponseObject } from "../../src/openai/index.ts";
 import type { ResponseJob, ResponseRunner, ResponseStore } from "../../src/responses/index.ts";
 import { createRunnerClass } from "../../src/responses/runner-object.ts";
@@ -26,6 +27,10 @@ interface Setting {
   readonly runs: { readonly request: Request; readonly job: ResponseJob }[];
   readonly updates: ResponseObject[];
   readonly state: DurableObjectState;
+  /** Of the key's background responses: one at a time. */
+  readonly line: Slots;
+  /** Others that were told that their turn has come. */
+  readonly resumed: string[];
   /** Makes the object anew, as after a restart. */
   object(): ResponseRunner & { alarm(): Promise<void> };
   /** Starts the job on one; its alarm is left to the test. */
@@ -42,6 +47,8 @@ const inObject = (name: string, { answers, storeFailures = 0 }: Behaviour, use: 
   runInDurableObject(RESPONSES.getByName(name), async (_, state) => {
     const runs: { request: Request; job: ResponseJob }[] = [];
     const updates: ResponseObject[] = [];
+    const resumed: string[] = [];
+    const line = createSlots({ most: 1, leaseMs: 60_000, now: Date.now });
     let failures = storeFailures;
     const store = {
       async update(response: ResponseObject) {
@@ -52,6 +59,8 @@ const inObject = (name: string, { answers, storeFailures = 0 }: Behaviour, use: 
     } as Partial<ResponseStore> as ResponseStore;
     const Runner = createRunnerClass<object>({
       store: () => store,
+      lineOf: () => ({ enter: async (id) => line.enter(id), leave: async (id) => line.leave(id) }),
+      runnerOf: (_, id) => ({ resume: async () => void resumed.push(id) }),
       async run(_env, request, job) {
         runs.push({ request, job });
         return (answers[runs.length - 1] ?? (answers.at(-1) as Behaviour["answers"][number]))(request);
@@ -59,7 +68,7 @@ const inObject = (name: string, { answers, storeFailures = 0 }: Behaviour, use: 
     });
     const object = () => new Runner(state, {});
     await use({
-      ...{ runs, updates, state, object },
+      ...{ runs, updates, state, object, line, resumed },
       async started() {
         const runner = object();
         await runner.start(job);
@@ -162,6 +171,39 @@ describe("a background response's object", () => {
         expect((await state.storage.list()).size).toBe(0);
       },
     ));
+
+  test("stays queued until its turn comes among those of its key, and then tells the next", () =>
+    inObject(
+      "in-line",
+      { answers: [() => Response.json(completed)] },
+      async ({ started, runs, updates, state, line, resumed }) => {
+        line.enter("resp_0");
+        const runner = await started();
+        await runner.alarm();
+        expect([runs.length, updates.length]).toEqual([0, 0]);
+        expect(Number(await state.storage.getAlarm())).toBeGreaterThan(Date.now() + 30_000);
+        line.enter("resp_2");
+        expect(line.leave("resp_0")).toEqual([job.response.id]);
+        await runner.resume();
+        expect(Number(await state.storage.getAlarm())).toBeLessThanOrEqual(Date.now());
+        await runner.alarm();
+        expect(updates.at(-1)?.status).toBe("completed");
+        expect(resumed).toEqual(["resp_2"]);
+      },
+    ));
+
+  test("leaves the line when it is cancelled there", () =>
+    inObject("left", { answers: [] }, async ({ started, runs, state, line }) => {
+      line.enter("resp_0");
+      const runner = await started();
+      await runner.alarm();
+      await runner.cancel();
+      expect(line.leave("resp_0")).toEqual([]);
+      await runner.resume();
+      expect(await state.storage.getAlarm()).toBeNull();
+      await runner.alarm();
+      expect(runs).toHaveLength(0);
+    }));
 
   test("stops when it is cancelled, before and while it runs", () =>
     inObject(

@@ -79,7 +79,11 @@ describe("requests", () => {
       {
         responses: {
           store: createResponseStore({ db: await migratedDatabase(), keepMs: 1_000_000, now: Date.now }),
-          runnerOf: () => ({ start: async (job) => void jobs.push(job), cancel: async () => {} }),
+          runnerOf: () => ({
+            start: async (job) => void jobs.push(job),
+            cancel: async () => {},
+            resume: async () => {},
+          }),
         },
       },
     );

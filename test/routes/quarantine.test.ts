@@ -29,7 +29,11 @@ async function fresh(): Promise<TestGateway> {
     ...{ catalogue, recorded: [], db, replicaOf: () => replica, now: Date.now, log: () => {} },
   });
   const store = createResponseStore({ db, keepMs: 1_000_000, now: Date.now });
-  const runner = { start: async (job: ResponseJob) => void jobs.push(job), cancel: async () => {} };
+  const runner = {
+    start: async (job: ResponseJob) => void jobs.push(job),
+    cancel: async () => {},
+    resume: async () => {},
+  };
   return testGateway(replica, { scores, responses: { store, runnerOf: () => runner } });
 }
 

@@ -30,6 +30,7 @@ function keeping(overrides: Partial<ResponseStore> = {}, now: () => number = Dat
     runnerOf: (id) => ({
       start: async (job) => void jobs.set(id, job),
       cancel: async () => void cancelled.push(id),
+      resume: async () => {},
     }),
   };
 }
