@@ -112,7 +112,8 @@ function wire(env: GatewayEnv): Gateway {
       },
     });
   const runnerOf = (id: string) => env.RESPONSES.getByName(id);
-  const responses = store && { store, runnerOf };
+  const lineOf = (keyId: string) => env.LIMITER.getByName(keyId);
+  const responses = store && { store, runnerOf, lineOf };
   return {
     ...{ replicaOf, store, experiments, recorder },
     app: createApp({

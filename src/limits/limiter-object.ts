@@ -8,11 +8,16 @@ import { createSlots, type Slots } from "./slots.ts";
 const BUCKETS = "buckets";
 /** Longer than a response takes, and than it waits before it asks again. */
 const LEASE_MS = 15 * 60_000;
+/** Background responses of a key that stand in line. */
+const MOST_WAITING = 1_000;
 
 export class LimiterObject extends DurableObject<unknown> implements LimitStore, BackgroundLine {
   #buckets: Buckets = {};
   /** What is lost of it with the machine, the responses ask for again. */
-  readonly #slots: Slots = createSlots({ most: MAX_RUNNING, leaseMs: LEASE_MS, now: Date.now });
+  readonly #slots: Slots = createSlots({
+    ...{ most: MAX_RUNNING, mostWaiting: MOST_WAITING, leaseMs: LEASE_MS },
+    now: Date.now,
+  });
 
   constructor(context: DurableObjectState, env: unknown) {
     super(context, env);
@@ -27,6 +32,10 @@ export class LimiterObject extends DurableObject<unknown> implements LimitStore,
     // What is lost with the machine is a minute's count: no request waits for the disk.
     this.ctx.storage.put(BUCKETS, buckets, { allowUnconfirmed: true });
     return verdict;
+  }
+
+  async join(id: string): Promise<boolean> {
+    return this.#slots.join(id);
   }
 
   async enter(id: string): Promise<boolean> {

@@ -10,6 +10,7 @@ export interface LimitStore {
 
 /** As `Slots`, in the object of one key. */
 export interface BackgroundLine {
+  join(id: string): Promise<boolean>;
   enter(id: string): Promise<boolean>;
   leave(id: string): Promise<string[]>;
 }

@@ -176,10 +176,13 @@ async function queue(
   c: Context<AppEnv>,
   deps: GatewayDeps,
   making: Making,
-  { store, runnerOf }: ResponseKeeping,
+  { store, runnerOf, lineOf }: ResponseKeeping,
 ): Promise<Response> {
   await readPrompts(c, deps, askOf(making));
   const { request, conversation, id, dropped } = making;
+  const line = lineOf(c.get("access").keyId);
+  // A line that is not at hand holds nobody up: the response asks for its turn later.
+  if (!(await line.join(id).catch(() => true))) throw lineIsFull();
   const { access, requestId } = { access: c.get("access"), requestId: c.get("requestId") };
   const response = unmade(making, deps);
   const experiments = (await deps.experiments?.running.get((promise) => c.executionCtx.waitUntil(promise))) ?? [];
@@ -196,11 +199,21 @@ async function queue(
     const told: ResponseObject = JSON.parse(writeExactly(response));
     await runnerOf(id).start({ response: told, body, conversation, access, headers });
   } catch (error) {
+    await line.leave(id).catch(() => {});
     await store.remove(access.keyId, id);
     throw error;
   }
   return c.json(response);
 }
+
+/** A client that is told this long to wait finds that some of its responses are over. */
+const LINE_RETRY_S = 60;
+
+const lineIsFull = (): ApiError =>
+  new ApiError("key_overloaded", "As many background responses of this API key as can wait are waiting already.", {
+    param: "background",
+    headers: { "retry-after": String(LINE_RETRY_S) },
+  });
 
 async function respond(
   c: Context<AppEnv>,

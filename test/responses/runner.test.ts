@@ -48,7 +48,7 @@ const inObject = (name: string, { answers, storeFailures = 0 }: Behaviour, use: 
     const runs: { request: Request; job: ResponseJob }[] = [];
     const updates: ResponseObject[] = [];
     const resumed: string[] = [];
-    const line = createSlots({ most: 1, leaseMs: 60_000, now: Date.now });
+    const line = createSlots({ most: 1, mostWaiting: 9, leaseMs: 60_000, now: Date.now });
     let failures = storeFailures;
     const store = {
       async update(response: ResponseObject) {
@@ -59,7 +59,11 @@ const inObject = (name: string, { answers, storeFailures = 0 }: Behaviour, use: 
     } as Partial<ResponseStore> as ResponseStore;
     const Runner = createRunnerClass<object>({
       store: () => store,
-      lineOf: () => ({ enter: async (id) => line.enter(id), leave: async (id) => line.leave(id) }),
+      lineOf: () => ({
+        join: async () => true,
+        enter: async (id) => line.enter(id),
+        leave: async (id) => line.leave(id),
+      }),
       runnerOf: (_, id) => ({ resume: async () => void resumed.push(id) }),
       async run(_env, request, job) {
         runs.push({ request, job });

@@ -10,7 +10,7 @@ import {
   experimentGateway,
   type SetupOptions,
 } from "./experiments-setup.ts";
-import { errorOf, wait } from "./gateway.ts";
+import { errorOf, openLine, wait } from "./gateway.ts";
 
 let gateway: ExperimentGateway;
 let serial = 0;
@@ -79,6 +79,7 @@ describe("requests", () => {
       {
         responses: {
           store: createResponseStore({ db: await migratedDatabase(), keepMs: 1_000_000, now: Date.now }),
+          lineOf: () => openLine,
           runnerOf: () => ({
             start: async (job) => void jobs.push(job),
             cancel: async () => {},

@@ -94,6 +94,9 @@ export const saying = async (text: string): Promise<Script> => [
   end,
 ];
 
+/** A line of background responses that has room for all. */
+export const openLine = { join: async () => true, enter: async () => true, leave: async () => [] };
+
 export const KEY = "sk-test-one";
 export const USER = [{ role: "user", content: "Hi" }];
 

@@ -5,7 +5,7 @@ import { createResponseStore, type ResponseJob, RUN_PATH } from "../../src/respo
 import { variantDigest } from "../../src/scores/digest.ts";
 import { createScoreboard } from "../../src/scores/monitor/index.ts";
 import { migratedDatabase } from "../support/database.ts";
-import { catalogue, ready, saying, standIn, type TestGateway, testGateway } from "./gateway.ts";
+import { catalogue, openLine, ready, saying, standIn, type TestGateway, testGateway } from "./gateway.ts";
 
 const BASE = "smollm2-135m";
 const REASON = "20 of 20 items do not give the recorded result";
@@ -34,7 +34,7 @@ async function fresh(): Promise<TestGateway> {
     cancel: async () => {},
     resume: async () => {},
   };
-  return testGateway(replica, { scores, responses: { store, runnerOf: () => runner } });
+  return testGateway(replica, { scores, responses: { store, runnerOf: () => runner, lineOf: () => openLine } });
 }
 
 const post = (body: object): RequestInit => ({

@@ -7,7 +7,7 @@ import {
   type ResponseStore,
 } from "../../src/responses/index.ts";
 import { migratedDatabase } from "../support/database.ts";
-import { end, errorOf, type Script, saying, sharedTokenizer, testGateway, tokens, wait } from "./gateway.ts";
+import { end, errorOf, openLine, type Script, saying, sharedTokenizer, testGateway, tokens, wait } from "./gateway.ts";
 
 interface Kept extends ResponseKeeping {
   readonly jobs: Map<string, ResponseJob>;
@@ -27,6 +27,7 @@ function keeping(overrides: Partial<ResponseStore> = {}, now: () => number = Dat
     store: { ...createResponseStore({ db, keepMs: 1_000_000, now }), ...overrides },
     jobs,
     cancelled,
+    lineOf: () => openLine,
     runnerOf: (id) => ({
       start: async (job) => void jobs.set(id, job),
       cancel: async () => void cancelled.push(id),
@@ -492,6 +493,11 @@ describe("a background response", () => {
     ] as const) {
       expect((await errorOf(await gateway.create({ background: true, ...body }))).code).toBe(code);
     }
+    expect(kept.jobs.size).toBe(0);
+    const full = { ...kept, lineOf: () => ({ ...openLine, join: async () => false }) };
+    const response = await gatewayWith([end], full).create({ background: true });
+    expect([response.status, response.headers.get("retry-after")]).toEqual([429, "60"]);
+    expect(await errorOf(response)).toMatchObject({ code: "rate_limit_exceeded", param: "background" });
     expect(kept.jobs.size).toBe(0);
     expect((await gateway.post("/internal/responses", { job: {} })).status).toBe(404);
   });
