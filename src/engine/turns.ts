@@ -95,6 +95,22 @@ export function mostUrgent<T extends Pick<Waiting, "due">>(waiting: readonly T[]
 }
 
 /**
+ * The prompt that goes on: of the key that was given least, and among equals of the one that had its turn longest ago, so that a
+ * newcomer does not wait for another chunk of those that were there. Prompts of one key go in one after the other.
+ */
+function prefillOf<T extends Waiting>(turn: readonly T[], aheadOf: (entry: T) => number): T | undefined {
+  const least = Math.min(...turn.map(aheadOf));
+  const lastTurn = new Map<string, number>();
+  for (const { key, steppedAt } of turn) lastTurn.set(key, Math.max(lastTurn.get(key) ?? 0, steppedAt));
+  let first: T | undefined;
+  for (const entry of turn) {
+    if (entry.decoding || aheadOf(entry) > least) continue;
+    if (!first || (lastTurn.get(entry.key) ?? 0) < (lastTurn.get(first.key) ?? 0)) first = entry;
+  }
+  return first;
+}
+
+/**
  * Those that step in the next round: one that hurries, as long as its key is not too far ahead of others, or a batch. A batch
  * has who decodes, of keys that are at most a quantum ahead, and one prompt of a key that was given least.
  * @param waiting in the order in which they came
@@ -117,9 +133,7 @@ export function steppingOf<T extends Waiting>(waiting: readonly T[], served: Ser
   const decoding = turn
     .filter((entry) => entry.decoding)
     .toSorted((a, b) => aheadOf(a) - aheadOf(b) || a.steppedAt - b.steppedAt);
-  // Its key waits no longer than the others; prompts of one key go in one after the other.
-  const first = Math.min(...turn.map(aheadOf));
-  const prefill = turn.find((entry) => !entry.decoding && aheadOf(entry) === first);
+  const prefill = prefillOf(turn, aheadOf);
   const chosen = new Set([...decoding.slice(0, rows), ...(prefill ? [prefill] : [])]);
   return turn.filter((entry) => chosen.has(entry));
 }

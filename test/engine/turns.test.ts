@@ -57,6 +57,15 @@ describe("steppingOf", () => {
     expect(turn([...prompts, ...decoding], 500, [], 2)).toEqual([prompts[0], decoding[1], decoding[3]]);
   });
 
+  it("has a newcomer's prompt before another chunk of a key that was there, where both were given as much", () => {
+    const [chunked, next] = [waiting(NEVER, 700, "a", false), waiting(NEVER, 100, "a", false)];
+    const newcomer = waiting(NEVER, 600, "b", false);
+    expect(turn([chunked, next, newcomer], 700)).toEqual([newcomer]);
+    expect(turn([next, waiting(NEVER, 700, "a"), newcomer], 700)).toContain(newcomer);
+    expect(turn([chunked, next, newcomer], 700, [["b", 1]])).toEqual([chunked]);
+    expect(turn([waiting(NEVER, 500, "a", false), newcomer], 700)).not.toContain(newcomer);
+  });
+
   it("is not that of a key that is more than a quantum ahead, nor of its prompts when it is ahead at all", () => {
     const [ahead, prompt, behind] = [waiting(NEVER), waiting(NEVER, 0, "a", false), waiting(NEVER, 0, "b")];
     const all = [ahead, prompt, behind];
