@@ -8,6 +8,9 @@ import { fitPrompt, type Prompt } from "./prompt.ts";
 /** Prompts of one request. */
 export const MAX_PROMPTS = 128;
 
+/** Of all prompts of a request together. */
+export const MAX_CHARACTERS = 1_000_000;
+
 /** Text, or token ids. */
 export type PromptInput = string | readonly number[];
 
@@ -24,7 +27,7 @@ export const promptSchema = z
       { type: "array", minItems: 1, maxItems: MAX_PROMPTS, items: ids },
       { type: "null" },
     ],
-    description: `A text, an array of up to ${MAX_PROMPTS} texts, an array of token ids, or an array of such arrays. A special token that a text spells, such as \`<|im_end|>\`, becomes that token. Before a text comes the token that texts begin with, where the model was trained so (\`add_bos_token\` of \`GET /tokenizer_info\`) and the text does not spell it; ids are taken as they are. An empty text, or null, stands for the token that texts begin with (\`bos_token\`, else \`eos_token\`).`,
+    description: `A text, an array of up to ${MAX_PROMPTS} texts with ${MAX_CHARACTERS} characters together, an array of token ids, or an array of such arrays. A special token that a text spells, such as \`<|im_end|>\`, becomes that token. Before a text comes the token that texts begin with, where the model was trained so (\`add_bos_token\` of \`GET /tokenizer_info\`) and the text does not spell it; ids are taken as they are. An empty text, or null, stands for the token that texts begin with (\`bos_token\`, else \`eos_token\`).`,
     example: "The capital of Italy is",
   });
 
@@ -75,6 +78,11 @@ export interface PromptsOptions {
 /** @throws ApiError as `fitPrompt` does, or for an id that is not in the vocabulary */
 export async function encodePrompts(options: PromptsOptions): Promise<readonly Prompt[]> {
   const { prompts, tokenizer, room, maxTokens, defaultMaxTokens } = options;
+  const characters = prompts.reduce((sum, input) => sum + (typeof input === "string" ? input.length : 0), 0);
+  if (prompts.length > 1 && characters > MAX_CHARACTERS) {
+    const problem = `the prompts have ${characters} characters together; one request can have ${MAX_CHARACTERS}`;
+    throw wrong("prompt", problem, "invalid_value");
+  }
   const encoded: Prompt[] = [];
   for (const [i, input] of prompts.entries()) {
     const param = prompts.length > 1 ? `prompt.${i}` : "prompt";

@@ -74,10 +74,14 @@ export function readGeneration(
   };
 }
 
+/** Characters of a stop text: finding it takes a table of its length for each choice. */
+const MAX_STOP = 4_096;
+const stopText = z.string().min(1).max(MAX_STOP);
+
 /** `stop`: up to `most` texts before which a reply ends. */
 export const stopSchema = (most: number) =>
-  z.union([z.string().min(1), z.array(z.string().min(1)).max(most)], {
-    error: `expected a non-empty string or an array of up to ${most} of them`,
+  z.union([stopText, z.array(stopText).max(most)], {
+    error: `expected a string of 1 to ${MAX_STOP} characters or an array of up to ${most} of them`,
   });
 
 export const readStop = (stop: string | readonly string[] | null | undefined): string[] =>

@@ -59,7 +59,8 @@ export async function wholeReply(c: Context<AppEnv>, options: WholeOptions): Pro
       }
       await out.write(JSON.stringify(await end(fingerprint)));
     },
-    // Of an answer that failed half-way nothing was told: its connection is all there is to say so with.
+    // Of an answer that failed half-way nothing was told: it ends without JSON. workerd then ends the body in order, where another runtime
+    // breaks the connection (docs/bounds.md has what was tried).
     fail: out.abort,
   });
   return { response: c.body(out.readable, 200, HEADERS), settled };
