@@ -44,7 +44,13 @@ describe("the event loop gets its turn within 100 ms, and the field at fault is 
       "model",
     ],
     ["an integer of four million digits", { endpoint: "chat", body: `{"x":[${"1".repeat(4_000_000)}]}` }, undefined],
-    ["8,000 characters of three bytes", chat({ messages: [{ role: "user", content: "中".repeat(8_000) }] }), undefined],
+    [
+      "8,000 characters of three bytes",
+      chat({ messages: [{ role: "user", content: "中".repeat(8_000) }] }),
+      "messages",
+    ],
+    ["4,000 characters of three bytes", chat({ messages: [{ role: "user", content: "中".repeat(4_000) }] }), undefined],
+    ["8,000 spaces", chat({ messages: [{ role: "user", content: " ".repeat(8_000) }] }), undefined],
   ])("%s", async (_, body, param) => {
     let best = Number.POSITIVE_INFINITY;
     for (let attempt = 0; attempt < 4 && best > 100; attempt++) {
