@@ -51,7 +51,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   const stateDir = options.state ?? join(root, ".eval");
   const texts: Partial<Record<SourceId, string>> = {};
   for (const { source } of options.tasks) {
-    texts[source] ??= await readSource(source, { dataDir: dataDirectory(), cache: stateDir });
+    texts[source] ??= await readSource(source, { dataDir: dataDirectory(), cache: join(root, ".eval") });
   }
   const pool = await startPool(options.workers, {
     engine: options.engine,

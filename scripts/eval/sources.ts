@@ -55,7 +55,9 @@ async function readOrDownload(source: Source, { dataDir, cache }: SourceOptions)
     }
     return bytes;
   }
-  const bytes = await download(source).catch((error: Error & { cause?: Error }) => {
+  const { download: from } = source;
+  if (!from) throw new Error(`${source.title} is missing: ${howToGet(source)}`);
+  const bytes = await download(from, source.sha256).catch((error: Error & { cause?: Error }) => {
     const reason = error.cause?.message ?? error.message;
     throw new Error(`${source.title} is missing, and could not be downloaded (${reason}): ${howToGet(source)}`);
   });
@@ -65,15 +67,15 @@ async function readOrDownload(source: Source, { dataDir, cache }: SourceOptions)
   return bytes;
 }
 
-const howToGet = ({ file, sha256: digest, download: from }: Source): string =>
-  `put it as ${file} (sha256 ${digest}) into a folder and name the folder with FRANKEN_DATA; it is ${from?.entry} of ${from?.url}`;
+function howToGet({ file, sha256: digest, download: from, origin }: Source): string {
+  const what = from ? `${from.entry} of ${from.url}` : origin;
+  return `put it as ${file} (sha256 ${digest}) into a folder and name the folder with FRANKEN_DATA; it is ${what}`;
+}
 
-async function download({ download: from, sha256: expected }: Source): Promise<Uint8Array> {
-  if (!from) throw new Error("it has no address");
+async function download(from: NonNullable<Source["download"]>, expected: string): Promise<Uint8Array> {
   const response = await fetch(from.url);
   if (!response.ok) throw new Error(`HTTP ${response.status}`);
-  const archive = new Uint8Array(await response.arrayBuffer());
-  return entryOf(archive, from, expected);
+  return entryOf(new Uint8Array(await response.arrayBuffer()), from, expected);
 }
 
 /** The text in an archive, both checked. */

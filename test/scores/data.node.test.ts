@@ -21,6 +21,7 @@ describe("the data that ships", () => {
     ["triviaqa", 7993],
     ["wiki-heldout", 46],
     ["calibration", 584],
+    ["chats", 223],
   ] as const)("%s has the digest that scores name, and %i documents", async (id, count) => {
     const text = await readSource(id, { dataDir: undefined, cache: "none" });
     expect(text.trimEnd().split("\n")).toHaveLength(count);
@@ -56,6 +57,14 @@ describe("the data that ships", () => {
 
   it("is named when it is missing", async () => {
     await expect(readShipped(source, await temporary())).rejects.toThrow(/^data\/some\.gz is missing: .*git checkout/);
+  });
+});
+
+describe("a text that the project does not hold and has no address of", () => {
+  it("is named with its place, its digest and what it is", async () => {
+    await expect(readSource("arc-easy", { dataDir: undefined, cache: "none" })).rejects.toThrow(
+      /^ARC-Easy test is missing: put it as arc\/arc_easy\.jsonl \(sha256 \w{64}\).*FRANKEN_DATA; it is the test set of/,
+    );
   });
 });
 

@@ -49,7 +49,7 @@ describe("the command line", () => {
   it.each([
     [["--task", "hellaswag"], "--variant is missing; there are: all, smollm2-135m,"],
     [["--variant", "nobody", "--task", "hellaswag"], "--variant: no nobody; there are: all, smollm2-135m,"],
-    [["--variant", SMALL, "--task", "mmlu"], "--task: no mmlu; there are: all, hellaswag, wikitext,"],
+    [["--variant", SMALL, "--task", "squad"], "--task: no squad; there are: all, hellaswag, wikitext,"],
     [["--variant", SMALL, "--task", "hellaswag", "--items", "9-3"], '--items: "9-3" is no range'],
     [["--variant", SMALL, "--task", "hellaswag", "--items", "10042"], "the items are 0 to 10041"],
     [["--variant", SMALL, "--task", "hellaswag", "--limit", "0"], "--limit is a whole number above 0, not 0"],

@@ -121,6 +121,11 @@ it("each task's metrics are made of numbers that its items give", async () => {
     hellaswag: JSON.stringify(vectors.hellaswag[0]?.document),
     triviaqa: JSON.stringify({ question: "q", aliases: ["a"] }),
     "wiki-heldout": JSON.stringify({ title: "t", text: "Some words here." }),
+    "triviaqa-open": JSON.stringify({ question: "q", aliases: ["a"], context: "c" }),
+    "arc-easy": JSON.stringify({ query: "Question: q", choices: ["a", "b"], gold: 0 }),
+    "arc-challenge": JSON.stringify({ query: "Question: q", choices: ["a", "b"], gold: 0 }),
+    mmlu: JSON.stringify({ question: "q", subject: "s", choices: ["a", "b", "c", "d"], answer: 3 }),
+    truthfulqa: "Question,Best Answer,Incorrect Answers\nq,a,b\n",
     wikitext2: ` = T = \n \n${" word".repeat(600)} \n`,
   };
   for (const task of TASKS.values()) {

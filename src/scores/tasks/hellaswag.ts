@@ -1,8 +1,8 @@
 // HellaSwag (Zellers et al., arXiv 1905.07830): which of four endings goes on with a text. Prepared and scored as lm-evaluation-harness's
 // task `hellaswag`, version 1.0: lm_eval/tasks/hellaswag/utils.py and hellaswag.yaml.
-import { encodeContinuations } from "../encode.ts";
-import { capitalize, length, strip } from "../python.ts";
-import { defineTask, jsonLines, likelihoodsOf } from "../task.ts";
+import { capitalize, strip } from "../python.ts";
+import { defineTask, jsonLines } from "../task.ts";
+import { ACC, ACC_NORM, normalizedItem } from "./choices.ts";
 
 interface HellaswagDocument {
   readonly activity_label: string;
@@ -17,33 +17,11 @@ export const hellaswag = defineTask<HellaswagDocument>({
   title: "HellaSwag validation: acc of the likeliest ending, acc_norm of the likeliest per character",
   version: 1,
   source: "hellaswag",
-  metrics: [
-    { name: "acc", kind: "mean", of: "acc", higherIsBetter: true },
-    { name: "acc_norm", kind: "mean", of: "acc_norm", higherIsBetter: true },
-  ],
+  metrics: [ACC, ACC_NORM],
   documents: jsonLines,
-  async item(document, tools) {
+  item(document, tools) {
     const { context, endings } = prepareHellaswag(document);
-    const request = await encodeContinuations(
-      tools,
-      context,
-      endings.map((ending) => ` ${ending}`),
-    );
-    return {
-      requests: [request],
-      read([answer]) {
-        const logLikelihoods = likelihoodsOf(answer);
-        const choice = likeliest(logLikelihoods);
-        const choiceNorm = likeliest(logLikelihoods.map((value, i) => value / length(endings[i] as string)));
-        return {
-          acc: Number(choice === document.label),
-          acc_norm: Number(choiceNorm === document.label),
-          choice,
-          choice_norm: choiceNorm,
-          logLikelihoods,
-        };
-      },
-    };
+    return normalizedItem({ context, choices: endings, label: document.label }, tools);
   },
 });
 
@@ -61,6 +39,3 @@ const clean = (text: string): string =>
     .replaceAll(" [title]", ". ")
     .replace(/\[[^\n]*?\]/g, "")
     .replaceAll("  ", " ");
-
-/** The first of the highest. */
-const likeliest = (values: readonly number[]): number => values.indexOf(Math.max(...values));
