@@ -14,6 +14,7 @@ import type { BaseModel } from "../../src/variants/base.ts";
 import { type Catalogue, compileCatalogue } from "../../src/variants/catalogue.ts";
 import type { CatalogueFile } from "../../src/variants/catalogue-file.ts";
 import { checkpointOf } from "../../src/variants/checkpoint.ts";
+import type { Plan } from "../../src/variants/plan.ts";
 import { catalogueFile, root, tokenizersFile, weightsDir } from "../build/paths.ts";
 import type { EngineName } from "./options.ts";
 import { compileWasm, readKernels } from "./wasm.ts";
@@ -25,6 +26,12 @@ const readJson = async (file: string): Promise<unknown> => JSON.parse(await read
 
 export const readCatalogue = async (): Promise<Catalogue> =>
   compileCatalogue((await readJson(catalogueFile)) as CatalogueFile);
+
+/** The base as it is of a variant: the first that is listed of its checkpoint. */
+export function referenceOf(catalogue: Catalogue, { base }: Plan): Plan {
+  const plans = [...catalogue.values()].map(({ plan }) => plan);
+  return plans.find((plan) => checkpointOf(plan.base) === checkpointOf(base)) as Plan;
+}
 
 export async function readTools(base: BaseModel): Promise<TaskTools> {
   const tokenizers = (await readJson(tokenizersFile)) as Record<string, TokenizerJson>;

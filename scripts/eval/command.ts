@@ -14,9 +14,9 @@ import {
   type Task,
   variantDigest,
 } from "../../src/scores/index.ts";
-import type { Variant } from "../../src/variants/catalogue.ts";
+import type { Catalogue, Variant } from "../../src/variants/catalogue.ts";
 import { artifactsDir, ownScoresDir, root, scoresDir } from "../build/paths.ts";
-import { readCatalogue } from "./built.ts";
+import { readCatalogue, referenceOf } from "./built.ts";
 import { type EvalOptions, helpText, readOptions, UsageError } from "./options.ts";
 import { type Pool, startPool } from "./pool.ts";
 import { createProgress } from "./progress.ts";
@@ -60,7 +60,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   });
   let jobs: Job[];
   try {
-    jobs = jobsOf(options, pool, stateDir);
+    jobs = jobsOf(options, catalogue, pool, stateDir);
     const finished = await compute(pool, jobs);
     if (!finished) return INTERRUPTED;
   } finally {
@@ -73,17 +73,23 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   return failed.length > 0 ? 1 : 0;
 }
 
-function jobsOf({ variants, tasks, select }: EvalOptions, { ready }: Pool, stateDir: string): Job[] {
+function jobsOf(
+  { variants, tasks, select }: EvalOptions,
+  catalogue: Catalogue,
+  { ready }: Pool,
+  stateDir: string,
+): Job[] {
   return tasks.flatMap((task) => {
     const items = select(ready.counts[task.id] ?? 0);
     if (items.length === 0) throw new UsageError(`no item of ${task.id} is asked for: it has ${ready.counts[task.id]}`);
     return variants.map((variant): Job => {
       const data = SOURCES[task.source].sha256;
       const digests = { variant: variantDigest(variant.plan), engine: ready.engineDigest, data };
+      const reference = task.comparesWithBase ? [variantDigest(referenceOf(catalogue, variant.plan))] : [];
       const key = {
         variant: variant.recipe.id,
         task: task.id,
-        digests: [...Object.values(digests), `${task.version}`],
+        digests: [...Object.values(digests), `${task.version}`, ...reference],
       };
       return { variant, task, items, state: openState(stateDir, key), digests, failure: undefined };
     });

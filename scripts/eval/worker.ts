@@ -3,13 +3,13 @@ import { parentPort, workerData } from "node:worker_threads";
 import type { Engine } from "../../src/engine/types.ts";
 import { createEngineScorer } from "../../src/scores/engine-scorer.ts";
 import type { ItemResult } from "../../src/scores/metrics.ts";
-import type { ScoreAnswer } from "../../src/scores/scorer.ts";
+import type { ScoreAnswer, Scorer } from "../../src/scores/scorer.ts";
 import type { SourceId } from "../../src/scores/sources.ts";
 import type { Item } from "../../src/scores/task.ts";
 import { TASKS } from "../../src/scores/tasks/index.ts";
 import type { BaseModel } from "../../src/variants/base.ts";
 import { checkpointOf } from "../../src/variants/checkpoint.ts";
-import { loadEngine, readCatalogue, readTools } from "./built.ts";
+import { loadEngine, readCatalogue, readTools, referenceOf } from "./built.ts";
 import type { EngineName } from "./options.ts";
 
 export interface WorkerData {
@@ -54,12 +54,17 @@ function createItems(tasks: readonly string[], texts: WorkerData["texts"]): (bas
   };
 }
 
-/** Engines by weight set, of which only the last one that was used is kept: there may be many, and an evaluation goes through them in turn. */
-function createEngines(name: EngineName): (base: BaseModel) => Promise<Engine> {
-  let kept: { readonly id: string; readonly engine: Promise<Engine> } | undefined;
+/**
+ * Engines by weight set, of which the first one's, the base's, and the last one that was used are kept: there may be many, and an
+ * evaluation goes through them in turn.
+ */
+function createEngines(name: EngineName, first: BaseModel): (base: BaseModel) => Promise<Engine> {
+  const kept = new Map<string, Promise<Engine>>();
   return (base) => {
-    if (kept?.id !== base.id) kept = { id: base.id, engine: loadEngine(name, base) };
-    return kept.engine;
+    const engine = kept.get(base.id) ?? loadEngine(name, base);
+    for (const id of kept.keys()) if (id !== first.id && id !== base.id) kept.delete(id);
+    kept.set(base.id, engine);
+    return engine;
   };
 }
 
@@ -76,7 +81,7 @@ export async function runWorker(): Promise<void> {
   if (!base) throw new Error("the catalogue is empty");
   const itemsOf = createItems(wanted, texts);
   const first = await itemsOf(base);
-  const engineOf = createEngines(engineName);
+  const engineOf = createEngines(engineName, base);
   const { digest } = await engineOf(base);
 
   port.on("message", async ({ variant, task, item }: Order) => {
@@ -85,7 +90,12 @@ export async function runWorker(): Promise<void> {
       const plan = catalogue.get(variant)?.plan;
       const prepare = plan && (await itemsOf(plan.base)).get(task)?.[item];
       if (!prepare) throw new Error("there is no such item");
-      const result = await answer(await engineOf(plan.base), plan, await prepare());
+      const reference = referenceOf(catalogue, plan);
+      const scorer = createEngineScorer({
+        ...{ engine: await engineOf(plan.base), plan },
+        reference: async () => ({ engine: await engineOf(reference.base), plan: reference }),
+      });
+      const result = await answer(scorer, await prepare());
       say({ type: "result", result, seconds: (performance.now() - started) / 1000 });
     } catch (error) {
       say({ type: "failed", message: (error as Error).message });
@@ -95,8 +105,7 @@ export async function runWorker(): Promise<void> {
   say({ type: "ready", engineDigest: digest, counts });
 }
 
-async function answer(engine: Engine, plan: Parameters<Engine["open"]>[0], item: Item): Promise<ItemResult> {
-  const scorer = createEngineScorer({ engine, plan });
+async function answer(scorer: Scorer, item: Item): Promise<ItemResult> {
   const answers: ScoreAnswer[] = [];
   for (const request of item.requests) answers.push(await scorer.answer(request));
   return item.read(answers);

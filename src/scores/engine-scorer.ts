@@ -1,28 +1,44 @@
 // A scorer over an engine in the same process: offline, and inside a replica on the weights that serve.
+import { divergenceOf } from "../engine/divergence.ts";
 import { createSampler, usedTokens } from "../engine/sampling/index.ts";
 import type { Engine, LogitsWanted, Pace, Sequence } from "../engine/types.ts";
 import type { Plan } from "../variants/plan.ts";
 import {
   type AnswerTo,
+  type DivergenceRequest,
   type GreedyRequest,
   type LikelihoodRequest,
   type ScoreAnswer,
+  type ScoreRequest,
   type Scorer,
   ScoringError,
 } from "./scorer.ts";
 
-export interface EngineScorerOptions {
-  readonly engine: Pick<Engine, "open" | "step" | "maxChunk">;
+type ScoringEngine = Pick<Engine, "open" | "step" | "maxChunk">;
+
+/** A variant and the engine that has its weights. */
+export interface Subject {
+  readonly engine: ScoringEngine;
   readonly plan: Plan;
+}
+
+export interface EngineScorerOptions extends Subject {
+  /** What divergences are from; without it they are not answered. */
+  readonly reference?: (() => Promise<Subject>) | undefined;
   /** Between pieces of a step. Default: the event loop gets no turn. */
   readonly pace?: Pace | undefined;
 }
+
+/** Tokens of a reply that both sides take in at once: 6 MB of logits each with a vocabulary of 49,152. */
+const ROWS = 32;
 
 /**
  * A context goes through the model once, whatever number of continuations it has: each is appended, read and forgotten again. Its
  * likelihoods have the same bits as in a sequence of its own. Answers one request at a time.
  */
-export function createEngineScorer({ engine, plan, pace = () => undefined }: EngineScorerOptions): Scorer {
+export function createEngineScorer(options: EngineScorerOptions): Scorer {
+  const { engine, plan, reference, pace = () => undefined } = options;
+
   async function step(
     sequence: Sequence,
     tokens: readonly number[],
@@ -35,11 +51,8 @@ export function createEngineScorer({ engine, plan, pace = () => undefined }: Eng
     return rows;
   }
 
-  async function prefill(sequence: Sequence, tokens: readonly number[], signal: AbortSignal | undefined) {
-    for (let at = 0; at < tokens.length; at += engine.maxChunk) {
-      await step(sequence, tokens.slice(at, at + engine.maxChunk), "none", signal);
-    }
-  }
+  const prefill = (sequence: Sequence, tokens: readonly number[], signal: AbortSignal | undefined): Promise<void> =>
+    prefillOf({ engine, sequence }, tokens, pace, signal);
 
   /** Sums what the model says of `targets`, the first of which comes after `last`. */
   async function likelihoodOf(
@@ -97,10 +110,45 @@ export function createEngineScorer({ engine, plan, pace = () => undefined }: Eng
     }
   }
 
+  /** Gives both sides the reply, a few rows of logits at a time. */
+  async function divergence({ context, reply }: DivergenceRequest, signal: AbortSignal | undefined) {
+    if (!reference) throw new Error("this scorer has no reference to compare with");
+    const sides = await openBoth([await reference(), { engine, plan }], context.length - 1 + reply.length);
+    try {
+      for (const side of sides) await prefillOf(side, context.slice(0, -1), pace, signal);
+      const inputs = [lastOf(context), ...reply.slice(0, -1)];
+      const sum = { tokens: reply.length, agreements: 0, kl: 0 };
+      for (let at = 0; at < inputs.length; at += ROWS) {
+        signal?.throwIfAborted();
+        const tokens = inputs.slice(at, at + ROWS);
+        const [a, b] = await rowsOf(sides, tokens, pace);
+        const { vocab } = plan.base.config;
+        for (const row of tokens.keys()) {
+          const [from, to] = [row * vocab, (row + 1) * vocab];
+          const target = reply[at + row] as number;
+          const { kl, agrees } = divergenceOf(a.subarray(from, to), b.subarray(from, to), target);
+          if (!Number.isFinite(kl)) throw new ScoringError(`${plan.id} or its base gives logits that are not finite`);
+          sum.kl += kl;
+          sum.agreements += Number(agrees);
+        }
+      }
+      return { type: "divergence", ...sum } as const;
+    } finally {
+      for (const { sequence } of sides) sequence.close();
+    }
+  }
+
+  const answers: {
+    [T in ScoreRequest["type"]]: (
+      request: Extract<ScoreRequest, { type: T }>,
+      signal: AbortSignal | undefined,
+    ) => Promise<ScoreAnswer>;
+  } = { likelihood: likelihoods, greedy, divergence };
+
   return {
-    async answer(request, signal) {
-      const answer = request.type === "likelihood" ? await likelihoods(request, signal) : await greedy(request, signal);
-      return answer as ScoreAnswer as AnswerTo<typeof request>;
+    async answer<R extends ScoreRequest>(request: R, signal?: AbortSignal) {
+      const answer = answers[request.type] as (request: R, signal: AbortSignal | undefined) => Promise<ScoreAnswer>;
+      return (await answer(request, signal)) as AnswerTo<R>;
     },
   };
 }
@@ -109,4 +157,49 @@ function lastOf(context: readonly number[]): number {
   const last = context.at(-1);
   if (last === undefined) throw new RangeError("a context has at least one token");
   return last;
+}
+
+/** A sequence in the engine that computes it. */
+interface Side {
+  readonly engine: ScoringEngine;
+  readonly sequence: Sequence;
+}
+
+async function prefillOf(
+  { engine, sequence }: Side,
+  tokens: readonly number[],
+  pace: Pace,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  for (let at = 0; at < tokens.length; at += engine.maxChunk) {
+    signal?.throwIfAborted();
+    await engine.step([{ sequence, tokens: tokens.slice(at, at + engine.maxChunk), logits: "none" }], pace);
+  }
+}
+
+/** @throws EngineError when either does not fit; no sequence stays open then */
+async function openBoth([a, b]: readonly [Subject, Subject], capacity: number): Promise<[Side, Side]> {
+  const first = { engine: a.engine, sequence: await a.engine.open(a.plan, capacity) };
+  try {
+    return [first, { engine: b.engine, sequence: await b.engine.open(b.plan, capacity) }];
+  } catch (error) {
+    first.sequence.close();
+    throw error;
+  }
+}
+
+/** Logits of both `[tokens, vocab]`. In one engine both go into one step: its arrays are valid until the next. */
+async function rowsOf(
+  [a, b]: readonly [Side, Side],
+  tokens: readonly number[],
+  pace: Pace,
+): Promise<[Float32Array, Float32Array]> {
+  const input = ({ sequence }: Side) => ({ sequence, tokens, logits: "all" }) as const;
+  const together = a.engine === b.engine;
+  const rows = together
+    ? await a.engine.step([input(a), input(b)], pace)
+    : [...(await a.engine.step([input(a)], pace)), ...(await b.engine.step([input(b)], pace))];
+  const [first, second] = rows;
+  if (!first || !second) throw new Error("the engine gave no rows for a step");
+  return [first, second];
 }

@@ -6,15 +6,15 @@ import { bootstrap, sampleDeviation } from "./statistics.ts";
 export type ItemResult = Readonly<Record<string, number | string | readonly number[]>>;
 
 /**
- * A metric over items: `mean` of one number; or, of log-likelihoods (natural logarithm) over a count of tokens, words or bytes,
- * `perplexity` exp(-sum / sum) or `bits` -sum / sum / ln 2.
+ * A metric over items: `mean` of one number; `ratio` sum / sum of two; or, of log-likelihoods (natural logarithm) over a count of tokens,
+ * words or bytes, `perplexity` exp(-sum / sum) or `bits` -sum / sum / ln 2.
  */
 export type MetricRule = {
   readonly name: string;
   readonly higherIsBetter: boolean;
 } & (
   | { readonly kind: "mean"; readonly of: string }
-  | { readonly kind: "perplexity" | "bits"; readonly of: string; readonly over: string }
+  | { readonly kind: "ratio" | "perplexity" | "bits"; readonly of: string; readonly over: string }
 );
 
 export interface Metric {
@@ -47,6 +47,7 @@ export function sharesOf(results: readonly ItemResult[], rule: MetricRule): Shar
 
 const FINISH: Record<MetricRule["kind"], (ratio: number) => number> = {
   mean: (ratio) => ratio,
+  ratio: (ratio) => ratio,
   perplexity: (ratio) => Math.exp(-ratio),
   bits: (ratio) => -ratio / Math.LN2,
 };

@@ -20,7 +20,16 @@ export interface GreedyRequest {
   readonly stopIds: readonly number[];
 }
 
-export type ScoreRequest = LikelihoodRequest | GreedyRequest;
+/** Asks how far the model's next tokens are from the reference's, over a reply that both are given. */
+export interface DivergenceRequest {
+  readonly type: "divergence";
+  /** At least one token. */
+  readonly context: readonly number[];
+  /** At least one token. */
+  readonly reply: readonly number[];
+}
+
+export type ScoreRequest = LikelihoodRequest | GreedyRequest | DivergenceRequest;
 
 export interface LikelihoodAnswer {
   readonly type: "likelihood";
@@ -34,9 +43,19 @@ export interface GreedyAnswer {
   readonly ids: readonly number[];
 }
 
-export type ScoreAnswer = LikelihoodAnswer | GreedyAnswer;
+export interface DivergenceAnswer {
+  readonly type: "divergence";
+  /** Of the reply. */
+  readonly tokens: number;
+  /** Tokens at which both hold the same one for the likeliest. */
+  readonly agreements: number;
+  /** KL divergence of the model from the reference over the whole vocabulary, in nats, summed over the tokens. */
+  readonly kl: number;
+}
 
-export type AnswerTo<R extends ScoreRequest> = R extends LikelihoodRequest ? LikelihoodAnswer : GreedyAnswer;
+export type ScoreAnswer = LikelihoodAnswer | GreedyAnswer | DivergenceAnswer;
+
+export type AnswerTo<R extends ScoreRequest> = Extract<ScoreAnswer, { type: R["type"] }>;
 
 /** One variant on one engine, as evaluations see it. */
 export interface Scorer {

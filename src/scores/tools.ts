@@ -7,6 +7,7 @@ export function createTaskTools(tokenizer: Tokenizer, config: ModelConfig): Task
   const found = new Map<string, readonly number[]>();
   return {
     encode: async (text) => (await tokenizer.encode(text, { addStart: false })).ids,
+    encodeChat: async (user) => (await tokenizer.encodeChat([{ role: "user", content: user }])).ids,
     decode(ids) {
       const decoding = tokenizer.createDecoding();
       return ids.map((id) => decoding.push(id)).join("") + decoding.end();

@@ -4,8 +4,9 @@ import relaxed from "../../dist/kernels/relaxed.wasm";
 import { logSumExp } from "../../src/engine/sampling/index.ts";
 import type { StepInput } from "../../src/engine/types.ts";
 import { createWasmEngine } from "../../src/engine/wasm/index.ts";
-import { createEngineScorer } from "../../src/scores/engine-scorer.ts";
+import { createEngineScorer, type Subject } from "../../src/scores/engine-scorer.ts";
 import { ScoringError } from "../../src/scores/scorer.ts";
+import type { Plan } from "../../src/variants/plan.ts";
 import { config, makeTiny, randomNumbers, tinyPlan } from "../engine/wasm/tiny.ts";
 
 const tiny = makeTiny();
@@ -143,5 +144,78 @@ describe("a request", () => {
     });
     await paced.answer({ type: "likelihood", context: tokens(100), continuations: [tokens(4)] });
     expect(turns).toBeGreaterThan(6);
+  });
+});
+
+describe("divergences", () => {
+  const lighter = tinyPlan(tiny.base, [{ layer: 0 }, { layer: 2, attn: false }]);
+  const against = (subject: Subject) => createEngineScorer({ engine, plan, reference: async () => subject });
+
+  /** The logits after each token but the last, of the whole at once. */
+  async function rowsOf(of: Plan, ids: readonly number[]): Promise<Float32Array[]> {
+    const sequence = await engine.open(of, ids.length);
+    const rows: Float32Array[] = [];
+    for (const id of ids.slice(0, -1)) {
+      const [row] = await engine.step([{ sequence, tokens: [id], logits: "last" }], () => undefined);
+      rows.push(row!.slice());
+    }
+    sequence.close();
+    return rows;
+  }
+
+  it.each([
+    [1, 1],
+    [70, 40],
+    [3, 65],
+  ])("after %i tokens, over a reply of %i, are those of the models' distributions", async (length, count) => {
+    const [context, reply] = [tokens(length), tokens(count)];
+    const from = length - 1;
+    const ids = [...context, ...reply];
+    const [a, b] = [await rowsOf(lighter, ids), await rowsOf(plan, ids)];
+    let [kl, agreements] = [0, 0];
+    for (let at = from; at < a.length; at++) {
+      const [p, q] = [a[at]!, b[at]!];
+      const [sumP, sumQ] = [logSumExp(p), logSumExp(q)];
+      for (const [id, x] of p.entries()) kl += Math.exp(x - sumP) * (x - sumP - (q[id]! - sumQ));
+      agreements += Number(p.indexOf(Math.max(...p)) === q.indexOf(Math.max(...q)));
+    }
+    const answer = await against({ engine, plan: lighter }).answer({ type: "divergence", context, reply });
+    expect(answer).toMatchObject({ type: "divergence", tokens: count, agreements });
+    expect(answer.kl).toBeGreaterThan(0);
+    expect(Math.abs(answer.kl / kl - 1)).toBeLessThan(1e-4);
+  });
+
+  it("have the same bits where the reference has an engine of its own", async () => {
+    const modules = { relaxed, plain };
+    const own = await createWasmEngine({ base: tiny.base, open: tiny.open, modules });
+    const request = { type: "divergence", context: tokens(30), reply: tokens(70) } as const;
+    expect(await against({ engine: own, plan: lighter }).answer(request)).toEqual(
+      await against({ engine, plan: lighter }).answer(request),
+    );
+  });
+
+  it("from itself are nothing, at every token", async () => {
+    const request = { type: "divergence", context: tokens(9), reply: tokens(33) } as const;
+    expect(await against({ engine, plan }).answer(request)).toEqual({
+      ...{ type: "divergence", tokens: 33, agreements: 33, kl: 0 },
+    });
+  });
+
+  it("need a reference, and leave no memory taken where one of the two does not fit", async () => {
+    const request = { type: "divergence", context: tokens(100), reply: tokens(9) } as const;
+    await expect(scorer.answer(request)).rejects.toThrow("no reference");
+    const full = { ...engine, open: () => Promise.reject(new Error("full")) };
+    const failing = createEngineScorer({ engine: full, plan, reference: async () => ({ engine, plan: lighter }) });
+    const before = engine.residentBytes();
+    await expect(failing.answer(request)).rejects.toThrow("full");
+    expect(engine.residentBytes()).toBe(before);
+  });
+
+  it("of logits that are not finite are no scores", async () => {
+    const broken = makeTiny({ poisoned: 7 });
+    const other = await createWasmEngine({ base: broken.base, open: broken.open, modules: { relaxed, plain } });
+    const reference = { engine: other, plan: tinyPlan(broken.base) };
+    const request = { type: "divergence", context: [7], reply: tokens(2) } as const;
+    await expect(against(reference).answer(request)).rejects.toThrow(ScoringError);
   });
 });

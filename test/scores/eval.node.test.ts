@@ -120,6 +120,16 @@ describe("a run", () => {
     expect(JSON.parse(nothing.out).metrics).toEqual(report.metrics);
   });
 
+  it("compares a variant with its base, which is no different from itself", async () => {
+    const state = await temporary();
+    const args = ["--task", "chat-agreement", "--items", "10", "--state", state];
+    const { out, errors } = await run("--variant", `smollm2-135m,${SMALL}`, ...args);
+    const [base, small] = JSON.parse(out || errors);
+    expect(base.metrics).toEqual({ agreement: { value: 1 }, kl: { value: 0 } });
+    expect(small.metrics.agreement.value).toBeLessThan(0.5);
+    expect(small.metrics.kl.value).toBeGreaterThan(1);
+  });
+
   it("ends by Ctrl-C with its items kept", async () => {
     const state = await temporary();
     const { child, ended } = start("--variant", SMALL, "--task", "hellaswag", "--limit", "500", "--state", state);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { encodeContinuations, rollingWindows } from "../../src/scores/encode.ts";
 import { byteLength, countWords } from "../../src/scores/python.ts";
+import type { ScoreAnswer } from "../../src/scores/scorer.ts";
 import { hellaswag, prepareHellaswag } from "../../src/scores/tasks/hellaswag.ts";
 import { TASKS } from "../../src/scores/tasks/index.ts";
 import { answerIn, normalize, triviaqa } from "../../src/scores/tasks/triviaqa.ts";
@@ -126,16 +127,17 @@ it("each task's metrics are made of numbers that its items give", async () => {
     "arc-challenge": JSON.stringify({ query: "Question: q", choices: ["a", "b"], gold: 0 }),
     mmlu: JSON.stringify({ question: "q", subject: "s", choices: ["a", "b", "c", "d"], answer: 3 }),
     truthfulqa: "Question,Best Answer,Incorrect Answers\nq,a,b\n",
+    chats: JSON.stringify({ user: "q", answer: "a", ended: true }),
     wikitext2: ` = T = \n \n${" word".repeat(600)} \n`,
   };
   for (const task of TASKS.values()) {
     const [prepared] = await task.load(texts[task.source]!, tools);
     const item = await prepared!();
-    const answers = item.requests.map((request) =>
-      request.type === "greedy"
-        ? ({ type: "greedy", ids: [5] } as const)
-        : ({ type: "likelihood", logLikelihoods: request.continuations.map(() => -1) } as const),
-    );
+    const answers = item.requests.map((request): ScoreAnswer => {
+      if (request.type === "greedy") return { type: "greedy", ids: [5] };
+      if (request.type === "divergence") return { type: "divergence", tokens: 1, agreements: 1, kl: 0 };
+      return { type: "likelihood", logLikelihoods: request.continuations.map(() => -1) };
+    });
     const result = item.read(answers);
     for (const rule of task.metrics) {
       for (const field of [rule.of, ...("over" in rule ? [rule.over] : [])])

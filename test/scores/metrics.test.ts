@@ -30,6 +30,18 @@ describe("metrics", () => {
     expect(metrics.bits_per_byte?.value).toBeCloseTo(92 / 140 / Math.LN2, 10);
   });
 
+  it("of two counts weigh each item by the second", () => {
+    const rule: MetricRule = { name: "share", kind: "ratio", of: "some", over: "all", higherIsBetter: true };
+    const results = [
+      { some: 1, all: 1 },
+      { some: 10, all: 40 },
+      { some: 9, all: 9 },
+    ];
+    const { share } = aggregate(results, [rule]);
+    expect(share?.value).toBe(0.4);
+    expect(share?.stderr).toBeGreaterThan(0.1);
+  });
+
   it("have the bootstrap's error where no formula gives one: near that of the delta method, and each time the same", () => {
     const texts = Array.from({ length: 200 }, (_, i) => ({
       logLikelihood: -100 - ((i * 37) % 41),

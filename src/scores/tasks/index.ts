@@ -1,6 +1,7 @@
 // The tasks. A new one is a file and a line here.
 import type { Task } from "../task.ts";
 import { arcChallenge, arcEasy } from "./arc.ts";
+import { chatAgreement, chatAnswers } from "./chats.ts";
 import { hellaswag } from "./hellaswag.ts";
 import { mmlu, mmluContinuation } from "./mmlu.ts";
 import { triviaqa } from "./triviaqa.ts";
@@ -13,6 +14,7 @@ import { wikitext512 } from "./wikitext-512.ts";
 const ALL: readonly Task[] = [
   ...[hellaswag, wikitext, wikitext512, wikiHeldout],
   ...[arcEasy, arcChallenge, truthfulqaMc1, mmlu, mmluContinuation],
+  ...[chatAgreement, chatAnswers],
   ...[triviaqa, triviaqaClosed, triviaqaOpen],
 ];
 

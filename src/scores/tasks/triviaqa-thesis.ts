@@ -2,7 +2,7 @@
 // (https://github.com/AngeloGalav/masters_t, section "TriviaQA Question-Answering Evaluation"): 1,200 questions, with a paragraph
 // that holds the answer (open book) or without one (closed book), greedy answers of at most 50 tokens.
 import { SPACE, strip } from "../python.ts";
-import { defineTask, generatedBy, jsonLines, type Task } from "../task.ts";
+import { answerOf, defineTask, jsonLines, type Task } from "../task.ts";
 import { normalize } from "./triviaqa.ts";
 
 interface TriviaqaDocument {
@@ -41,7 +41,7 @@ const triviaqa = (id: string, title: string, source: "triviaqa" | "triviaqa-open
           },
         ],
         read([answer]) {
-          const text = strip(tools.decode(generatedBy(answer).ids));
+          const text = strip(tools.decode(answerOf("greedy", answer).ids));
           return { ...judge(text, aliases), answer: text };
         },
       };

@@ -1,7 +1,7 @@
 // TriviaQA (Joshi et al., arXiv 1705.03551) from memory, by generation: prompt, stops and metric of lm-evaluation-harness's task
 // `triviaqa`, version 3.0: lm_eval/tasks/triviaqa/default.yaml. Its questions are those of rc.wikipedia.nocontext, not of rc.nocontext.
 import { strip } from "../python.ts";
-import { defineTask, generatedBy, jsonLines } from "../task.ts";
+import { answerOf, defineTask, jsonLines } from "../task.ts";
 
 interface TriviaqaDocument {
   readonly question: string;
@@ -33,7 +33,7 @@ export const triviaqa = defineTask<TriviaqaDocument>({
         },
       ],
       read([answer]) {
-        const text = answerIn(tools.decode(generatedBy(answer).ids));
+        const text = answerIn(tools.decode(answerOf("greedy", answer).ids));
         return { exact_match: Number(aliases.some((alias) => normalize(alias) === normalize(text))), answer: text };
       },
     };
