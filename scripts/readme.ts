@@ -1,18 +1,19 @@
-// `npm run readme`: writes into the shipped recipes the status that their scores give them, and the table of variants into README.md, from
-// the catalogue as it was built last. A test fails where either differs.
+// `npm run readme`: writes what follows from the catalogue as it was built last and from scores/. Into the shipped recipes the status that
+// their scores give them, into README.md the tables of variants and scores, docs/variants.md and the pictures. A test fails where any
+// differs.
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { RecordedScore } from "../src/scores/index.ts";
 import { type Catalogue, compileCatalogue } from "../src/variants/catalogue.ts";
 import { catalogueFileSchema } from "../src/variants/catalogue-file.ts";
 import type { Status } from "../src/variants/recipe.ts";
 import { readRecipes } from "./build/catalogue.ts";
 import { catalogueFile, recipesDir, root } from "./build/paths.ts";
 import { readRecorded } from "./build/recorded.ts";
+import { readPrompts, variantsPage } from "./readme/answers.ts";
+import { PICTURES, pictureOf } from "./readme/pareto.ts";
+import { standingsOf, standingsTable } from "./readme/standing.ts";
 import { statuses } from "./status.ts";
-
-const START = "<!-- variants: written by `npm run readme` -->";
-const END = "<!-- /variants -->";
-export const readmeFile = join(root, "README.md");
 
 /** The variants that ship, without a user's own. */
 export async function readShipped(): Promise<Catalogue> {
@@ -21,8 +22,33 @@ export async function readShipped(): Promise<Catalogue> {
   return new Map([...catalogue].filter(([id]) => shipped.has(id)));
 }
 
-/** README's text with its table of variants as the catalogue has it now. */
-export function withVariants(readme: string, catalogue: Catalogue, status: ReadonlyMap<string, Status>): string {
+/** Each file that is written, by its path from the project's root, with the text that it should have. */
+export async function writtenFiles(
+  catalogue: Catalogue,
+  recorded: readonly RecordedScore[],
+): Promise<Map<string, string>> {
+  const status = statuses(catalogue, recorded);
+  const standings = standingsOf(catalogue, recorded, status);
+  const readme = await readFile(join(root, "README.md"), "utf8");
+  const withVariants = between(readme, "variants", variantsTable(catalogue, status));
+  return new Map([
+    ["README.md", between(withVariants, "scores", standingsTable(standings))],
+    ["docs/variants.md", variantsPage(standings, recorded, await readPrompts())],
+    ...PICTURES.map((picture) => [picture.file, pictureOf(picture, standings)] as const),
+  ]);
+}
+
+/** A text with what stands between two markers written anew. */
+function between(text: string, name: string, content: string): string {
+  const [start, end] = [`<!-- ${name}: written by \`npm run readme\` -->`, `<!-- /${name} -->`];
+  const [before, rest] = text.split(start);
+  const after = rest?.split(end)[1];
+  if (after === undefined) throw new Error(`README.md has lost its markers ${start} and ${end}`);
+  return `${before}${start}\n${content}\n${end}${after}`;
+}
+
+/** The variants as the catalogue has them now. */
+function variantsTable(catalogue: Catalogue, status: ReadonlyMap<string, Status>): string {
   const rows = [...catalogue.values()].map(({ recipe, plan: { slots, kvSlots, costs } }) => {
     const mlps = slots.filter((slot) => slot.mlp).length;
     const cells = [
@@ -35,15 +61,11 @@ export function withVariants(readme: string, catalogue: Catalogue, status: Reado
     ];
     return `| ${cells.join(" | ")} |`;
   });
-  const table = [
+  return [
     "| variant | attention + MLP sublayers | weights read a token, MB | multiply-adds a token, M | KV a token at 16 bits, KiB | status |",
     "|---|---|---|---|---|---|",
     ...rows,
   ].join("\n");
-  const [before, rest] = readme.split(START);
-  const after = rest?.split(END)[1];
-  if (after === undefined) throw new Error(`README.md has lost its markers ${START} and ${END}`);
-  return `${before}${START}\n${table}\n${END}${after}`;
 }
 
 async function writeStatus(id: string, status: Status): Promise<void> {
@@ -52,8 +74,7 @@ async function writeStatus(id: string, status: Status): Promise<void> {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const catalogue = await readShipped();
-  const status = statuses(catalogue, await readRecorded());
-  for (const [id, value] of status) await writeStatus(id, value);
-  await writeFile(readmeFile, withVariants(await readFile(readmeFile, "utf8"), catalogue, status));
+  const [catalogue, recorded] = [await readShipped(), await readRecorded()];
+  for (const [id, value] of statuses(catalogue, recorded)) await writeStatus(id, value);
+  for (const [file, text] of await writtenFiles(catalogue, recorded)) await writeFile(join(root, file), text);
 }
