@@ -1,25 +1,24 @@
 // One run of `npm run eval`, from the command line to the reports.
-import { existsSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import {
   aggregate,
   formatItems,
   type ItemResult,
   type Metrics,
   type RecordedScore,
-  recordScore,
   SOURCES,
   type SourceId,
   type Task,
   variantDigest,
 } from "../../src/scores/index.ts";
 import type { Catalogue, Variant } from "../../src/variants/catalogue.ts";
-import { artifactsDir, ownScoresDir, root, scoresDir } from "../build/paths.ts";
+import { root } from "../build/paths.ts";
 import { readCatalogue, referenceOf } from "./built.ts";
 import { type EvalOptions, helpText, readOptions, UsageError } from "./options.ts";
 import { type Pool, startPool } from "./pool.ts";
 import { createProgress } from "./progress.ts";
+import { record } from "./record.ts";
 import { dataDirectory, readSource } from "./sources.ts";
 import { openState, type State } from "./state.ts";
 import type { Order } from "./worker.ts";
@@ -148,9 +147,10 @@ async function report(jobs: readonly Job[], options: EvalOptions): Promise<void>
   const reports: object[] = [];
   for (const job of jobs) {
     if (job.failure !== undefined) continue;
-    const { results, ...score } = scoreOf(job, options);
+    const whole = scoreOf(job, options);
+    const { results, ...score } = whole;
     reports.push({ ...score, items: formatItems([...results.keys()]) });
-    if (options.record) await record(score, results);
+    if (options.record) await record(whole);
   }
   const text = `${JSON.stringify(reports.length === 1 ? reports[0] : reports, null, 2)}\n`;
   if (options.out) await writeFile(options.out, text);
@@ -172,11 +172,4 @@ function scoreOf(job: Job, { selection, engine }: EvalOptions): RecordedScore {
     count: items.length,
     results: resultsOf(job),
   };
-}
-
-async function record(score: Omit<RecordedScore, "results">, results: RecordedScore["results"]): Promise<void> {
-  const own = existsSync(join(artifactsDir(), "recipes", `${score.variant}.json`));
-  const file = join(own ? ownScoresDir() : scoresDir, score.task, `${score.variant}.json`);
-  await mkdir(dirname(file), { recursive: true });
-  await writeFile(file, recordScore({ ...score, results }));
 }

@@ -118,7 +118,7 @@ ${[...TASKS.values()].map(({ id, title }) => `                             ${id.
   --engine wasm|onnx       default wasm; onnx is fp32 and far slower
   --workers N              worker threads, each with an engine of its own; default 1
   --out FILE               writes the report there and not to the standard output
-  --record                 writes scores/TASK/VARIANT.json, too
+  --record                 writes scores/TASK/VARIANT.json, too, or adds to what it has of the same variant
   --state FOLDER           where results are kept between runs; default .eval
   --help
 `;

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { parseCsv } from "../../src/scores/csv.ts";
 import type { Task } from "../../src/scores/task.ts";
 import { arcChallenge, arcEasy } from "../../src/scores/tasks/arc.ts";
+import { choiceIn, frankenHellaswag } from "../../src/scores/tasks/franken-hellaswag.ts";
 import { mmlu, mmluContinuation } from "../../src/scores/tasks/mmlu.ts";
 import { judge, triviaqaClosed, triviaqaOpen } from "../../src/scores/tasks/triviaqa-thesis.ts";
 import { questionsOf, truthfulqaMc1 } from "../../src/scores/tasks/truthfulqa.ts";
@@ -102,5 +103,33 @@ describe("TriviaQA as the thesis measures it", () => {
     ["", ["?", "a"], { correct: 0, exact: 0, contained: 0, overlap: 0 }],
   ])("judges %j by the aliases %j", (answer, aliases, judged) => {
     expect(judge(answer, aliases)).toEqual(judged);
+  });
+});
+
+describe("HellaSwag as Franken-LLaMA asks it", () => {
+  const document = { activity_label: "A", ctx_a: "He runs.", ctx_b: "he", endings: ["a", "b", "c", "d"], label: 2 };
+  const ready = async (text = JSON.stringify(document)) => (await frankenHellaswag.load(text, tools))[0]!();
+
+  it("asks for a number, within 250 tokens together", async () => {
+    const [request] = (await ready()).requests;
+    if (request?.type !== "greedy") throw new Error("no greedy request");
+    expect(tools.decode(request.context)).toBe(
+      "Context: He runs. he\nChoices:\n1. a\n2. b\n3. c\n4. d\n" +
+        "Which choice is the best continuation? (1, 2, 3, or 4)\nAnswer: ",
+    );
+    expect(request.maxTokens).toBe(250 - request.context.length);
+    const [long] = (await ready(JSON.stringify({ ...document, ctx_a: "word ".repeat(400) }))).requests;
+    expect(long).toMatchObject({ maxTokens: 1 });
+  });
+
+  it.each([
+    ["3", 2, { correct: 1, answered: 1 }],
+    ["I think (4), not 3.", 3, { correct: 0, answered: 1 }],
+    ["the 12th", 11, { correct: 0, answered: 1 }],
+    ["none", undefined, { correct: 0, answered: 0 }],
+  ])("reads %j", async (text, choice, result) => {
+    expect(choiceIn(text)).toBe(choice);
+    const ids = await tools.encode(text);
+    expect((await ready()).read([{ type: "greedy", ids }])).toMatchObject({ ...result, answer: text });
   });
 });

@@ -2,6 +2,7 @@
 import type { Task } from "../task.ts";
 import { arcChallenge, arcEasy } from "./arc.ts";
 import { chatAgreement, chatAnswers } from "./chats.ts";
+import { frankenHellaswag } from "./franken-hellaswag.ts";
 import { hellaswag } from "./hellaswag.ts";
 import { mmlu, mmluContinuation } from "./mmlu.ts";
 import { triviaqa } from "./triviaqa.ts";
@@ -14,7 +15,7 @@ import { wikitext512 } from "./wikitext-512.ts";
 const ALL: readonly Task[] = [
   ...[hellaswag, wikitext, wikitext512, wikiHeldout],
   ...[arcEasy, arcChallenge, truthfulqaMc1, mmlu, mmluContinuation],
-  ...[chatAgreement, chatAnswers],
+  ...[chatAgreement, chatAnswers, frankenHellaswag],
   ...[triviaqa, triviaqaClosed, triviaqaOpen],
 ];
 
