@@ -3,6 +3,9 @@
 // differs.
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { PAPERS } from "../bench/papers/index.ts";
+import { readResults } from "../bench/papers/results.ts";
+import { papersPage } from "../bench/papers/tables.ts";
 import type { RecordedScore } from "../src/scores/index.ts";
 import { type Catalogue, compileCatalogue } from "../src/variants/catalogue.ts";
 import { catalogueFileSchema } from "../src/variants/catalogue-file.ts";
@@ -33,6 +36,7 @@ export async function writtenFiles(
   const withVariants = between(readme, "variants", variantsTable(catalogue, status));
   return new Map([
     ["README.md", between(withVariants, "scores", standingsTable(standings))],
+    ["docs/papers.md", papersPage(PAPERS.values(), await readResults())],
     ["docs/variants.md", variantsPage(standings, recorded, await readPrompts())],
     ...PICTURES.map((picture) => [picture.file, pictureOf(picture, standings)] as const),
   ]);
