@@ -1,5 +1,5 @@
-// `npm run bench:papers`: the source papers' tables with our figures beside theirs. Prints what is recorded; makes and measures what is
-// not there when asked to.
+// `npm run bench:papers`: the source papers' tables with our figures beside theirs. Prints what is
+// recorded; makes and measures what is not there when asked to.
 import { Command, Option } from "commander";
 import { positive } from "../cli/calibration-options.ts";
 import { PAPERS } from "./papers/index.ts";

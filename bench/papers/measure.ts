@@ -1,4 +1,5 @@
-// Makes and measures what a paper's table lacks, by the commands that a user has. All of it goes on where it was stopped.
+// Makes and measures what a paper's table lacks, by the commands that a user has. All of it goes on
+// where it was stopped.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -23,7 +24,10 @@ function run(args: readonly string[]): Promise<void> {
 
 const isMade = (variant: string): boolean => existsSync(join(variantsDir, "recipes", `${variant}.json`));
 
-/** Makes the variants that are not there. One whose start only training makes is left out, and named. */
+/**
+ * Makes the variants that are not there. One whose start only training makes is left out, and
+ * named.
+ */
 export async function make(rows: readonly Row[]): Promise<void> {
   for (const { label, make } of rows) {
     for (const args of make ?? []) {
@@ -46,7 +50,10 @@ export function sliceOf(items: string, slice: number | undefined): number[] {
   return Array.from({ length: slice }, (_, i) => all[Math.floor((i * all.length) / slice)] as number);
 }
 
-/** Measures each variant that is made on each task of the paper's columns, as far as it is not recorded. */
+/**
+ * Measures each variant that is made on each task of the paper's columns, as far as it is not
+ * recorded.
+ */
 export async function measure(
   { columns }: Paper,
   rows: readonly Row[],

@@ -1,4 +1,5 @@
-// A source paper's table as data: its figures, and which of our variants and scores stand beside them.
+// A source paper's table as data: its figures, and which of our variants and scores stand beside
+// them.
 import type { Plan } from "../../src/variants/plan.ts";
 
 /** A score of the task table, measured on these items. */
@@ -46,7 +47,10 @@ export interface Row {
   readonly label: string;
   /** The variant's id: one that ships, or one that `make` makes. */
   readonly variant: string;
-  /** Arguments of `npx franken`, one command after the other. Absent: it ships, or training makes it. */
+  /**
+   * Arguments of `npx franken`, one command after the other. Absent: it ships, or training makes
+   * it.
+   */
   readonly make?: readonly (readonly string[])[];
 }
 

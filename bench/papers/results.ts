@@ -1,4 +1,5 @@
-// What is recorded of a paper's variants: those that ship under scores/, the others beside this file, with their recipes.
+// What is recorded of a paper's variants: those that ship under scores/, the others beside this
+// file, with their recipes.
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,7 +12,10 @@ import { catalogueFileSchema } from "../../src/variants/catalogue-file.ts";
 import { compilePlan, type Plan } from "../../src/variants/plan.ts";
 import { BASE } from "./paper.ts";
 
-/** Recipes and scores of variants that papers need and that do not ship; `FRANKEN_ARTIFACTS` of the commands that make them. */
+/**
+ * Recipes and scores of variants that papers need and that do not ship; `FRANKEN_ARTIFACTS` of the
+ * commands that make them.
+ */
 export const variantsDir = join(root, "bench/papers/variants");
 
 export interface Results {

@@ -1,4 +1,5 @@
-// A paper's table: figure beside figure, each as it is and as a ratio to the model as it was before.
+// A paper's table: figure beside figure, each as it is and as a ratio to the model as it was
+// before.
 import { aggregate, type Metric, TASKS, type Task } from "../../src/scores/index.ts";
 import { BASE, type Column, type Paper, type Reference, type Row } from "./paper.ts";
 import { type Results, sharedResults } from "./results.ts";
@@ -33,7 +34,10 @@ const ratio = (value: number, to: number | undefined): number | undefined =>
 
 const MISSING = "–";
 
-/** The cells of a table: a header, and a row for each of the paper's. A column that nothing is known of is left out. */
+/**
+ * The cells of a table: a header, and a row for each of the paper's. A column that nothing is known
+ * of is left out.
+ */
 export function cellsOf(paper: Paper, results: Results): readonly (readonly string[])[] {
   const columns = paper.columns.flatMap((column) => [
     { title: column.title, cell: (row: Row) => ours(column, row, results) },

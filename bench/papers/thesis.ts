@@ -27,7 +27,10 @@ const both = (count: number, ratio: string): Row => {
   };
 };
 
-/** Recovered by an adapter of rank 8 on q, k, v and o, which training makes; then at 4 bits, then with EoRA. */
+/**
+ * Recovered by an adapter of rank 8 on q, k, v and o, which training makes; then at 4 bits, then
+ * with EoRA.
+ */
 const recovered = ({ label, variant }: Row): Row[] => {
   const [lora, bits, eora] = ["lora", "lora-4-bits", "lora-eora"].map((name) => `${variant}-${name}`) as [
     string,

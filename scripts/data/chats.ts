@@ -1,4 +1,5 @@
-// Chats that the base wrote both sides of, from rows of its tokens: of each row the first user turn and the answer to it.
+// Chats that the base wrote both sides of, from rows of its tokens: of each row the first user turn
+// and the answer to it.
 import { unzipSync } from "fflate";
 import type { Tokenizer } from "../../src/tokenizer/index.ts";
 

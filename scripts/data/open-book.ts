@@ -1,5 +1,5 @@
-// Paragraphs for TriviaQA's questions, from an extract of Wikipedia: for each question the one that shares most of its rare words
-// and holds one of its answers.
+// Paragraphs for TriviaQA's questions, from an extract of Wikipedia: for each question the one that
+// shares most of its rare words and holds one of its answers.
 import { gunzipSync } from "node:zlib";
 
 export interface Question {

@@ -1,5 +1,5 @@
-// Files of recorded scores. A score adds to what was recorded before of the same: slices that are measured one after another come
-// together, and a short run never takes the place of a long one.
+// Files of recorded scores. A score adds to what was recorded before of the same: slices that are
+// measured one after another come together, and a short run never takes the place of a long one.
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -26,7 +26,10 @@ export async function record(score: RecordedScore): Promise<void> {
   await writeFile(file, recordScore(before ? withEarlier(score, before) : score));
 }
 
-/** A score with the items of an earlier one of the same variant, engine, text and version of the task that it lacks. */
+/**
+ * A score with the items of an earlier one of the same variant, engine, text and version of the
+ * task that it lacks.
+ */
 export function withEarlier(score: RecordedScore, before: RecordedScore): RecordedScore {
   const added = isSame(score, before) ? [...before.results].filter(([item]) => !score.results.has(item)) : [];
   if (added.length === 0) return score;

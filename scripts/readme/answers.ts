@@ -1,4 +1,5 @@
-// docs/variants.md: the table of what is recorded of the variants, and their first answers side by side.
+// docs/variants.md: the table of what is recorded of the variants, and their first answers side by
+// side.
 import { type RecordedScore, SOURCES, variantDigest } from "../../src/scores/index.ts";
 import { jsonLines } from "../../src/scores/task.ts";
 import { root } from "../build/paths.ts";

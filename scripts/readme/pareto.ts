@@ -1,4 +1,5 @@
-// Pictures of what each variant takes and loses: decode time against perplexity, and against HellaSwag.
+// Pictures of what each variant takes and loses: decode time against perplexity, and against
+// HellaSwag.
 import { frontier } from "../../compress/sweep/frontier.ts";
 import { plot } from "../../compress/sweep/plot.ts";
 import { COLUMNS, CONTEXTS, type Standings } from "./standing.ts";

@@ -1,4 +1,5 @@
-// What is recorded of the variants that are meant for use, on items that all of them were measured on.
+// What is recorded of the variants that are meant for use, on items that all of them were measured
+// on.
 import { costsOf, stepTime } from "../../src/routing/costs.ts";
 import {
   aggregate,
@@ -46,7 +47,10 @@ export const CONTEXTS = [32, 1024] as const;
 export interface Standing {
   readonly variant: Variant;
   readonly status: Status;
-  /** Milliseconds of a generated token on the reference machine, by the router's costs, for each of `CONTEXTS`. */
+  /**
+   * Milliseconds of a generated token on the reference machine, by the router's costs, for each of
+   * `CONTEXTS`.
+   */
   readonly decodeMs: readonly number[];
   /** One of each of `COLUMNS`; undefined: not recorded. */
   readonly metrics: readonly (Metric | undefined)[];

@@ -1,5 +1,6 @@
-// The question sets of the source papers: what lm-evaluation-harness makes of the answers of the process that `npm start` runs is what
-// `npm run eval` makes of the model, item by item. The sets are no part of the project: left out, and said so, where no folder has them.
+// The question sets of the source papers: what lm-evaluation-harness makes of the answers of the
+// process that `npm start` runs is what `npm run eval` makes of the model, item by item. The sets
+// are no part of the project: left out, and said so, where no folder has them.
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";

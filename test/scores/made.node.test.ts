@@ -1,4 +1,5 @@
-// How the data that are made here are made: chats from the base's own tokens, and paragraphs for questions.
+// How the data that are made here are made: chats from the base's own tokens, and paragraphs for
+// questions.
 import { readFile } from "node:fs/promises";
 import { gzipSync } from "node:zlib";
 import { zipSync } from "fflate";
@@ -33,7 +34,8 @@ it("takes of each row the first user turn and the answer, as far as it goes", as
     `<|im_start|>user\nWhy?${answer}`,
   ];
   const rows = await Promise.all(texts.map(async (text) => (await tokenizer.encode(text)).ids));
-  // One length for all: what the base goes on with after a turn that ended, or within one that did not.
+  // One length for all: what the base goes on with after a turn that ended, or within one that did
+  // not.
   const width = Math.max(...rows.map(({ length }) => length));
   const [more = 0] = (await tokenizer.encode(" so")).ids;
   const padded = rows.map((ids) => [...ids, ...Array.from({ length: width - ids.length }, () => more)]);

@@ -1,5 +1,6 @@
-// ARC (Clark et al., arXiv 1803.05457): science questions of school exams, in two sets. Prepared and scored as
-// lm-evaluation-harness's tasks `arc_easy` and `arc_challenge`, version 1.0: lm_eval/tasks/arc/arc_easy.yaml.
+// ARC (Clark et al., arXiv 1803.05457): science questions of school exams, in two sets. Prepared
+// and scored as lm-evaluation-harness's tasks `arc_easy` and `arc_challenge`, version 1.0:
+// lm_eval/tasks/arc/arc_easy.yaml.
 import type { SourceId } from "../sources.ts";
 import { defineTask, jsonLines, type Task } from "../task.ts";
 import { ACC, ACC_NORM, normalizedItem } from "./choices.ts";

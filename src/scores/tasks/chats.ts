@@ -1,5 +1,6 @@
-// Chats as they are served: how a variant's next tokens agree with its base's on answers that the base gave, and what its own
-// answers are like. The chats are the base's own and held from training (data/README.md).
+// Chats as they are served: how a variant's next tokens agree with its base's on answers that the
+// base gave, and what its own answers are like. The chats are the base's own and held from training
+// (data/README.md).
 import { answerOf, defineTask, jsonLines } from "../task.ts";
 
 interface ChatDocument {

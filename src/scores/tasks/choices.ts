@@ -17,7 +17,10 @@ export const ACC: MetricRule = { name: "acc", kind: "mean", of: "acc", higherIsB
 /** `acc_norm`: whether the likeliest choice per character is. */
 export const ACC_NORM: MetricRule = { name: "acc_norm", kind: "mean", of: "acc_norm", higherIsBetter: true };
 
-/** An item that gives what `ACC` and `ACC_NORM` are made of, as lm-evaluation-harness does (`multiple_choice`). */
+/**
+ * An item that gives what `ACC` and `ACC_NORM` are made of, as lm-evaluation-harness does
+ * (`multiple_choice`).
+ */
 export const normalizedItem = (document: Choices, tools: TaskTools): Promise<Item> =>
   ask(document, tools, (logLikelihoods) => {
     const choice = likeliest(logLikelihoods);

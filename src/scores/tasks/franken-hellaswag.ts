@@ -1,5 +1,6 @@
-// HellaSwag as Franken-LLaMA asks it (https://github.com/AngeloGalav/franken-llama): the model is shown the numbered endings and says
-// which one goes on best. The first 50 items, greedy, 250 tokens with the prompt; the first integer of the answer counts.
+// HellaSwag as Franken-LLaMA asks it (https://github.com/AngeloGalav/franken-llama): the model is
+// shown the numbered endings and says which one goes on best. The first 50 items, greedy, 250
+// tokens with the prompt; the first integer of the answer counts.
 import { answerOf, defineTask, jsonLines } from "../task.ts";
 
 interface HellaswagDocument {

@@ -1,6 +1,7 @@
-// MMLU (Hendrycks et al., arXiv 2009.03300): exam questions of 57 subjects, without examples before them. `mmlu` asks for the
-// letter of the answer, `mmlu-continuation` for its text, which models too small to read letters still tell apart. As
-// lm-evaluation-harness's groups `mmlu` and `mmlu_continuation`, version 1.0: lm_eval/tasks/mmlu/default and …/continuation.
+// MMLU (Hendrycks et al., arXiv 2009.03300): exam questions of 57 subjects, without examples before
+// them. `mmlu` asks for the letter of the answer, `mmlu-continuation` for its text, which models
+// too small to read letters still tell apart. As lm-evaluation-harness's groups `mmlu` and
+// `mmlu_continuation`, version 1.0: lm_eval/tasks/mmlu/default and …/continuation.
 import { strip } from "../python.ts";
 import { defineTask, jsonLines } from "../task.ts";
 import { ACC, ACC_NORM, choiceItem, normalizedItem } from "./choices.ts";

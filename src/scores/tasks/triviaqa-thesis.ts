@@ -1,6 +1,7 @@
 // TriviaQA (Joshi et al., arXiv 1705.03551) as a thesis on compressing LLaMA-3.2-1B measures it
-// (https://github.com/AngeloGalav/masters_t, section "TriviaQA Question-Answering Evaluation"): 1,200 questions, with a paragraph
-// that holds the answer (open book) or without one (closed book), greedy answers of at most 50 tokens.
+// (https://github.com/AngeloGalav/masters_t, section "TriviaQA Question-Answering Evaluation"):
+// 1,200 questions, with a paragraph that holds the answer (open book) or without one (closed book),
+// greedy answers of at most 50 tokens.
 import { SPACE, strip } from "../python.ts";
 import { answerOf, defineTask, jsonLines, type Task } from "../task.ts";
 import { normalize } from "./triviaqa.ts";

@@ -1,5 +1,6 @@
-// TruthfulQA (Lin et al., arXiv 2109.07958), its task MC1: which of several answers is the true one. Prepared and scored as
-// lm-evaluation-harness's task `truthfulqa_mc1`, version 2.0: lm_eval/tasks/truthfulqa/truthfulqa_mc1.yaml.
+// TruthfulQA (Lin et al., arXiv 2109.07958), its task MC1: which of several answers is the true
+// one. Prepared and scored as lm-evaluation-harness's task `truthfulqa_mc1`, version 2.0:
+// lm_eval/tasks/truthfulqa/truthfulqa_mc1.yaml.
 import { parseCsv } from "../csv.ts";
 import { strip } from "../python.ts";
 import { defineTask } from "../task.ts";
@@ -37,7 +38,10 @@ export const truthfulqaMc1 = defineTask<TruthfulqaDocument>({
     choiceItem({ context: `${EXAMPLES}Q: ${question}\nA:`, choices, label: 0 }, tools),
 });
 
-/** The questions of TruthfulQA.csv: the best answer is the true one, and all incorrect answers stand beside it. */
+/**
+ * The questions of TruthfulQA.csv: the best answer is the true one, and all incorrect answers stand
+ * beside it.
+ */
 export function questionsOf(text: string): TruthfulqaDocument[] {
   return parseCsv(text).map((row) => {
     const { Question: question = "", "Best Answer": best = "", "Incorrect Answers": incorrect = "" } = row;

@@ -1,5 +1,5 @@
-// lm-evaluation-harness in a virtual environment of its own, run on local documents against a gateway; and our own evaluation of the
-// same items.
+// lm-evaluation-harness in a virtual environment of its own, run on local documents against a
+// gateway; and our own evaluation of the same items.
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
@@ -28,7 +28,9 @@ export const installed = await (async () => {
   }
 })();
 
-/** A document of the harness's `--log_samples`, with what it got for each request and each metric. */
+/**
+ * A document of the harness's `--log_samples`, with what it got for each request and each metric.
+ */
 export interface Sample {
   readonly doc_id: number;
   readonly filtered_resps: readonly (string | readonly string[])[];
@@ -44,7 +46,10 @@ export interface Documents {
   readonly more?: readonly string[];
 }
 
-/** Runs the harness on tasks over local documents; gives each task's samples in order, and its aggregates. */
+/**
+ * Runs the harness on tasks over local documents; gives each task's samples in order, and its
+ * aggregates.
+ */
 export async function harness(server: Server, tasks: Readonly<Record<string, Documents>>) {
   const folder = await mkdtemp(join(tmpdir(), "franken-lm-eval-"));
   const { stdout } = await run(python, ["-c", "import lm_eval, os; print(os.path.dirname(lm_eval.__file__))"]);
