@@ -1,5 +1,5 @@
-import { BASE, digits, type Figures, type Paper, percent } from "./paper.ts";
-import { hellaswag } from "./shared.ts";
+import { BASE, type Figures, type Paper, percent } from "./paper.ts";
+import { hellaswag, tokenTime } from "./shared.ts";
 
 /** Share correct, and seconds an item, as its table has them. */
 const RESULTS: Readonly<Record<string, readonly [correct: number, seconds: number]>> = {
@@ -11,7 +11,12 @@ const RESULTS: Readonly<Record<string, readonly [correct: number, seconds: numbe
   skip_near_end_keep_last_two: [0.42, 79.0],
 };
 
-const figures = ([correct, seconds]: readonly [number, number]): Figures => ({ correct, seconds });
+/** Of the model as it is. */
+const UNPRUNED = [0.34, 91.1] as const;
+
+const figures = ([correct, seconds]: readonly [number, number]): Figures => ({
+  ...{ correct, "token-200": seconds / UNPRUNED[1] },
+});
 
 export const frankenLlama: Paper = {
   id: "franken-llama",
@@ -19,16 +24,14 @@ export const frankenLlama: Paper = {
   source: "https://github.com/AngeloGalav/franken-llama",
   about:
     "Its own protocol, the first integer that the model says of the first 50 items, stands beside the likelihood score. " +
-    "Of 50 items with four endings, 0.25 by chance has a standard error of 0.06: most of its differences are within it.",
+    "Of 50 items with four endings, 0.25 by chance has a standard error of 0.06: most of its differences are within it. " +
+    "Its execution times stand beside those of a token by the router's cost model, as ratios.",
   columns: [
     {
       ...{ id: "correct", title: "its protocol, %", write: percent },
       ...{ kind: "score", task: "franken-hellaswag", metric: "correct", items: "0-49" },
     },
-    {
-      ...{ id: "seconds", title: "seconds an item", write: digits(2) },
-      ...{ kind: "time", task: "franken-hellaswag" },
-    },
+    tokenTime(200),
     hellaswag,
   ],
   rows: [
@@ -41,7 +44,8 @@ export const frankenLlama: Paper = {
   references: [
     {
       model: "Llama-2-7B-chat",
-      unpruned: figures([0.34, 91.1]),
+      ratios: ["token-200"],
+      unpruned: figures(UNPRUNED),
       rows: Object.fromEntries(Object.entries(RESULTS).map(([label, result]) => [label, figures(result)])),
     },
   ],

@@ -17,13 +17,7 @@ interface CostColumn {
   of(plan: Plan): number;
 }
 
-/** Seconds that an item of a score took. */
-interface TimeColumn {
-  readonly kind: "time";
-  readonly task: string;
-}
-
-export type Column = (ScoreColumn | CostColumn | TimeColumn) & {
+export type Column = (ScoreColumn | CostColumn) & {
   readonly id: string;
   readonly title: string;
   write(value: number): string;

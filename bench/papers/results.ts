@@ -21,7 +21,7 @@ export const variantsDir = join(root, "bench/papers/variants");
 export interface Results {
   /** Undefined: the variant is not made, or its costs are not those of its slots alone. */
   planOf(variant: string): Plan | undefined;
-  scoreOf(variant: string, task: string): Pick<RecordedScore, "seconds" | "count" | "results"> | undefined;
+  scoreOf(variant: string, task: string): Pick<RecordedScore, "results"> | undefined;
 }
 
 /** @throws Error that names the file that is damaged */

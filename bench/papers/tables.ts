@@ -17,11 +17,6 @@ export function figureOf(column: Column, variant: string, results: Results): Fig
     const [plan, base] = [results.planOf(variant), results.planOf(BASE)];
     return plan && base && { value: column.of(plan), ratio: column.of(plan) / column.of(base) };
   }
-  if (column.kind === "time") {
-    const [own, base] = [variant, BASE].map((id) => results.scoreOf(id, column.task));
-    const seconds = (score: NonNullable<typeof own>): number => score.seconds / score.count;
-    return own && base && { value: seconds(own), ratio: seconds(own) / seconds(base), items: own.count };
-  }
   const { own, base } = sharedResults(results, variant, column.task);
   if (own.length === 0) return undefined;
   const rules = (TASKS.get(column.task) as Task).metrics.filter(({ name }) => name === column.metric);
