@@ -1,5 +1,4 @@
 // Artifacts as the toolkit leaves them, built and served beside what ships.
-import { spawnSync } from "node:child_process";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,8 +23,8 @@ import type { SlotRecipe } from "../../src/variants/recipe.ts";
 import { recipeOf } from "../compress/formats/recipe.ts";
 import { llamaCheckpoint } from "../compress/llamas.ts";
 import { firstCols, firstRows, zeroBias } from "../support/slices.ts";
-import { copyProject } from "./copy.ts";
-import { freePort, type Server, startCommand, startServer } from "./server.ts";
+import { copyProject, setUp } from "./copy.ts";
+import { askLikeliest, freePort, type Server, startCommand, startServer } from "./server.ts";
 
 const BASE = "smollm2-135m-instruct";
 const LAYER = "blk.5";
@@ -83,14 +82,7 @@ async function importLlamas(): Promise<void> {
   vi.unstubAllEnvs();
 }
 
-/** As `npm start` does first; gives what it printed. */
-function build(): string {
-  const { stderr, status } = spawnSync(process.execPath, ["scripts/setup.mjs"], {
-    ...{ cwd: project, encoding: "utf8", env: { ...process.env, FRANKEN_ARTIFACTS: artifacts } },
-  });
-  if (status !== 0) throw new Error(stderr);
-  return stderr;
-}
+const build = (): string => setUp(project, { FRANKEN_ARTIFACTS: artifacts });
 
 beforeAll(async () => {
   project = await copyProject();
@@ -118,14 +110,7 @@ afterAll(async () => {
   await rm(project, { recursive: true });
 });
 
-/** The likeliest tokens and their log-probabilities. */
-const ask = async (model: string) =>
-  (
-    await server.openai.chat.completions.create({
-      ...{ model, temperature: 0, max_tokens: 24, logprobs: true },
-      messages: [{ role: "user", content: "What is the capital of Italy?" }],
-    })
-  ).choices[0]?.logprobs?.content;
+const ask = (model: string) => askLikeliest(server, model, 24);
 
 const get = async (path: string) =>
   (await fetch(`${server.url}${path}`, { headers: { authorization: `Bearer ${server.key}` } })).json();

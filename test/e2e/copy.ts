@@ -1,4 +1,5 @@
 // A copy of the project to build and start in: what a test does to dist/ is then nobody else's business.
+import { spawnSync } from "node:child_process";
 import { cp, mkdtemp, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,4 +18,16 @@ export async function copyProject(): Promise<string> {
   }
   for (const name of LINKED) await symlink(join(root, name), join(folder, name));
   return folder;
+}
+
+/**
+ * Builds in a copy what `npm start` would build first.
+ * @returns what was printed meanwhile
+ */
+export function setUp(project: string, env: Record<string, string>): string {
+  const { stderr, status } = spawnSync(process.execPath, ["scripts/setup.mjs"], {
+    ...{ cwd: project, encoding: "utf8", env: { ...process.env, ...env } },
+  });
+  if (status !== 0) throw new Error(stderr);
+  return stderr;
 }

@@ -1,5 +1,4 @@
 // A weight set of layers that training left, loaded beside the base into one memory, as `npm start` runs it.
-import { spawnSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { importStudent } from "../../compress/formats/import/student.ts";
 import { openCheckpoint } from "../../compress/formats/index.ts";
 import { studentTensors, writeStudent } from "../support/student.ts";
-import { copyProject } from "./copy.ts";
-import { freePort, type Server, startCommand, startServer } from "./server.ts";
+import { copyProject, setUp } from "./copy.ts";
+import { askLikeliest, freePort, type Server, startCommand, startServer } from "./server.ts";
 
 const MIB = 2 ** 20;
 let project: string;
@@ -30,10 +29,7 @@ beforeAll(async () => {
   await importStudent(join(artifacts, "student"), {});
   // A slice of measuring begins every second.
   const env = { FRANKEN_ARTIFACTS: artifacts, SCORES_CRON: "* * * * * *" };
-  const { stderr, status } = spawnSync(process.execPath, ["scripts/setup.mjs"], {
-    ...{ cwd: project, encoding: "utf8", env: { ...process.env, ...env } },
-  });
-  if (status !== 0) throw new Error(stderr);
+  setUp(project, env);
   server = await startServer(await startCommand(), await freePort(), env, project);
   first = Promise.all(Array.from({ length: 9 }, (_, i) => ask(MODELS[i % 3] as string)));
   // A test waits for it.
@@ -47,13 +43,7 @@ afterAll(async () => {
   await rm(project, { recursive: true });
 });
 
-const ask = async (model: string) =>
-  (
-    await server.openai.chat.completions.create({
-      ...{ model, temperature: 0, max_tokens: 12, logprobs: true },
-      messages: [{ role: "user", content: "What is the capital of Italy?" }],
-    })
-  ).choices[0]?.logprobs?.content;
+const ask = (model: string) => askLikeliest(server, model, 12);
 
 interface Health {
   readonly replicas: { base: string; state: string; resident_bytes: number }[];
