@@ -1,9 +1,10 @@
 // A replica in simulated time: whose turn it is follows the scheduler's own rules, the engine is its costs on a machine that the
 // router does not know.
-import type { Applicant, Served } from "../../src/engine/shares.ts";
-import { admissible, dueAt, steppingOf, type TimeAllowed, type Waiting } from "../../src/engine/turns.ts";
-import { MAX_RUNNING } from "../../src/replica/limits.ts";
+
 import { type Costs, chunkTime, stepTime } from "../../src/routing/costs.ts";
+import { MAX_RUNNING } from "../../src/scheduler/limits.ts";
+import type { Applicant, Served } from "../../src/scheduler/shares.ts";
+import { admissible, dueAt, steppingOf, type TimeAllowed, type Waiting } from "../../src/scheduler/turns.ts";
 import type { Catalogue } from "../../src/variants/catalogue.ts";
 import type { LoadRequest } from "./load.ts";
 import { random } from "./random.ts";

@@ -1,6 +1,7 @@
 // One item of an evaluation, measured on the artifact that serves, in the time that generations leave.
-import { type Batcher, GaveWayError } from "../engine/batch.ts";
+
 import { type Engine, EngineError } from "../engine/types.ts";
+import { type Batcher, GaveWayError } from "../scheduler/batch.ts";
 import { createEngineScorer } from "../scores/engine-scorer.ts";
 import { type ScoreAnswer, type ScoreRequest, ScoringError } from "../scores/scorer.ts";
 import type { Plan } from "../variants/plan.ts";

@@ -1,7 +1,8 @@
 // The Durable Object that owns an engine: runs generations in batches and streams their tokens to the gateway.
 import { DurableObject } from "cloudflare:workers";
-import { type Batcher, createBatcher } from "../engine/batch.ts";
 import type { Engine } from "../engine/types.ts";
+import { type Batcher, createBatcher } from "../scheduler/batch.ts";
+import { MAX_RUNNING } from "../scheduler/limits.ts";
 import type { BaseModel } from "../variants/base.ts";
 import { compileCatalogue } from "../variants/catalogue.ts";
 import type { CatalogueFile } from "../variants/catalogue-file.ts";
@@ -18,7 +19,6 @@ import {
   useEngine,
 } from "./engine.ts";
 import { type Ready, type StreamedGeneration, streamGeneration } from "./generation.ts";
-import { MAX_RUNNING } from "./limits.ts";
 import { measureItem } from "./measure.ts";
 import { createPace } from "./pace.ts";
 import type {

@@ -1,9 +1,10 @@
-// What a replica does beside the request to be placed. The scheduler's own rules (src/engine/turns.ts) are played forward on the
+// What a replica does beside the request to be placed. The scheduler's own rules (src/scheduler/turns.ts) are played forward on the
 // requests under way, with the time that each step is foretold to take: whoever decides the order also predicts it. All requests are taken
 // to be of one key: what a replica has given other keys is known there alone.
-import type { Applicant, Served } from "../engine/shares.ts";
-import { admissible, dueAt, steppingOf, type TimeAllowed, type Waiting } from "../engine/turns.ts";
-import { MAX_RUNNING } from "../replica/limits.ts";
+
+import { MAX_RUNNING } from "../scheduler/limits.ts";
+import type { Applicant, Served } from "../scheduler/shares.ts";
+import { admissible, dueAt, steppingOf, type TimeAllowed, type Waiting } from "../scheduler/turns.ts";
 import { type Costs, chunkTime, type Pace, prefillTime, stepTime } from "./costs.ts";
 
 /** A request at a replica, or to be placed there, as this gateway knows it. Times are milliseconds of one clock. */

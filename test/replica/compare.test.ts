@@ -1,13 +1,13 @@
 import { describe, expect, it, vi } from "vitest";
 import plain from "../../dist/kernels/plain.wasm";
 import relaxed from "../../dist/kernels/relaxed.wasm";
-import { createBatcher } from "../../src/engine/batch.ts";
 import { type Engine, EngineError } from "../../src/engine/types.ts";
 import { createWasmEngine } from "../../src/engine/wasm/index.ts";
 import { compareAnswer } from "../../src/replica/compare.ts";
 import { createPace } from "../../src/replica/pace.ts";
 import { replicaSettings } from "../../src/replica/settings.ts";
 import { createWorkShare } from "../../src/replica/share.ts";
+import { createBatcher } from "../../src/scheduler/batch.ts";
 import { compilePlan, type Plan } from "../../src/variants/plan.ts";
 import { asKernels, reference } from "../engine/wasm/reference.ts";
 import { config, makeTiny, randomNumbers, tinyPlan } from "../engine/wasm/tiny.ts";

@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from "vitest";
-import { createBatcher } from "../../src/engine/batch.ts";
 import { buildTree } from "../../src/engine/grammar/index.ts";
 import { type Engine, EngineError } from "../../src/engine/types.ts";
 import { type GenerationOptions, streamGeneration } from "../../src/replica/generation.ts";
 import { type Frame, frameSchema, type GenerateRequest } from "../../src/replica/protocol.ts";
+import { createBatcher } from "../../src/scheduler/batch.ts";
 import { compilePlan } from "../../src/variants/plan.ts";
 import { tinyBase, tinyRecipe } from "../support/base.ts";
 import { countingEngine } from "../support/engine.ts";

@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from "vitest";
-import { createBatcher } from "../../src/engine/batch.ts";
 import { EngineError } from "../../src/engine/types.ts";
 import { measureItem } from "../../src/replica/measure.ts";
 import { createPace } from "../../src/replica/pace.ts";
+import { createBatcher } from "../../src/scheduler/batch.ts";
 import type { ScoreRequest } from "../../src/scores/scorer.ts";
 import { compilePlan } from "../../src/variants/plan.ts";
 import { tinyBase, tinyRecipe } from "../support/base.ts";

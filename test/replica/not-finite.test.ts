@@ -2,13 +2,13 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import plain from "../../dist/kernels/plain.wasm";
 import relaxed from "../../dist/kernels/relaxed.wasm";
-import { type Batcher, createBatcher } from "../../src/engine/batch.ts";
 import { createWasmEngine } from "../../src/engine/wasm/index.ts";
 import type { OpenFile } from "../../src/engine/weights.ts";
 import { readFrames } from "../../src/replica/client.ts";
 import { streamGeneration } from "../../src/replica/generation.ts";
 import { createPace } from "../../src/replica/pace.ts";
 import type { Frame, GenerateRequest, Replica } from "../../src/replica/protocol.ts";
+import { type Batcher, createBatcher } from "../../src/scheduler/batch.ts";
 import type { BaseModel } from "../../src/variants/base.ts";
 import type { Plan } from "../../src/variants/plan.ts";
 import { adaptedPlan, adaptedRecipe, randomPairs } from "../engine/wasm/peft.ts";

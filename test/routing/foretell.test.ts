@@ -1,12 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { random } from "../../bench/routing/random.ts";
-import { createBatcher } from "../../src/engine/batch.ts";
-import type { Generation } from "../../src/engine/generation.ts";
-import type { TimeAllowed } from "../../src/engine/turns.ts";
 import type { Engine, Prompt, Sequence, StepInput } from "../../src/engine/types.ts";
-import { MAX_RUNNING } from "../../src/replica/limits.ts";
 import { type Costs, chunkTime, REFERENCE_PACE, stepTime } from "../../src/routing/costs.ts";
 import { type Foretold, foretell, foretellOthers, loadOf, type UnderWay } from "../../src/routing/load.ts";
+import { createBatcher } from "../../src/scheduler/batch.ts";
+import type { Generation } from "../../src/scheduler/generation.ts";
+import { MAX_RUNNING } from "../../src/scheduler/limits.ts";
+import type { TimeAllowed } from "../../src/scheduler/turns.ts";
 import { compilePlan } from "../../src/variants/plan.ts";
 import { tinyBase, tinyRecipe } from "../support/base.ts";
 

@@ -1,7 +1,8 @@
 // One generation as a batcher is asked for it: the prompt, what is drawn and what may come, and who hears of it.
+
+import type { Matcher } from "../engine/grammar/index.ts";
+import type { Sampled, Sampler } from "../engine/sampling/index.ts";
 import type { Plan } from "../variants/plan.ts";
-import type { Matcher } from "./grammar/index.ts";
-import type { Sampled, Sampler } from "./sampling/index.ts";
 import type { TimeAllowed } from "./turns.ts";
 
 export interface Generation {

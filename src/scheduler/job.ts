@@ -1,11 +1,12 @@
 // One generation under way: what goes into its next step, and what comes of it. It holds a sequence or waits for
 // one; a sequence that was taken away is computed anew, which gives the same bits.
+
+import { usedTokens } from "../engine/sampling/index.ts";
+import { EngineError, type Prompt, type Sequence, type StepInput } from "../engine/types.ts";
 import type { Plan } from "../variants/plan.ts";
 import type { Generation } from "./generation.ts";
-import { usedTokens } from "./sampling/index.ts";
 import { type Applicant, DECODE_UNITS, shareKey } from "./shares.ts";
 import { dueAt, type Waiting } from "./turns.ts";
-import { EngineError, type Prompt, type Sequence, type StepInput } from "./types.ts";
 
 export interface Job extends Waiting, Applicant {
   readonly generation: Generation;

@@ -1,9 +1,10 @@
 // Who gets a sequence, and with it memory: the key that was given least goes first, what has no room is passed over,
 // and a key that has more memory than its share gives some up for one that has less.
+
+import { type Engine, EngineError } from "../engine/types.ts";
 import type { Job } from "./job.ts";
 import { isBackground, type Served, victimsOf } from "./shares.ts";
 import { admissible } from "./turns.ts";
-import { type Engine, EngineError } from "./types.ts";
 
 export interface Admission {
   /** All that are under way, in the order in which they came. */

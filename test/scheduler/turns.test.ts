@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { admissible, dueAt, mostUrgent, type Progress, steppingOf } from "../../src/engine/turns.ts";
+import { admissible, dueAt, mostUrgent, type Progress, steppingOf } from "../../src/scheduler/turns.ts";
 
 const asked = (allowed: Progress["allowed"], change: Partial<Progress> = {}): Progress => ({
   ...{ allowed, askedAt: 1000, firstAt: undefined, tokens: 0, maxTokens: 11 },

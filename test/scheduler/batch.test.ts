@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
-import { createBatcher } from "../../src/engine/batch.ts";
-import type { Generation } from "../../src/engine/generation.ts";
 import { type Engine, EngineError } from "../../src/engine/types.ts";
+import { createBatcher } from "../../src/scheduler/batch.ts";
+import type { Generation } from "../../src/scheduler/generation.ts";
 import { compilePlan } from "../../src/variants/plan.ts";
 import { tinyBase, tinyRecipe } from "../support/base.ts";
 import { countingEngine } from "../support/engine.ts";

@@ -2,11 +2,11 @@
 // each other's time, whatever they ask for.
 import fc from "fast-check";
 import { expect } from "vitest";
-import { type Batcher, createBatcher } from "../../src/engine/batch.ts";
-import type { Generation } from "../../src/engine/generation.ts";
-import { DECODE_UNITS, LOAN, QUANTUM } from "../../src/engine/shares.ts";
 import { type Engine, EngineError, type Sequence } from "../../src/engine/types.ts";
-import type { Refusal } from "../../src/engine/wait.ts";
+import { type Batcher, createBatcher } from "../../src/scheduler/batch.ts";
+import type { Generation } from "../../src/scheduler/generation.ts";
+import { DECODE_UNITS, LOAN, QUANTUM } from "../../src/scheduler/shares.ts";
+import type { Refusal } from "../../src/scheduler/wait.ts";
 import { compilePlan } from "../../src/variants/plan.ts";
 import { tinyBase, tinyRecipe } from "../support/base.ts";
 

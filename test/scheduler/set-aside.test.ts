@@ -3,12 +3,12 @@
 import { describe, expect, it, vi } from "vitest";
 import plain from "../../dist/kernels/plain.wasm";
 import relaxed from "../../dist/kernels/relaxed.wasm";
-import { createBatcher, STALL_MS } from "../../src/engine/batch.ts";
-import type { Generation } from "../../src/engine/generation.ts";
 import type { Sampled } from "../../src/engine/sampling/index.ts";
 import { createWasmEngine } from "../../src/engine/wasm/index.ts";
 import { createPace } from "../../src/replica/pace.ts";
-import { config, makeTiny, randomNumbers, tinyPlan } from "./wasm/tiny.ts";
+import { createBatcher, STALL_MS } from "../../src/scheduler/batch.ts";
+import type { Generation } from "../../src/scheduler/generation.ts";
+import { config, makeTiny, randomNumbers, tinyPlan } from "../engine/wasm/tiny.ts";
 
 const tiny = makeTiny();
 const plan = tinyPlan(tiny.base);

@@ -1,6 +1,8 @@
 // Runs many generations on one engine. A round is the turn of one that hurries, or a batch: a token of each sequence
 // that decodes and one chunk of one prompt, so that a long prompt does not stall the answers under way. Keys have equal
 // shares. A generation's tokens do not depend on what else is running.
+
+import type { Engine, Pace } from "../engine/types.ts";
 import type { Plan } from "../variants/plan.ts";
 import { turn } from "../work.ts";
 import { type Admission, createAdmission } from "./admission.ts";
@@ -8,7 +10,6 @@ import type { Generation } from "./generation.ts";
 import { createJob, type Job } from "./job.ts";
 import { charge, DECODE_UNITS, enter, forget, LOAN, leastOf, type Served, servedOf } from "./shares.ts";
 import { admissible, steppingOf } from "./turns.ts";
-import type { Engine, Pace } from "./types.ts";
 import { createForecast, type Refusal } from "./wait.ts";
 
 export interface Submitted {
