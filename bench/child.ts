@@ -1,7 +1,7 @@
 // Runs a subject in a process of its own, pinned to one core, and talks to it over Node's IPC channel.
 import { spawn, spawnSync } from "node:child_process";
 import { availableParallelism } from "node:os";
-import { root } from "../scripts/build/paths.ts";
+import { root } from "../build/paths.ts";
 import type { ChildMessage } from "./answer.ts";
 import { type Running, type RunRequest, Unavailable } from "./subject.ts";
 

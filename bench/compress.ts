@@ -3,7 +3,6 @@ import { Command } from "commander";
 import { positive } from "../cli/calibration-options.ts";
 import { withChanges } from "../compress/apply/overlay.ts";
 import { readCalibration } from "../compress/calibration.ts";
-import { openCheckpoint } from "../compress/formats/index.ts";
 import { allSlots } from "../compress/forward/perplexity.ts";
 import {
   type Changes,
@@ -14,6 +13,7 @@ import {
   roundModel,
   wandaModel,
 } from "../compress/methods/models.ts";
+import { openCheckpoint } from "../compress/open.ts";
 import { compare } from "../src/scores/compare.ts";
 import { aggregate, type Metric, type MetricRule } from "../src/scores/metrics.ts";
 import { EORA_3, FLAP_20, GPTQ_4, type PaperFigures, WANDA_2_4 } from "./compress/papers.ts";

@@ -2,7 +2,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { catalogueFile, root } from "../scripts/build/paths.ts";
+import { catalogueFile, root } from "../build/paths.ts";
 import { compileCatalogue } from "../src/variants/catalogue.ts";
 import { catalogueFileSchema } from "../src/variants/catalogue-file.ts";
 import { claimCore } from "./child.ts";

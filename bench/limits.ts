@@ -1,7 +1,7 @@
 // `npm run bench:limits`: what docs/limits.md says of CPU times and of the sizes of what is sent and kept.
 import { serialize } from "node:v8";
 import type { WorkerOptions } from "miniflare";
-import { localRuntime } from "../scripts/build/local.ts";
+import { localRuntime } from "../build/local-runtime.ts";
 import { compileGrammar } from "../src/grammar/index.ts";
 import { COMPANIES, type Company } from "../src/routing/latency.ts";
 import { learnFrom, newState } from "../src/routing/state.ts";

@@ -1,6 +1,6 @@
 // Prompts of an exact number of tokens, as ids and as text, cut from the benchmark's own text.
 import { readFile } from "node:fs/promises";
-import { tokenizersFile } from "../scripts/build/paths.ts";
+import { tokenizersFile } from "../build/paths.ts";
 import { createTokenizer, type TokenizerJson } from "../src/tokenizer/index.ts";
 import type { Prompt } from "./subject.ts";
 import { text } from "./text.ts";

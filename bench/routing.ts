@@ -4,7 +4,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { root } from "../scripts/build/paths.ts";
+import { root } from "../build/paths.ts";
 import { type Catalogue, compileCatalogue } from "../src/variants/catalogue.ts";
 import { benchDir } from "./gguf.ts";
 import { commandLine, machine, machineLine } from "./machine.ts";

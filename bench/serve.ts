@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type OpenAI from "openai";
-import { root } from "../scripts/build/paths.ts";
+import { root } from "../build/paths.ts";
 import { freePort, type Server, startCommand, startServer } from "../test/e2e/server.ts";
 import { benchDir } from "./gguf.ts";
 import { commandLine, machine, machineLine } from "./machine.ts";

@@ -2,8 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
-import { UserError } from "../compress/error.ts";
-import { root } from "../scripts/build/paths.ts";
+import { root } from "../build/paths.ts";
+import { UserError } from "../formats/error.ts";
 import { readKeys } from "../src/access/index.ts";
 
 /** Where `npm start` listens. */

@@ -1,6 +1,6 @@
 // The command line: `npx franken COMMAND`. A command's module is loaded only when it is the one that runs.
 import { Command } from "commander";
-import { UserError } from "../compress/error.ts";
+import { UserError } from "../formats/error.ts";
 import { addCommands, type FrankenCommand } from "./command.ts";
 
 const COMMANDS: readonly FrankenCommand[] = [

@@ -1,6 +1,6 @@
 // Runs a method of `franken compress` as a process of its own, for a command that needs what it makes.
 import { spawn } from "node:child_process";
-import { UserError } from "../compress/error.ts";
+import { UserError } from "../formats/error.ts";
 
 /**
  * @param args after `franken compress`

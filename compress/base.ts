@@ -1,9 +1,9 @@
 // What a recipe calls the checkpoint that it is made from, and how the ids of its variants begin.
 import { stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
-import { readRecipes } from "../scripts/build/catalogue.ts";
-import { recipesDir } from "../scripts/build/paths.ts";
-import { UserError } from "./error.ts";
+import { readRecipes } from "../build/catalogue.ts";
+import { recipesDir } from "../build/paths.ts";
+import { UserError } from "../formats/error.ts";
 
 export interface BaseNames {
   /** The recipe's `base`. */

@@ -3,11 +3,11 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { root } from "../scripts/build/paths.ts";
-import { readShipped } from "../scripts/eval/sources.ts";
+import { root } from "../build/paths.ts";
+import { readShipped } from "../evaluation/offline/texts.ts";
+import type { Checkpoint } from "../formats/checkpoint.ts";
+import { UserError } from "../formats/error.ts";
 import { SOURCES } from "../src/scores/sources.ts";
-import type { Checkpoint } from "./checkpoint.ts";
-import { UserError } from "./error.ts";
 import type { Tokens } from "./forward/forward.ts";
 import { openTokenizer, type TextEncoding } from "./tokenizer.ts";
 

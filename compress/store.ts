@@ -3,11 +3,11 @@
 import { createHash, randomUUID } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { artifactsDir } from "../scripts/build/paths.ts";
+import { artifactsDir } from "../build/paths.ts";
+import { UserError } from "../formats/error.ts";
+import { peftFiles } from "../formats/peft/write.ts";
 import type { SlotRecipe, StoredTensor } from "../src/variants/recipe.ts";
 import type { Artifact } from "./artifact.ts";
-import { UserError } from "./error.ts";
-import { peftFiles } from "./peft.ts";
 
 /** A changed tensor of a recipe: its bytes are `tensors/<sha256>.bin`. */
 export interface StoredChange extends StoredTensor {

@@ -1,10 +1,10 @@
 // A checkpoint's own tokenizer, for the texts that methods are calibrated on.
 import { Tokenizer } from "@huggingface/tokenizers";
-import { buildTokenizer } from "../scripts/build/tokenizer.ts";
+import type { Checkpoint } from "../formats/checkpoint.ts";
+import { UserError } from "../formats/error.ts";
+import { ggufTokenizer } from "../formats/tokenizer/convert.ts";
+import { buildTokenizer } from "../formats/tokenizer/hugging-face-form.ts";
 import { createTokenizer, RunTooLongError, type TokenizerJson } from "../src/tokenizer/index.ts";
-import type { Checkpoint } from "./checkpoint.ts";
-import { UserError } from "./error.ts";
-import { ggufTokenizer } from "./formats/tokenizer.ts";
 
 export interface TextEncoding {
   /** What the model was trained to have before every text: its bos token or nothing. */

@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { packViewer, viewerFiles } from "./build/docs.ts";
+import { packViewer, viewerFiles } from "../build/docs.ts";
 import {
   artifactsDir,
   catalogueFile,
@@ -18,9 +18,12 @@ import {
   tokenizersFile,
   weightsDir,
   workersDir,
-} from "./build/paths.ts";
-import { digestOf, refresh, type Step } from "./build/steps.ts";
-import { bundleWorker, workersFor } from "./build/workers.ts";
+} from "../build/paths.ts";
+import { digestOf, refresh, type Step } from "../build/steps.ts";
+import { bundleWorker, workersFor } from "../build/workers.ts";
+
+/** The code that lays out weights: what other code packed is packed again. */
+const PACKING = ["build", "formats", "package-lock.json"];
 
 const STEPS: readonly Step[] = [
   {
@@ -32,14 +35,15 @@ const STEPS: readonly Step[] = [
         "src/variants",
         "src/engine/grammar/vocabulary.ts",
         ...["src/tokenizer/alphabet.ts", "src/tokenizer/pieces.ts"],
+        ...["src/engine/rope.ts", "src/engine/weights.ts"],
       ],
-      ...["scripts/build", "package-lock.json"],
+      ...PACKING,
     ],
     outputs: [catalogueFile, weightsDir, tokenizersFile, piecesFile],
     async run() {
-      const { buildCatalogue, readAllRecipes } = await import("./build/catalogue.ts");
-      const { openOutput } = await import("./build/output.ts");
-      const output = await openOutput(weightsDir, await digestOf(["scripts/build", "package-lock.json"]));
+      const { buildCatalogue, readAllRecipes } = await import("../build/catalogue.ts");
+      const { openOutput } = await import("../build/output.ts");
+      const output = await openOutput(weightsDir, await digestOf(PACKING));
       const { catalogue, tokenizers } = await buildCatalogue(await readAllRecipes(), output);
       await output.close();
       await writeFile(tokenizersFile, JSON.stringify(tokenizers));
@@ -51,11 +55,11 @@ const STEPS: readonly Step[] = [
   },
   {
     name: "scores",
-    inputs: ["data", "scores", ownScoresDir(), "src/scores", "scripts/build", "scripts/eval", "package-lock.json"],
+    inputs: ["data", "scores", ownScoresDir(), "src/scores", "evaluation", "build/paths.ts", "package-lock.json"],
     outputs: [samplesFile, recordedFile],
     async run() {
-      const { packSamples } = await import("./build/samples.ts");
-      const { packRecorded } = await import("./build/recorded.ts");
+      const { packSamples } = await import("../evaluation/offline/pack-samples.ts");
+      const { packRecorded } = await import("../evaluation/offline/pack-recorded.ts");
       const { packed, items } = await packSamples();
       const recorded = [...(await packRecorded()), ...(await packRecorded(ownScoresDir()))];
       await writeFile(samplesFile, packed);
@@ -65,7 +69,7 @@ const STEPS: readonly Step[] = [
   },
   {
     name: "docs",
-    inputs: ["scripts/build/docs.ts", "package-lock.json"],
+    inputs: ["build/docs.ts", "package-lock.json"],
     outputs: viewerFiles,
     async run() {
       return `Swagger UI ${await packViewer()}`;
@@ -73,10 +77,10 @@ const STEPS: readonly Step[] = [
   },
   {
     name: "kernels",
-    inputs: ["src/engine/wasm/assembly", "scripts/build/kernels.ts", "scripts/build/asc.mjs", "package-lock.json"],
+    inputs: ["src/engine/wasm/assembly", "build/kernels.ts", "build/asc.mjs", "package-lock.json"],
     outputs: [kernelsDir],
     async run() {
-      const { buildKernels } = await import("./build/kernels.ts");
+      const { buildKernels } = await import("../build/kernels.ts");
       const { relaxed, plain } = await buildKernels();
       return `${relaxed} bytes with relaxed SIMD, ${plain} without`;
     },
@@ -86,12 +90,12 @@ const STEPS: readonly Step[] = [
 /** `npm run eval`, in one file. */
 const evalStep: Step = {
   name: "eval",
-  inputs: ["src", "scripts/eval", "scripts/build/paths.ts", "package-lock.json"],
+  inputs: ["src", "evaluation", "cli/eval", "cli/progress.ts", "build/paths.ts", "package-lock.json"],
   outputs: [evalFile],
   async run() {
     const { build: bundle } = await import("esbuild");
     await bundle({
-      entryPoints: [join(root, "scripts/eval/main.ts")],
+      entryPoints: [join(root, "cli/eval/main.ts")],
       outfile: evalFile,
       bundle: true,
       platform: "node",
@@ -112,7 +116,7 @@ const bundleSteps = (): Step[] =>
     inputs: [
       "src",
       worker.config,
-      "scripts/build/workers.ts",
+      "build/workers.ts",
       "package-lock.json",
       "dist/catalogue.json",
       "dist/tokenizers.json",

@@ -5,13 +5,13 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { root, tokenizersFile } from "../build/paths.ts";
+import { readShipped } from "../evaluation/offline/texts.ts";
 import { SOURCES, type Source } from "../src/scores/sources.ts";
 import { jsonLines as documentsOf } from "../src/scores/task.ts";
 import { createTokenizer, type TokenizerJson } from "../src/tokenizer/index.ts";
-import { root, tokenizersFile } from "./build/paths.ts";
 import { heldChats } from "./data/chats.ts";
 import { openBook, type Question } from "./data/open-book.ts";
-import { readShipped } from "./eval/sources.ts";
 
 interface Recipe {
   readonly from: string;

@@ -4,7 +4,7 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { Miniflare, type MiniflareOptions } from "miniflare";
-import { root } from "./build/paths.ts";
+import { root } from "../build/paths.ts";
 
 export interface Runtime {
   readonly miniflare: Miniflare;

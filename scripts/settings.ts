@@ -5,12 +5,12 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { Cron } from "croner";
 import type { WorkerOptions } from "miniflare";
+import { root } from "../build/paths.ts";
 import { readKeys } from "../src/access/index.ts";
 import { gatewaySettings } from "../src/env.ts";
 import { replicaSettings } from "../src/replica/settings.ts";
 import { monitorSettings } from "../src/scores/monitor/settings.ts";
 import { readNumber, whole } from "../src/variables.ts";
-import { root } from "./build/paths.ts";
 
 export const HOST = "127.0.0.1";
 

@@ -3,9 +3,9 @@
 import { join } from "node:path";
 import { Cron } from "croner";
 import type { Miniflare, MiniflareOptions } from "miniflare";
-import { localRuntime } from "./build/local.ts";
-import { applyMigrations } from "./build/migrate.ts";
-import { root } from "./build/paths.ts";
+import { localRuntime } from "../build/local-runtime.ts";
+import { applyMigrations } from "../build/migrations.ts";
+import { root } from "../build/paths.ts";
 import { whenNpmEnds } from "./launcher.ts";
 import { startRuntime } from "./runtime.ts";
 import { checkWorkers, HOST, readSettings, type Settings } from "./settings.ts";

@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { root } from "./build/paths.ts";
+import { root } from "../build/paths.ts";
 import { takeLock } from "./lock.mjs";
 
 export interface State {

@@ -1,13 +1,14 @@
 // Log-likelihoods of held-out articles under a compressed model in fp32 arithmetic, as the task `wiki-heldout` has them.
+
+import { root } from "../../build/paths.ts";
 import { merged } from "../../compress/apply/linears.ts";
 import { withChanges } from "../../compress/apply/overlay.ts";
-import type { Checkpoint } from "../../compress/checkpoint.ts";
 import { createForward, type Hidden, type Tokens } from "../../compress/forward/forward.ts";
 import { readLayer } from "../../compress/forward/layer-weights.ts";
 import type { Changes } from "../../compress/methods/models.ts";
 import { openTokenizer } from "../../compress/tokenizer.ts";
-import { root } from "../../scripts/build/paths.ts";
-import { readShipped } from "../../scripts/eval/sources.ts";
+import { readShipped } from "../../evaluation/offline/texts.ts";
+import type { Checkpoint } from "../../formats/checkpoint.ts";
 import type { ItemResults } from "../../src/scores/compare.ts";
 import { rollingWindows } from "../../src/scores/encode.ts";
 import type { ItemResult } from "../../src/scores/metrics.ts";

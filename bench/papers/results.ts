@@ -3,9 +3,9 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { readRecipes } from "../../scripts/build/catalogue.ts";
-import { catalogueFile, root } from "../../scripts/build/paths.ts";
-import { readRecorded } from "../../scripts/build/recorded.ts";
+import { readRecipes } from "../../build/catalogue.ts";
+import { catalogueFile, root } from "../../build/paths.ts";
+import { readRecorded } from "../../evaluation/offline/pack-recorded.ts";
 import type { ItemResult, RecordedScore } from "../../src/scores/index.ts";
 import { compileCatalogue } from "../../src/variants/catalogue.ts";
 import { catalogueFileSchema } from "../../src/variants/catalogue-file.ts";

@@ -1,7 +1,7 @@
 // The loads that routing is measured on: requests with their times, lengths and budgets, recorded or made up from a seed.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { root } from "../../scripts/build/paths.ts";
+import { root } from "../../build/paths.ts";
 import { random } from "./random.ts";
 
 /** What a request is allowed, as draws: `milliseconds` come of them once it is known how fast the machine is. */

@@ -1,5 +1,5 @@
 // The scores that are committed with the project, as the gateway routes by them.
-import { packRecorded } from "../../scripts/build/recorded.ts";
+import { packRecorded } from "../../evaluation/offline/pack-recorded.ts";
 import type { QualityBook } from "../../src/routing/index.ts";
 import { variantDigest } from "../../src/scores/index.ts";
 import { createRecordedScores } from "../../src/scores/monitor/recorded.ts";

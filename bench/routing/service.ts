@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Miniflare, type WorkerOptions } from "miniflare";
 import OpenAI from "openai";
-import { localRuntime } from "../../scripts/build/local.ts";
+import { localRuntime } from "../../build/local-runtime.ts";
 import type { Budget } from "../../src/routing/index.ts";
 import { budgetOnWire, NO_BUDGET } from "../../src/routing/index.ts";
 import type { LoadRequest } from "./load.ts";

@@ -4,15 +4,15 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { catalogueFile, weightsDir } from "../../scripts/build/paths.ts";
-import { readKernels } from "../../scripts/eval/wasm.ts";
+import { catalogueFile, weightsDir } from "../../build/paths.ts";
+import { CEILING_BYTES, runEngine } from "../../evaluation/offline/engine-run.ts";
+import { readKernels } from "../../evaluation/offline/wasm.ts";
 import type { Pace } from "../../src/engine/types.ts";
 import { createWasmEngine } from "../../src/engine/wasm/index.ts";
 import type { BaseModel } from "../../src/variants/base.ts";
 import { compileCatalogue } from "../../src/variants/catalogue.ts";
 import { catalogueFileSchema } from "../../src/variants/catalogue-file.ts";
 import { answer, send } from "../answer.ts";
-import { CEILING_BYTES, runEngine } from "../engine-run.ts";
 
 /** Multiply-adds between two turns of the event loop, as in the bench Worker. */
 const PACE = 64e6;

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { cp, mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { root } from "../../scripts/build/paths.ts";
+import { root } from "../../build/paths.ts";
 import { startMeasuringChild } from "../child.ts";
 import { benchDir, ggufFile } from "../gguf.ts";
 import { type Subject, Unavailable } from "../subject.ts";

@@ -2,8 +2,8 @@
 // Compiled anew each time; needs relaxed SIMD.
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { compile } from "../../scripts/build/kernels.ts";
-import { compileWasm } from "../../scripts/eval/wasm.ts";
+import { compile } from "../../build/kernels.ts";
+import { compileWasm } from "../../evaluation/offline/wasm.ts";
 import { answer, type Rates, send } from "../answer.ts";
 import { benchDir } from "../gguf.ts";
 

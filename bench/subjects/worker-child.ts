@@ -2,7 +2,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Log, LogLevel, Miniflare } from "miniflare";
-import { quietWrangler } from "../../scripts/build/workers.ts";
+import { quietWrangler } from "../../build/workers.ts";
 import { answer, send } from "../answer.ts";
 import { benchDir } from "../gguf.ts";
 

@@ -1,6 +1,6 @@
 // Our engines in workerd: bundled and configured like the replica, measured here, where the caller is, as tokens arrive.
 import { join } from "node:path";
-import { bundle } from "../../scripts/build/workers.ts";
+import { bundle } from "../../build/workers.ts";
 import type { EngineName } from "../../src/engine/types.ts";
 import { startChild } from "../child.ts";
 import { benchDir } from "../gguf.ts";

@@ -1,12 +1,12 @@
 // The benchmark's Worker around an engine: loads it at the first request and streams one byte a token, the index of its sequence.
 import catalogueJson from "../../dist/catalogue.json";
+import { runEngine } from "../../evaluation/offline/engine-run.ts";
 import type { Engine } from "../../src/engine/types.ts";
 import type { OpenFile } from "../../src/engine/weights.ts";
 import { createPace } from "../../src/replica/pace.ts";
 import type { BaseModel } from "../../src/variants/base.ts";
 import { compileCatalogue } from "../../src/variants/catalogue.ts";
 import { catalogueFileSchema } from "../../src/variants/catalogue-file.ts";
-import { runEngine } from "../engine-run.ts";
 import type { RunRequest } from "../subject.ts";
 
 interface Env {

@@ -1,8 +1,8 @@
 // The benchmark's Worker with the WebAssembly engine, loaded as the replica loads it; only that 4,096 tokens of the base fit too.
 import plain from "../../dist/kernels/plain.wasm";
 import relaxed from "../../dist/kernels/relaxed.wasm";
+import { CEILING_BYTES } from "../../evaluation/offline/engine-run.ts";
 import { createWasmEngine } from "../../src/engine/wasm/index.ts";
-import { CEILING_BYTES } from "../engine-run.ts";
 import { createBenchWorker } from "./serve.ts";
 
 export default createBenchWorker({

@@ -1,7 +1,7 @@
 // `franken experiment report`: what an experiment of a running gateway says, as a table and as a picture.
 import { writeFile } from "node:fs/promises";
 import type { Command } from "commander";
-import { UserError } from "../../compress/error.ts";
+import { UserError } from "../../formats/error.ts";
 import { type Results, reportSvg, reportText } from "../../src/experiments/index.ts";
 import { DEFAULT_URL, findKey, getJson } from "../gateway.ts";
 

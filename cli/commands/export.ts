@@ -1,7 +1,7 @@
 // `franken export`: hands a variant on to other programs.
 import { type Command, Option } from "commander";
-import { exportVariant, FORMAT_NAMES } from "../../compress/formats/export/index.ts";
-import { putOutput } from "../../compress/formats/output.ts";
+import { exportVariant, FORMAT_NAMES } from "../../compress/export/index.ts";
+import { putOutput } from "../../compress/output.ts";
 
 interface Options {
   readonly variant: string;

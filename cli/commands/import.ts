@@ -1,8 +1,8 @@
 // `franken import`: takes in what other programs made.
 import type { Command } from "commander";
-import { UserError } from "../../compress/error.ts";
-import { importSource } from "../../compress/formats/import/index.ts";
-import { importStudent, isStudent } from "../../compress/formats/import/student.ts";
+import { importSource } from "../../compress/import/index.ts";
+import { importStudent, isStudent } from "../../compress/import/student.ts";
+import { UserError } from "../../formats/error.ts";
 
 interface Options {
   readonly id?: string;

@@ -2,11 +2,11 @@
 import { join } from "node:path";
 import type { Command } from "commander";
 import { readCalibration } from "../../compress/calibration.ts";
-import { openCheckpoint } from "../../compress/formats/index.ts";
 import { CRITERIA } from "../../compress/importance/criteria.ts";
 import { measureImportance, wantedOf } from "../../compress/importance/measure.ts";
 import { writeReport } from "../../compress/importance/report.ts";
 import { labelOf, TARGETS } from "../../compress/importance/units.ts";
+import { openCheckpoint } from "../../compress/open.ts";
 import { artifactsFolder } from "../../compress/store.ts";
 import { addCalibrationOptions, type CalibrationFlags } from "../calibration-options.ts";
 

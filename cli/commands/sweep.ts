@@ -4,15 +4,15 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Provenance } from "../../compress/artifact.ts";
 import { namesOf } from "../../compress/base.ts";
 import { readCalibration } from "../../compress/calibration.ts";
-import { openCheckpoint } from "../../compress/formats/index.ts";
 import { wantedOf } from "../../compress/importance/measure.ts";
+import { openCheckpoint } from "../../compress/open.ts";
 import { artifactsFolder, readArtifactRecipe, writeArtifact } from "../../compress/store.ts";
 import { type Candidate, distinct, ranked, skipped, unchanged } from "../../compress/sweep/candidates.ts";
 import { expand } from "../../compress/sweep/expand.ts";
 import { COSTS, type Cost, LOSSES, type Loss, type Scored, writeSweep } from "../../compress/sweep/report.ts";
 import { openScorer } from "../../compress/sweep/score.ts";
-import { createProgress } from "../../scripts/eval/progress.ts";
 import { addCalibrationOptions, type CalibrationFlags, positive } from "../calibration-options.ts";
+import { createProgress } from "../progress.ts";
 import { runMethod } from "../run-method.ts";
 
 interface Flags extends Omit<CalibrationFlags, "remove"> {

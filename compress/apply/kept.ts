@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { deserialize, serialize } from "node:v8";
-import { UserError } from "../error.ts";
+import { UserError } from "../../formats/error.ts";
 import { artifactsFolder } from "../store.ts";
 import { VERSION } from "../version.ts";
 import type { Kept, LayerResult } from "./walk.ts";

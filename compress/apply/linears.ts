@@ -1,7 +1,8 @@
 // The linears of a layer: their tensors' names, which input each has, and weights with some of them replaced.
+
+import type { Matrix } from "../../formats/checkpoint.ts";
 import type { Linear } from "../../src/variants/adapter.ts";
 import type { ChangedTensor, LowRankLinear } from "../artifact.ts";
-import type { Matrix } from "../checkpoint.ts";
 import type { LayerWeights } from "../forward/layer-weights.ts";
 import type { Input } from "../moments.ts";
 import { matrixOf } from "./overlay.ts";

@@ -1,9 +1,9 @@
 // A checkpoint with some tensors in place of its own: what a variant's changes make of it.
 import { createHash } from "node:crypto";
-import { type Layers, staysWith } from "../../scripts/build/layers.ts";
+import { type Layers, staysWith } from "../../build/layers.ts";
+import type { Checkpoint, LayerShape, Matrix } from "../../formats/checkpoint.ts";
+import { dequantizeBlocks } from "../../formats/gguf/dequantize.ts";
 import type { ChangedTensor } from "../artifact.ts";
-import type { Checkpoint, LayerShape, Matrix } from "../checkpoint.ts";
-import { dequantizeBlocks } from "../formats/dequantize.ts";
 
 export const matrixOf = ({ type, rows, cols, data }: ChangedTensor): Matrix => ({
   rows,

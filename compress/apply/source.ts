@@ -1,15 +1,14 @@
 // What a method starts from: a checkpoint, or a variant that was made before, whose changes the new one keeps.
 import { createHash } from "node:crypto";
+import type { Checkpoint } from "../../formats/checkpoint.ts";
+import { UserError } from "../../formats/error.ts";
 import { type Slot, type SlotRecipe, slotRecipeSchema } from "../../src/variants/recipe.ts";
 import type { Artifact, ChangedTensor, Provenance } from "../artifact.ts";
 import { type BaseNames, namesOf } from "../base.ts";
-import type { Checkpoint } from "../checkpoint.ts";
-import { UserError } from "../error.ts";
-import { openCheckpoint } from "../formats/index.ts";
-import { openModelOf } from "../formats/open.ts";
-import { findRecipe } from "../formats/stack.ts";
 import { allSlots } from "../forward/perplexity.ts";
 import type { Changes } from "../methods/models.ts";
+import { openCheckpoint, openModelOf } from "../open.ts";
+import { findRecipe } from "../stack.ts";
 import { changesOf, readChange } from "../store.ts";
 import { VERSION } from "../version.ts";
 import { withChanges } from "./overlay.ts";

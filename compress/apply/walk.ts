@@ -1,8 +1,9 @@
 // Walks a model's layers in the order of a recipe's slots, with calibration text going through: each layer's method sees the moments of its
 // inputs, and what the layer becomes is what the next ones' inputs come from.
+
+import type { Checkpoint } from "../../formats/checkpoint.ts";
 import type { Slot } from "../../src/variants/recipe.ts";
 import type { ChangedTensor, LowRankLinear } from "../artifact.ts";
-import type { Checkpoint } from "../checkpoint.ts";
 import { createForward, emptyHidden, type Hidden, type Tokens } from "../forward/forward.ts";
 import { type LayerWeights, readLayer } from "../forward/layer-weights.ts";
 import { createMomentSums } from "../forward/moments.ts";

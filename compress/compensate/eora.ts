@@ -1,6 +1,6 @@
 // EoRA: the low-rank correction of a compressed linear that best restores its outputs. (Liu et al., arXiv 2410.21271, Algorithm 1)
 import { EigenvalueDecomposition, Matrix as MlMatrix } from "ml-matrix";
-import type { Matrix } from "../checkpoint.ts";
+import type { Matrix } from "../../formats/checkpoint.ts";
 import { cholesky, invertLower } from "../linalg/cholesky.ts";
 import { type Dense, multiply, transposed } from "../linalg/products.ts";
 import { seededNormals } from "./random.ts";

@@ -4,8 +4,9 @@
 //   layers     = first ["-" last] ["a" | "m"]
 // `14-18x2` runs each layer twice before the next, as Franken-LLaMA's configurations do: 14 14 15 15 …; `(14-18)x2` runs all of them and
 // then all of them again. `a` runs just the attention of the layers, `m` just their MLP.
+
+import { UserError } from "../../formats/error.ts";
 import type { Slot } from "../../src/variants/recipe.ts";
-import { UserError } from "../error.ts";
 
 /** As many as a recipe may have. */
 const MOST_SLOTS = 1024;

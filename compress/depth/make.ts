@@ -1,8 +1,9 @@
 // The artifacts of the methods of depth.
+
+import type { Checkpoint } from "../../formats/checkpoint.ts";
 import type { Artifact } from "../artifact.ts";
 import type { BaseNames } from "../base.ts";
 import type { Calibration } from "../calibration.ts";
-import type { Checkpoint } from "../checkpoint.ts";
 import type { Measured } from "../importance/measure.ts";
 import type { Target, Unit } from "../importance/units.ts";
 import { parseExpression } from "./expression.ts";

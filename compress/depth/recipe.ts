@@ -1,9 +1,10 @@
 // Recipes of depth: which layers run. They change no tensor, so all of them share the base's weights.
+
+import type { Checkpoint } from "../../formats/checkpoint.ts";
+import { UserError } from "../../formats/error.ts";
 import { type Slot, type SlotRecipe, slotRecipeSchema } from "../../src/variants/recipe.ts";
 import type { Artifact, Provenance } from "../artifact.ts";
 import type { BaseNames } from "../base.ts";
-import type { Checkpoint } from "../checkpoint.ts";
-import { UserError } from "../error.ts";
 import { VERSION } from "../version.ts";
 
 export interface DepthArtifact {

@@ -1,7 +1,8 @@
 // From a ranking to what a model runs without its n most dispensable units.
+
+import type { ModelShape } from "../../formats/checkpoint.ts";
+import { UserError } from "../../formats/error.ts";
 import type { Slot } from "../../src/variants/recipe.ts";
-import type { ModelShape } from "../checkpoint.ts";
-import { UserError } from "../error.ts";
 import type { Ranking } from "../importance/criterion.ts";
 import { without } from "../importance/removal.ts";
 import type { Part, Target, Unit } from "../importance/units.ts";

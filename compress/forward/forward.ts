@@ -1,7 +1,8 @@
 // The fp32 forward pass over whole sequences, a sublayer at a time: the hidden states of all sequences are held, and a sublayer's weights
 // are given with each call, so that pruned or quantized ones can stand in their place.
+
+import type { Matrix, ModelShape } from "../../formats/checkpoint.ts";
 import { rotations } from "../../src/engine/rope.ts";
-import type { Matrix, ModelShape } from "../checkpoint.ts";
 import type { Input, Moments } from "../moments.ts";
 import { attentionGraph, headInputGraph, mlpGraph, nllGraph, type Observed } from "./graphs.ts";
 import type { AttentionWeights, LayerWeights, MlpWeights } from "./layer-weights.ts";

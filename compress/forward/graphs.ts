@@ -1,7 +1,8 @@
 // The graphs of the forward pass over whole sequences. Matrices are fp32 `[out, in]`; a graph is of one shape, its weights are inputs.
+
+import type { ModelShape } from "../../formats/checkpoint.ts";
 import { createGraph, type GraphBuilder } from "../../src/engine/onnx/graph.ts";
 import type { Graph } from "../../src/engine/onnx/proto.ts";
-import type { ModelShape } from "../checkpoint.ts";
 import { addMoments } from "./moments.ts";
 
 /** Moments of the linears' inputs that a graph puts out, too: as `addMoments` does, without Gram matrices or with them. */

@@ -1,6 +1,6 @@
 // The fp32 weights of one layer, as the forward pass takes them: what a method changes is put in place of what was read.
-import type { Checkpoint, Matrix } from "../checkpoint.ts";
-import { UserError } from "../error.ts";
+import type { Checkpoint, Matrix } from "../../formats/checkpoint.ts";
+import { UserError } from "../../formats/error.ts";
 
 /** Heads are told by the rows of q and k. q and k rows are in Hugging Face's order. */
 export interface AttentionWeights {

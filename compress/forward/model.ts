@@ -1,5 +1,5 @@
 // A checkpoint's weights for passes over and over: read once where they fit into memory, a layer at a time where they don't.
-import type { Checkpoint, Matrix, ModelShape } from "../checkpoint.ts";
+import type { Checkpoint, Matrix, ModelShape } from "../../formats/checkpoint.ts";
 import { type LayerWeights, readLayer } from "./layer-weights.ts";
 
 export interface Model {

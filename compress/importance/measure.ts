@@ -1,8 +1,8 @@
 // Measures criteria over a checkpoint and calibration tokens, one after another; what they share is computed once.
-import { createProgress } from "../../scripts/eval/progress.ts";
+import { createProgress } from "../../cli/progress.ts";
+import type { Checkpoint } from "../../formats/checkpoint.ts";
+import { UserError } from "../../formats/error.ts";
 import type { Calibration } from "../calibration.ts";
-import type { Checkpoint } from "../checkpoint.ts";
-import { UserError } from "../error.ts";
 import { createForward, type Tokens } from "../forward/forward.ts";
 import { openModel } from "../forward/model.ts";
 import { CRITERIA } from "./criteria.ts";

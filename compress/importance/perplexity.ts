@@ -1,6 +1,6 @@
 // Perplexity of the model without one unit; the first four layers and the last two are never removed. Kim et al., "Shortened LLaMA: Depth
 // Pruning for Large Language Models with Comparison of Retraining Methods" (arXiv 2402.02834).
-import { UserError } from "../error.ts";
+import { UserError } from "../../formats/error.ts";
 import { allSlots } from "../forward/perplexity.ts";
 import { type Criterion, rank } from "./criterion.ts";
 import { perplexitiesWithout } from "./removal.ts";

@@ -1,9 +1,9 @@
 // What a measurement leaves: a JSON report and a bar chart for each criterion and target, put in place whole.
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Checkpoint } from "../../formats/checkpoint.ts";
+import { UserError } from "../../formats/error.ts";
 import type { Calibration } from "../calibration.ts";
-import type { Checkpoint } from "../checkpoint.ts";
-import { UserError } from "../error.ts";
 import { barChart } from "./chart.ts";
 import type { Measured } from "./measure.ts";
 import { labelOf } from "./units.ts";

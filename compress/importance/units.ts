@@ -1,5 +1,5 @@
 // What depth compression can take away from a model: whole layers, or their attention or MLP sublayers.
-import type { ModelShape } from "../checkpoint.ts";
+import type { ModelShape } from "../../formats/checkpoint.ts";
 
 export const TARGETS = ["block", "attention", "mlp", "joint"] as const;
 /** `joint`: attention and MLP sublayers in one ranking. */

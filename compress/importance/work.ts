@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { UserError } from "../error.ts";
+import { UserError } from "../../formats/error.ts";
 
 export interface WorkLog<T> {
   get(key: string): T | undefined;

@@ -1,10 +1,10 @@
 // EoRA for every linear of a layer that a method has changed.
 
+import { UserError } from "../../formats/error.ts";
 import { linearOf, linearsOf, tensorName } from "../apply/linears.ts";
 import type { InputMoments, LayerResult } from "../apply/walk.ts";
 import type { LowRankLinear } from "../artifact.ts";
 import { eora, inputRoot } from "../compensate/eora.ts";
-import { UserError } from "../error.ts";
 import type { LayerWeights } from "../forward/layer-weights.ts";
 import { INPUTS } from "../moments.ts";
 

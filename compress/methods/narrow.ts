@@ -1,8 +1,8 @@
 // Makes layers narrower by FLAP, Wanda-sp or magnitude: whole KV groups with their query heads, and FFN channels.
 
+import type { Checkpoint, LayerShape, Matrix } from "../../formats/checkpoint.ts";
 import type { InputMoments, LayerResult } from "../apply/walk.ts";
 import type { ChangedTensor } from "../artifact.ts";
-import type { Checkpoint, LayerShape, Matrix } from "../checkpoint.ts";
 import { readLayer } from "../forward/layer-weights.ts";
 import type { Moments } from "../moments.ts";
 import { baselineBias, groupIndices, pickColumns, pickStoredBlocks, pickStoredRows } from "../prune/narrow.ts";

@@ -1,10 +1,10 @@
 // Quantizes a layer's linears, and the output head: by rounding, or by GPTQ where there are moments of their inputs.
 
+import type { Matrix } from "../../formats/checkpoint.ts";
+import { UserError } from "../../formats/error.ts";
 import { linearOf, linearsOf, tensorName } from "../apply/linears.ts";
 import type { InputMoments, LayerResult } from "../apply/walk.ts";
 import type { ChangedTensor } from "../artifact.ts";
-import type { Matrix } from "../checkpoint.ts";
-import { UserError } from "../error.ts";
 import type { LayerWeights } from "../forward/layer-weights.ts";
 import { INPUTS } from "../moments.ts";
 import { toTensor } from "../quantize/containers.ts";

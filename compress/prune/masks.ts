@@ -1,6 +1,6 @@
 // Which weights of a matrix become 0: unstructured and N:M masks by magnitude or by Wanda's score.
-import type { Matrix } from "../checkpoint.ts";
-import { UserError } from "../error.ts";
+import type { Matrix } from "../../formats/checkpoint.ts";
+import { UserError } from "../../formats/error.ts";
 
 /**
  * N:M, of every M neighbours along a row the N of highest score stay, as the literature has it (Wanda: Sun et al., arXiv 2306.11695), or a

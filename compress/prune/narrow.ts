@@ -1,6 +1,7 @@
 // Cuts a layer down to the groups and channels that stay. Rows, and columns in whole blocks, are carried over as they are stored.
+
+import type { Matrix } from "../../formats/checkpoint.ts";
 import type { ChangedTensor } from "../artifact.ts";
-import type { Matrix } from "../checkpoint.ts";
 import type { Moments } from "../moments.ts";
 
 /** The rows in `kept` of a tensor as it is stored, `rowBytes` each. */

@@ -1,6 +1,6 @@
 // Which FFN channels and KV groups stay: scores by FLAP (An et al., arXiv 2312.11983), by that paper's Wanda-sp or by magnitude, ranked
 // within each layer or over all layers.
-import type { Matrix } from "../checkpoint.ts";
+import type { Matrix } from "../../formats/checkpoint.ts";
 import type { Moments } from "../moments.ts";
 
 export type StructureScore = "flap" | "wanda-sp" | "magnitude";

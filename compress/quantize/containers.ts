@@ -1,7 +1,8 @@
 // Quantized matrices as GGUF blocks. Codes of fewer bits travel in wider ones: the values are the same.
+
+import { toHalf } from "../../formats/half.ts";
 import type { ChangedTensor } from "../artifact.ts";
 import { bitsPerWeight, type Quantized } from "./grid.ts";
-import { toHalf } from "./half.ts";
 
 const BLOCK = 32;
 

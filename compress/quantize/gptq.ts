@@ -1,6 +1,6 @@
 // GPTQ: quantizes column after column and lets the columns that are left make up for each one's error. (Frantar et al., arXiv 2210.17323,
 // Algorithm 1)
-import type { Matrix } from "../checkpoint.ts";
+import type { Matrix } from "../../formats/checkpoint.ts";
 import { cholesky, invertLower } from "../linalg/cholesky.ts";
 import { multiply, partOf } from "../linalg/products.ts";
 import { emptyQuantized, findGrid, type Grid, type GridOptions, type Quantized, roundTo } from "./grid.ts";

@@ -1,5 +1,5 @@
 // Round-to-nearest: each weight goes to its block's nearest value, whatever the inputs are. The baseline of every other method.
-import type { Matrix } from "../checkpoint.ts";
+import type { Matrix } from "../../formats/checkpoint.ts";
 import { emptyQuantized, findGrid, type GridOptions, type Quantized, roundTo } from "./grid.ts";
 
 /** @param matrix `[rows, cols]`; of the last block of a row there may be less */

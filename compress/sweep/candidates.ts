@@ -1,12 +1,12 @@
 // The grid of a sweep: every method with every amount. A new kind of method is a function here.
 import { createHash } from "node:crypto";
+import type { Checkpoint } from "../../formats/checkpoint.ts";
+import { UserError } from "../../formats/error.ts";
 import type { Artifact } from "../artifact.ts";
 import type { BaseNames } from "../base.ts";
 import type { Calibration } from "../calibration.ts";
-import type { Checkpoint } from "../checkpoint.ts";
 import { rankedArtifact, skipArtifact } from "../depth/make.ts";
 import { depthArtifact } from "../depth/recipe.ts";
-import { UserError } from "../error.ts";
 import { type MeasureOptions, measureImportance } from "../importance/measure.ts";
 
 export interface Candidate {

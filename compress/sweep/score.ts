@@ -1,10 +1,11 @@
 // Scores candidates on the served engine: the tasks that `npm run eval` knows, on some items, and how fast it decodes.
 import { join } from "node:path";
-import { runEngine } from "../../bench/engine-run.ts";
-import { buildCatalogue } from "../../scripts/build/catalogue.ts";
-import { openFolder } from "../../scripts/build/files.ts";
-import { loadEngine } from "../../scripts/eval/built.ts";
-import { readSource } from "../../scripts/eval/sources.ts";
+import { buildCatalogue } from "../../build/catalogue.ts";
+import { openFolder } from "../../build/content-store.ts";
+import { loadEngine } from "../../evaluation/offline/built.ts";
+import { runEngine } from "../../evaluation/offline/engine-run.ts";
+import { readSource } from "../../evaluation/offline/texts.ts";
+import { UserError } from "../../formats/error.ts";
 import type { Engine } from "../../src/engine/types.ts";
 import { createEngineScorer } from "../../src/scores/engine-scorer.ts";
 import {
@@ -26,7 +27,6 @@ import { compileCatalogue, type Variant } from "../../src/variants/catalogue.ts"
 import { checkpointOf } from "../../src/variants/checkpoint.ts";
 import type { Plan } from "../../src/variants/plan.ts";
 import type { SlotRecipe } from "../../src/variants/recipe.ts";
-import { UserError } from "../error.ts";
 import { openWorkLog } from "../importance/work.ts";
 
 export interface Scores {

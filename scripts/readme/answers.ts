@@ -1,9 +1,10 @@
 // docs/variants.md: the table of what is recorded of the variants, and their first answers side by
 // side.
+
+import { root } from "../../build/paths.ts";
+import { readShipped as readText } from "../../evaluation/offline/texts.ts";
 import { type RecordedScore, SOURCES, variantDigest } from "../../src/scores/index.ts";
 import { jsonLines } from "../../src/scores/task.ts";
-import { root } from "../build/paths.ts";
-import { readShipped as readText } from "../eval/sources.ts";
 import { PICTURES } from "./pareto.ts";
 import { type Standings, standingsTable } from "./standing.ts";
 

@@ -84,7 +84,7 @@ const BLOCK = 32;
 const INTERLEAVED = { q4_1: { header: 32, bytes: 160 }, q8_0: { header: 16, bytes: 272 } } as const;
 
 /**
- * A tensor's values as fp32, `[rows, cols]` row-major. Exact: the layout is the one that scripts/build/pack.ts describes.
+ * A tensor's values as fp32, `[rows, cols]` row-major. Exact: the layout is the one that build/kernel-layout.ts describes.
  * @param image the weight image that `tensor.offset` counts in
  */
 export function dequantize(tensor: Tensor, image: Uint8Array): Float32Array {

@@ -38,7 +38,7 @@ export type ModelConfig = z.infer<typeof modelConfigSchema>;
 /**
  * A tensor in the weight image. `rows` are output features, `cols` input features (a norm has one row).
  * Types: `f32`; `q4_1`: per 32 columns fp16 scale, fp16 minimum, 32 nibbles; `q8_0`: per 32 columns fp16 scale, 32 int8. Of the last two,
- * eight rows are interleaved as scripts/build/pack.ts describes, and rows of zeros fill the last eight. The q and k projections are in
+ * eight rows are interleaved as build/kernel-layout.ts describes, and rows of zeros fill the last eight. The q and k projections are in
  * Hugging Face's row order (rotate-half RoPE), not in GGUF's permuted one.
  */
 export const tensorSchema = z.strictObject({

@@ -2,10 +2,10 @@ import { copyFile, mkdtemp, open, rm, truncate, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { buildCatalogue, readRecipes } from "../../scripts/build/catalogue.ts";
-import { readCheckpoint } from "../../scripts/build/checkpoint.ts";
-import { modelsDir } from "../../scripts/build/paths.ts";
-import { buildBase } from "../../scripts/build/weights.ts";
+import { buildCatalogue, readRecipes } from "../../build/catalogue.ts";
+import { readCheckpoint } from "../../build/checkpoint.ts";
+import { modelsDir } from "../../build/paths.ts";
+import { buildBase } from "../../build/weight-set.ts";
 import type { SlotRecipe } from "../../src/variants/recipe.ts";
 import { memoryOutput } from "./memory.ts";
 

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, it } from "vitest";
-import { root } from "../../scripts/build/paths.ts";
+import { root } from "../../build/paths.ts";
 import { takeLock } from "../../scripts/lock.mjs";
 
 const module = pathToFileURL(join(root, "scripts/lock.mjs")).href;

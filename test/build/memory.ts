@@ -1,6 +1,6 @@
 // What the build writes, held in memory.
 import { createHash } from "node:crypto";
-import type { Output } from "../../scripts/build/image.ts";
+import type { Output } from "../../build/weight-image.ts";
 
 export function memoryOutput(): Output & { readonly written: ReadonlyMap<string, Uint8Array> } {
   const written = new Map<string, Uint8Array>();

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Miniflare } from "miniflare";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { applyMigrations } from "../../scripts/build/migrate.ts";
-import { root } from "../../scripts/build/paths.ts";
+import { applyMigrations } from "../../build/migrations.ts";
+import { root } from "../../build/paths.ts";
 
 let dir: string;
 let miniflare: Miniflare;

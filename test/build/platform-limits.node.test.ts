@@ -6,9 +6,9 @@ import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { unstable_readConfig } from "wrangler";
 import { startMeasured } from "../../bench/cpu.ts";
-import { localRuntime } from "../../scripts/build/local.ts";
-import { root, weightsDir, workersDir } from "../../scripts/build/paths.ts";
-import { readCatalogue } from "../../scripts/eval/built.ts";
+import { localRuntime } from "../../build/local-runtime.ts";
+import { root, weightsDir, workersDir } from "../../build/paths.ts";
+import { readCatalogue } from "../../evaluation/offline/built.ts";
 
 const MIB = 2 ** 20;
 const MOST = {

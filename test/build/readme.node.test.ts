@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { root } from "../../scripts/build/paths.ts";
-import { readRecorded } from "../../scripts/build/recorded.ts";
+import { root } from "../../build/paths.ts";
+import { readRecorded } from "../../evaluation/offline/pack-recorded.ts";
 import { variantsPage } from "../../scripts/readme/answers.ts";
 import { PICTURES, pictureOf } from "../../scripts/readme/pareto.ts";
 import { COLUMNS, standingsOf, standingsTable } from "../../scripts/readme/standing.ts";

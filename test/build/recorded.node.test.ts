@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { packRecorded } from "../../scripts/build/recorded.ts";
-import { packSamples } from "../../scripts/build/samples.ts";
+import { packRecorded } from "../../evaluation/offline/pack-recorded.ts";
+import { packSamples } from "../../evaluation/offline/pack-samples.ts";
 import { type RecordedScore, recordScore, TASKS } from "../../src/scores/index.ts";
 import { createRecordedScores } from "../../src/scores/monitor/recorded.ts";
 

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promi
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { refresh, type Step } from "../../scripts/build/steps.ts";
+import { refresh, type Step } from "../../build/steps.ts";
 
 let folder: string;
 let runs = 0;

@@ -7,9 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { root } from "../../build/paths.ts";
 import { define } from "../../cli/commands/experiment.ts";
-import { UserError } from "../../compress/error.ts";
-import { root } from "../../scripts/build/paths.ts";
+import { UserError } from "../../formats/error.ts";
 import type { Results } from "../../src/experiments/index.ts";
 
 const results: Results = {

@@ -5,13 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import { ggufOutput } from "../../compress/formats/export/gguf.ts";
-import { importSource } from "../../compress/formats/import/index.ts";
-import { openCheckpoint } from "../../compress/formats/index.ts";
-import { putOutput } from "../../compress/formats/output.ts";
-import { stackOf } from "../../compress/formats/stack.ts";
-import { root } from "../../scripts/build/paths.ts";
-import { recipeOf } from "../compress/formats/recipe.ts";
+import { root } from "../../build/paths.ts";
+import { ggufOutput } from "../../compress/export/gguf.ts";
+import { importSource } from "../../compress/import/index.ts";
+import { openCheckpoint } from "../../compress/open.ts";
+import { putOutput } from "../../compress/output.ts";
+import { stackOf } from "../../compress/stack.ts";
+import { recipeOf } from "../compress/recipe.ts";
 import { tinyCheckpoint, tinyShape } from "../compress/tiny.ts";
 
 interface Row {

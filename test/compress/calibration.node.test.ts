@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { beforeAll, describe, expect, it } from "vitest";
 import { readCalibration } from "../../compress/calibration.ts";
-import type { Checkpoint } from "../../compress/checkpoint.ts";
-import { openCheckpoint } from "../../compress/formats/index.ts";
+import { openCheckpoint } from "../../compress/open.ts";
+import type { Checkpoint } from "../../formats/checkpoint.ts";
 
 let checkpoint: Checkpoint;
 beforeAll(async () => {

@@ -1,8 +1,8 @@
 // Checkpoints of Llama 2's and Llama 3's kinds, small enough for a test: random weights, and small tokenizers of theirs.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Checkpoint } from "../../compress/checkpoint.ts";
-import { root } from "../../scripts/build/paths.ts";
+import { root } from "../../build/paths.ts";
+import type { Checkpoint } from "../../formats/checkpoint.ts";
 import chats from "../fixtures/tokenizers/chats.json" with { type: "json" };
 import llamaBpe from "../fixtures/tokenizers/llama-bpe.json" with { type: "json" };
 import sentencePiece from "../fixtures/tokenizers/sentencepiece.json" with { type: "json" };

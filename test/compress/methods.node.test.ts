@@ -5,7 +5,6 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openWork } from "../../compress/apply/kept.ts";
 import { merged } from "../../compress/apply/linears.ts";
 import { matrixOf, withChanges } from "../../compress/apply/overlay.ts";
-import type { Checkpoint, ModelShape } from "../../compress/checkpoint.ts";
 import { createForward, type Tokens } from "../../compress/forward/forward.ts";
 import { readLayer } from "../../compress/forward/layer-weights.ts";
 import { allSlots } from "../../compress/forward/perplexity.ts";
@@ -18,6 +17,7 @@ import {
   roundModel,
   wandaModel,
 } from "../../compress/methods/models.ts";
+import type { Checkpoint, ModelShape } from "../../formats/checkpoint.ts";
 import { randomNumbers } from "./random.ts";
 import { tinyCheckpoint, tinyShape } from "./tiny.ts";
 

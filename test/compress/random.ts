@@ -1,5 +1,5 @@
 // Small random matrices for tests of the methods on matrices.
-import type { Matrix } from "../../compress/checkpoint.ts";
+import type { Matrix } from "../../formats/checkpoint.ts";
 
 /** Uniform numbers from -1 to 1 (mulberry32). */
 export function randomNumbers(seed: number): () => number {

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Artifact } from "../../compress/artifact.ts";
-import { peftFiles } from "../../compress/peft.ts";
 import { changesOf, listArtifacts, readArtifactRecipe, readChange, writeArtifact } from "../../compress/store.ts";
-import { readSafetensors } from "../../scripts/build/safetensors.ts";
+import { peftFiles } from "../../formats/peft/write.ts";
+import { readSafetensors } from "../../formats/safetensors/read.ts";
 
 let folder: string;
 beforeEach(async () => {

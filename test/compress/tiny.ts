@@ -1,5 +1,5 @@
 // LLaMA checkpoints small enough for a test: random weights of any shape, and the same decoder in plain code, in double precision.
-import type { Checkpoint, LayerShape, Matrix, ModelShape, StoredTensor } from "../../compress/checkpoint.ts";
+import type { Checkpoint, LayerShape, Matrix, ModelShape, StoredTensor } from "../../formats/checkpoint.ts";
 import { asPyTorch, frequencies } from "../../src/engine/rope.ts";
 import type { Slot } from "../../src/variants/recipe.ts";
 import { random } from "../engine/onnx/tiny.ts";

@@ -1,6 +1,6 @@
 // Completions as an evaluation server: the process that `npm start` runs, on the real weights, against our own scorer in this process.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { readKernels } from "../../scripts/eval/wasm.ts";
+import { readKernels } from "../../evaluation/offline/wasm.ts";
 import type { WasmEngine } from "../../src/engine/wasm/index.ts";
 import { createWasmEngine } from "../../src/engine/wasm/index.ts";
 import { createEngineScorer } from "../../src/scores/engine-scorer.ts";

@@ -3,9 +3,10 @@ import { spawnSync } from "node:child_process";
 import { cp, mkdtemp, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { root } from "../../scripts/build/paths.ts";
+import { root } from "../../build/paths.ts";
 
-const COPIED = ["dist", "scripts", "src", "package.json", "package-lock.json", "tsconfig.json", "wrangler.toml"];
+const SOURCES = ["build", "cli", "evaluation", "formats", "scripts", "src"];
+const COPIED = ["dist", ...SOURCES, "package.json", "package-lock.json", "tsconfig.json", "wrangler.toml"];
 const LINKED = ["data", "migrations", "models", "node_modules", "scores"];
 
 /** @returns its folder; what is built there is as fresh as here */

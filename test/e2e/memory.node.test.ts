@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Miniflare } from "miniflare";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { localRuntime } from "../../scripts/build/local.ts";
+import { localRuntime } from "../../build/local-runtime.ts";
 import { compileGrammar } from "../../src/grammar/index.ts";
 import type { GenerateRequest, Replica } from "../../src/replica/protocol.ts";
 import { heldMiB } from "../support/isolate.ts";

@@ -6,7 +6,7 @@ import { appendFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { root } from "../../scripts/build/paths.ts";
+import { root } from "../../build/paths.ts";
 import { copyProject } from "./copy.ts";
 import { freePort, startCommand } from "./server.ts";
 

@@ -5,8 +5,8 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import OpenAI from "openai";
-import { root } from "../../scripts/build/paths.ts";
-import { quietWrangler } from "../../scripts/build/workers.ts";
+import { root } from "../../build/paths.ts";
+import { quietWrangler } from "../../build/workers.ts";
 
 export interface Server {
   readonly url: string;

@@ -2,7 +2,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { root } from "../../scripts/build/paths.ts";
+import { root } from "../../build/paths.ts";
 import { freePort, type Server, startCommand, startServer } from "./server.ts";
 
 let server: Server;

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { root } from "../../scripts/build/paths.ts";
+import { root } from "../../build/paths.ts";
 import { armAt, createUnitHash, layoutOf } from "../../src/experiments/index.ts";
 import { freePort, type Server, startCommand, startServer } from "../e2e/server.ts";
 

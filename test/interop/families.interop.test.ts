@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
-import { root } from "../../scripts/build/paths.ts";
+import { root } from "../../build/paths.ts";
 import { findPython } from "./exports/peers.ts";
 
 const { python, has } = await findPython();

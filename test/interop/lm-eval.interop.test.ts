@@ -4,8 +4,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { root } from "../../scripts/build/paths.ts";
-import { dataDirectory, readSource } from "../../scripts/eval/sources.ts";
+import { root } from "../../build/paths.ts";
+import { dataDirectory, readSource } from "../../evaluation/offline/texts.ts";
 import { parseRecordedScore } from "../../src/scores/recorded.ts";
 import { jsonLines } from "../../src/scores/task.ts";
 import { pagesOf } from "../../src/scores/tasks/wikitext.ts";

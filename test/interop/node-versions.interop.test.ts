@@ -7,7 +7,7 @@ import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
 import type { JsonTestResults } from "vitest/node";
-import { root } from "../../scripts/build/paths.ts";
+import { root } from "../../build/paths.ts";
 
 const VERSIONS = ["22.23.5", "24.22.3", "26.12.1"];
 /** `npx vitest` with these starts the service, evaluates, sweeps, and runs in workerd. */

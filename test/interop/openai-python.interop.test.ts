@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { root } from "../../scripts/build/paths.ts";
+import { root } from "../../build/paths.ts";
 import { freePort, type Server, startCommand, startServer } from "../e2e/server.ts";
 
 const hasPython = (() => {

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
-import { evalFile, root } from "../../scripts/build/paths.ts";
-import { dataDirectory } from "../../scripts/eval/sources.ts";
+import { evalFile, root } from "../../build/paths.ts";
+import { dataDirectory } from "../../evaluation/offline/texts.ts";
 import { parseRecordedScore, recordScore } from "../../src/scores/recorded.ts";
 
 const MINUTES = 60_000;

@@ -4,7 +4,7 @@ import { execFile, execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
-import { root } from "../../scripts/build/paths.ts";
+import { root } from "../../build/paths.ts";
 
 const python = process.env.FRANKEN_PYTHON ?? "python3";
 const packages = ["torch", "numpy", "gguf", "safetensors", "pytest"];

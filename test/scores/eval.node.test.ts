@@ -3,10 +3,10 @@ import { mkdtemp, readdir, readFile, truncate, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { evalFile } from "../../scripts/build/paths.ts";
-import { readCatalogue } from "../../scripts/eval/built.ts";
-import { readOptions, UsageError } from "../../scripts/eval/options.ts";
-import { clock, createProgress } from "../../scripts/eval/progress.ts";
+import { evalFile } from "../../build/paths.ts";
+import { readOptions, UsageError } from "../../cli/eval/options.ts";
+import { clock, createProgress } from "../../cli/progress.ts";
+import { readCatalogue } from "../../evaluation/offline/built.ts";
 
 const temporary = (): Promise<string> => mkdtemp(join(tmpdir(), "franken-eval-"));
 

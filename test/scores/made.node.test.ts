@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { gzipSync } from "node:zlib";
 import { zipSync } from "fflate";
 import { expect, it } from "vitest";
-import { tokenizersFile } from "../../scripts/build/paths.ts";
+import { tokenizersFile } from "../../build/paths.ts";
 import { heldChats } from "../../scripts/data/chats.ts";
 import { openBook } from "../../scripts/data/open-book.ts";
 import { createTokenizer, type TokenizerJson } from "../../src/tokenizer/index.ts";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { withEarlier } from "../../scripts/eval/record.ts";
+import { withEarlier } from "../../evaluation/offline/record.ts";
 import type { RecordedScore } from "../../src/scores/index.ts";
 
 const score = (results: readonly (readonly [item: number, right: number])[], engine = "e"): RecordedScore => ({

@@ -2,8 +2,8 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { root } from "../../scripts/build/paths.ts";
-import { readCatalogue } from "../../scripts/eval/built.ts";
+import { root } from "../../build/paths.ts";
+import { readCatalogue } from "../../evaluation/offline/built.ts";
 import { variantDigest } from "../../src/scores/index.ts";
 import { parseRecordedScore, type RecordedScore } from "../../src/scores/recorded.ts";
 

@@ -1,6 +1,7 @@
 // Plain slices of GGUF's Q4_1 matrices, as structured pruning makes them.
+
+import type { CheckpointTensor } from "../../build/checkpoint.ts";
 import type { ChangedTensor } from "../../compress/artifact.ts";
-import type { CheckpointTensor } from "../../scripts/build/checkpoint.ts";
 
 const BLOCK = 32;
 const BLOCK_BYTES = 20;

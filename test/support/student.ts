@@ -1,8 +1,8 @@
 // What training would leave, made of the base's own layers with some codes changed.
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Checkpoint } from "../../compress/checkpoint.ts";
-import { safetensorsHeader } from "../../compress/safetensors.ts";
+import type { Checkpoint } from "../../formats/checkpoint.ts";
+import { safetensorsHeader } from "../../formats/safetensors/write.ts";
 
 export interface StudentTensor {
   readonly name: string;

@@ -1,6 +1,6 @@
 import { Tokenizer as Library } from "@huggingface/tokenizers";
 import { describe, expect, it } from "vitest";
-import { PREFIX_KEY } from "../../scripts/build/sentencepiece.ts";
+import { PREFIX_KEY } from "../../formats/tokenizer/sentencepiece.ts";
 import { createTokenizer, RunTooLongError } from "../../src/tokenizer/index.ts";
 import llamaBpe from "../fixtures/tokenizers/llama-bpe.json";
 import sentencePiece from "../fixtures/tokenizers/sentencepiece.json";

@@ -1,5 +1,5 @@
 // Tokenizers of Llama's kinds, as the build writes them from GGUF's metadata.
-import { buildTokenizer } from "../../scripts/build/tokenizer.ts";
+import { buildTokenizer } from "../../formats/tokenizer/hugging-face-form.ts";
 import type { TokenizerJson } from "../../src/tokenizer/index.ts";
 import llamaBpe from "../fixtures/tokenizers/llama-bpe.json";
 import sentencePiece from "../fixtures/tokenizers/sentencepiece.json";

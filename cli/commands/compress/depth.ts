@@ -4,12 +4,12 @@ import type { Command } from "commander";
 import { namesOf } from "../../../compress/base.ts";
 import { readCalibration } from "../../../compress/calibration.ts";
 import { rankedArtifact } from "../../../compress/depth/make.ts";
-import { UserError } from "../../../compress/error.ts";
-import { openCheckpoint } from "../../../compress/formats/index.ts";
 import { CRITERIA } from "../../../compress/importance/criteria.ts";
 import { measureImportance, wantedOf } from "../../../compress/importance/measure.ts";
 import { labelOf, TARGETS } from "../../../compress/importance/units.ts";
+import { openCheckpoint } from "../../../compress/open.ts";
 import { artifactsFolder } from "../../../compress/store.ts";
+import { UserError } from "../../../formats/error.ts";
 import { type ArtifactFlags, addArtifactOptions, store } from "../../artifact-options.ts";
 import { addCalibrationOptions, type CalibrationFlags } from "../../calibration-options.ts";
 

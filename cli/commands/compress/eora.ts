@@ -1,7 +1,7 @@
 // `franken compress eora`: a low-rank adapter that makes up for what pruning or quantization changed.
 import type { Command } from "commander";
-import { UserError } from "../../../compress/error.ts";
 import { eoraModel } from "../../../compress/methods/models.ts";
+import { UserError } from "../../../formats/error.ts";
 import { MAX_RANK } from "../../../src/variants/adapter.ts";
 import { positive } from "../../calibration-options.ts";
 import {

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { namesOf } from "../../../compress/base.ts";
 import { frankenArtifact } from "../../../compress/depth/make.ts";
-import { openCheckpoint } from "../../../compress/formats/index.ts";
+import { openCheckpoint } from "../../../compress/open.ts";
 import { type ArtifactFlags, addArtifactOptions, store } from "../../artifact-options.ts";
 
 interface Flags extends ArtifactFlags {

@@ -1,8 +1,8 @@
 // `franken compress ffn` and `franken compress flap`: really narrower layers.
 import { type Command, Option } from "commander";
-import { UserError } from "../../../compress/error.ts";
 import { narrowModel } from "../../../compress/methods/models.ts";
 import type { Ranking, StructureScore } from "../../../compress/prune/structure.ts";
+import { UserError } from "../../../formats/error.ts";
 import { addCalibratedOptions, type CalibratedFlags, runCalibrated } from "./run-method.ts";
 
 interface Flags extends CalibratedFlags {

@@ -1,8 +1,8 @@
 // `franken compress rtn` and `franken compress gptq`.
 import { type Command, Option } from "commander";
-import { UserError } from "../../../compress/error.ts";
 import { gptqModel, type Part, type QuantizeOptions, roundModel } from "../../../compress/methods/models.ts";
 import type { Bits } from "../../../compress/quantize/grid.ts";
+import { UserError } from "../../../formats/error.ts";
 import {
   addCalibratedOptions,
   addMethodOptions,

@@ -5,9 +5,9 @@ import { artifactOf, type Description, openSource, type Source } from "../../../
 import { readCalibration } from "../../../compress/calibration.ts";
 import type { Tokens } from "../../../compress/forward/forward.ts";
 import { type Changes, layersOf, type Subject } from "../../../compress/methods/models.ts";
-import { createProgress } from "../../../scripts/eval/progress.ts";
 import { type ArtifactFlags, addArtifactOptions, store } from "../../artifact-options.ts";
 import { addTextOptions, type TextFlags, whole } from "../../calibration-options.ts";
+import { createProgress } from "../../progress.ts";
 
 export interface MethodFlags extends ArtifactFlags {
   readonly model: string;

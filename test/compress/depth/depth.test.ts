@@ -1,11 +1,11 @@
 // From rankings and expressions to recipes. Pure code.
 import { describe, expect, it } from "vitest";
-import type { ModelShape } from "../../../compress/checkpoint.ts";
 import { parseExpression } from "../../../compress/depth/expression.ts";
 import { laterUnits, select, slotsWithout } from "../../../compress/depth/select.ts";
 import type { Ranking } from "../../../compress/importance/criterion.ts";
 import { slotsKey } from "../../../compress/importance/removal.ts";
 import type { Part } from "../../../compress/importance/units.ts";
+import type { ModelShape } from "../../../formats/checkpoint.ts";
 import { slotRecipeSchema } from "../../../src/variants/recipe.ts";
 import drop10 from "../../../src/variants/recipes/smollm2-135m-attn-drop-10.json" with { type: "json" };
 import expansion from "../../../src/variants/recipes/smollm2-135m-franken-mid-expansion-with-repeats.json" with {

@@ -1,12 +1,12 @@
 // The forward pass against plain double-precision code, over the shapes that LLaMA checkpoints have.
 import { describe, expect, it } from "vitest";
-import type { ModelShape } from "../../../compress/checkpoint.ts";
 import { createForward, type Tokens } from "../../../compress/forward/forward.ts";
 import { openModel } from "../../../compress/forward/model.ts";
 import { createMomentSums } from "../../../compress/forward/moments.ts";
 import { allSlots, tokenNll } from "../../../compress/forward/perplexity.ts";
 import { rowCosines } from "../../../compress/importance/cosine.ts";
 import { INPUTS, type Input } from "../../../compress/moments.ts";
+import type { ModelShape } from "../../../formats/checkpoint.ts";
 import { random } from "../../engine/onnx/tiny.ts";
 import { type Rows, type TinyOptions, tinyCheckpoint, tinyShape, trace } from "../tiny.ts";
 

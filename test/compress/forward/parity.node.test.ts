@@ -1,10 +1,10 @@
 // The forward pass of the toolkit against PyTorch's fp32 on the real weights.
 import { readFile } from "node:fs/promises";
 import { afterAll, expect, it } from "vitest";
-import { openCheckpoint } from "../../../compress/formats/index.ts";
 import { createForward } from "../../../compress/forward/forward.ts";
 import { openModel } from "../../../compress/forward/model.ts";
 import { tokenNll } from "../../../compress/forward/perplexity.ts";
+import { openCheckpoint } from "../../../compress/open.ts";
 import type { Slot } from "../../../src/variants/recipe.ts";
 
 interface Vector {

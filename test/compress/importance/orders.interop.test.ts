@@ -5,9 +5,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { readCalibration } from "../../../compress/calibration.ts";
-import { openCheckpoint } from "../../../compress/formats/index.ts";
 import { measureImportance, wantedOf } from "../../../compress/importance/measure.ts";
-import { dataDirectory } from "../../../scripts/eval/sources.ts";
+import { openCheckpoint } from "../../../compress/open.ts";
+import { dataDirectory } from "../../../evaluation/offline/texts.ts";
 
 const ORDERS: Readonly<Record<string, readonly number[]>> = {
   attention: [26, 25, 7, 28, 6, 5, 9, 29, 12, 8, 14, 27, 3, 10, 22],

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
 import { toTensor } from "../../../compress/quantize/containers.ts";
 import { bitsPerWeight, dequantize, type GridOptions } from "../../../compress/quantize/grid.ts";
-import { toHalf } from "../../../compress/quantize/half.ts";
 import { roundToNearest } from "../../../compress/quantize/rtn.ts";
+import { toHalf } from "../../../formats/half.ts";
 import { fromHalf } from "../../../src/engine/weights.ts";
 import { randomMatrix } from "../random.ts";
 

@@ -1,9 +1,9 @@
 import { inverse, Matrix as MlMatrix } from "ml-matrix";
 import { describe, expect, it } from "vitest";
-import type { Matrix } from "../../../compress/checkpoint.ts";
 import { factorInput, gptq } from "../../../compress/quantize/gptq.ts";
 import { dequantize, findGrid, type GridOptions, roundTo } from "../../../compress/quantize/grid.ts";
 import { roundToNearest } from "../../../compress/quantize/rtn.ts";
+import type { Matrix } from "../../../formats/checkpoint.ts";
 import { correlatedInputs, gramOf, outputError, randomMatrix } from "../random.ts";
 
 const [ROWS, COLS] = [24, 192];

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { catalogueFile, tokenizersFile, weightsDir } from "../../../scripts/build/paths.ts";
+import { catalogueFile, tokenizersFile, weightsDir } from "../../../build/paths.ts";
 import { readTree } from "../../../src/engine/grammar/index.ts";
 import { SUBTREE } from "../../../src/engine/grammar/vocabulary.ts";
 import type { TokenizerJson } from "../../../src/tokenizer/index.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { packAdapter } from "../../../scripts/build/adapter.ts";
-import { readKernels } from "../../../scripts/eval/wasm.ts";
+import { packAdapter } from "../../../build/adapter.ts";
+import { readKernels } from "../../../evaluation/offline/wasm.ts";
 import { createWasmEngine, type WasmEngine } from "../../../src/engine/wasm/index.ts";
 import { type Adapter, LINEARS, type Linear } from "../../../src/variants/adapter.ts";
 import { compilePlan, type Plan } from "../../../src/variants/plan.ts";

@@ -1,7 +1,7 @@
 // The base's logits, to the bit, with relaxed SIMD and without.
 import { createHash } from "node:crypto";
 import { expect, it } from "vitest";
-import { readKernels } from "../../../scripts/eval/wasm.ts";
+import { readKernels } from "../../../evaluation/offline/wasm.ts";
 import { createWasmEngine, type KernelModules } from "../../../src/engine/wasm/index.ts";
 import { openBuilt, readCatalogue } from "./built.ts";
 

@@ -1,7 +1,7 @@
 // What the Node tests and benches of the wasm engine share: the built weights and catalogue from dist/.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { catalogueFile, weightsDir } from "../../../scripts/build/paths.ts";
+import { catalogueFile, weightsDir } from "../../../build/paths.ts";
 import type { OpenFile } from "../../../src/engine/weights.ts";
 import { type Catalogue, compileCatalogue } from "../../../src/variants/catalogue.ts";
 import { catalogueFileSchema } from "../../../src/variants/catalogue-file.ts";

@@ -1,6 +1,6 @@
 // The same bits alone, in a batch, in chunks: the real base, its variants, and adapters of its size.
 import { beforeAll, expect, it } from "vitest";
-import { readKernels } from "../../../scripts/eval/wasm.ts";
+import { readKernels } from "../../../evaluation/offline/wasm.ts";
 import { createWasmEngine, type WasmEngine } from "../../../src/engine/wasm/index.ts";
 import type { Plan } from "../../../src/variants/plan.ts";
 import { slotRecipeSchema } from "../../../src/variants/recipe.ts";

@@ -1,8 +1,8 @@
 // Each kernel against what it is meant to compute, written plainly, in sizes that leave remainders.
 import { describe, expect, it } from "vitest";
+import { packQ4, packQ8 } from "../../../build/kernel-layout.ts";
 import plain from "../../../dist/kernels/plain.wasm";
 import relaxed from "../../../dist/kernels/relaxed.wasm";
-import { packQ4, packQ8 } from "../../../scripts/build/pack.ts";
 import { instantiate, type Kernels } from "../../../src/engine/wasm/kernels.ts";
 import { PAGE_TOKENS, panel8Bytes, panel16Bytes } from "../../../src/engine/wasm/shapes.ts";
 import { fromHalf } from "../../../src/engine/weights.ts";

@@ -1,7 +1,7 @@
 // Holds the engine against PyTorch's fp32 results on the same weights.
 import { readFile } from "node:fs/promises";
 import { beforeAll, describe, expect, it } from "vitest";
-import { readKernels } from "../../../scripts/eval/wasm.ts";
+import { readKernels } from "../../../evaluation/offline/wasm.ts";
 import { createWasmEngine, type WasmEngine } from "../../../src/engine/wasm/index.ts";
 import type { BaseModel } from "../../../src/variants/base.ts";
 import { compilePlan, type Plan } from "../../../src/variants/plan.ts";

@@ -1,7 +1,7 @@
 // A base of a few thousand random weights with bytes, in shapes that leave remainders: a vocabulary that is no multiple of eight, four
 // query heads to a KV head, three blocks of hidden size.
 import { createHash } from "node:crypto";
-import { packQ4, packQ8 } from "../../../scripts/build/pack.ts";
+import { packQ4, packQ8 } from "../../../build/kernel-layout.ts";
 import type { OpenFile } from "../../../src/engine/weights.ts";
 import type { BaseModel, ModelConfig, Tensor } from "../../../src/variants/base.ts";
 import { compilePlan, type Plan } from "../../../src/variants/plan.ts";

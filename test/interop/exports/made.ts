@@ -1,13 +1,14 @@
 // Variants that tests export: written as the toolkit writes them, with what they change in fp32.
+
+import { TENSORS } from "../../../build/adapter.ts";
+import type { CheckpointTensor } from "../../../build/checkpoint.ts";
 import type { ChangedTensor, LowRankLinear } from "../../../compress/artifact.ts";
-import type { Checkpoint, Matrix } from "../../../compress/checkpoint.ts";
-import { dequantizeBlocks } from "../../../compress/formats/dequantize.ts";
 import { writeArtifact } from "../../../compress/store.ts";
-import { TENSORS } from "../../../scripts/build/adapter.ts";
-import type { CheckpointTensor } from "../../../scripts/build/checkpoint.ts";
+import type { Checkpoint, Matrix } from "../../../formats/checkpoint.ts";
+import { dequantizeBlocks } from "../../../formats/gguf/dequantize.ts";
 import type { Linear } from "../../../src/variants/adapter.ts";
 import type { Slot } from "../../../src/variants/recipe.ts";
-import { recipeOf } from "../../compress/formats/recipe.ts";
+import { recipeOf } from "../../compress/recipe.ts";
 import { random } from "../../engine/onnx/tiny.ts";
 import { firstCols, firstRows } from "../../support/slices.ts";
 

@@ -6,14 +6,14 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Matrix } from "../../../compress/checkpoint.ts";
-import { weightsDir } from "../../../scripts/build/paths.ts";
+import { weightsDir } from "../../../build/paths.ts";
+import type { Matrix } from "../../../formats/checkpoint.ts";
 import { createOnnxEngine } from "../../../src/engine/onnx/index.ts";
 import type { LogitsWanted, Sequence } from "../../../src/engine/types.ts";
 import type { BaseModel, RopeScaling, Tensor } from "../../../src/variants/base.ts";
 import { compilePlan } from "../../../src/variants/plan.ts";
 import type { Slot } from "../../../src/variants/recipe.ts";
-import { recipeOf } from "../../compress/formats/recipe.ts";
+import { recipeOf } from "../../compress/recipe.ts";
 import { compileRuntime, readCatalogue } from "../../engine/onnx/checkpoint.ts";
 import type { Answer, Question } from "./peers.ts";
 

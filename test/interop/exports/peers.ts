@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { installPeers } from "../../../bench/subjects/peers.ts";
-import { root } from "../../../scripts/build/paths.ts";
+import { root } from "../../../build/paths.ts";
 
 export interface Question {
   readonly prompts: readonly (readonly number[])[];

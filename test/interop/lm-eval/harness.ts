@@ -6,7 +6,7 @@ import { mkdir, mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { evalFile, root } from "../../../scripts/build/paths.ts";
+import { evalFile, root } from "../../../build/paths.ts";
 import { jsonLines } from "../../../src/scores/task.ts";
 import type { Server } from "../../e2e/server.ts";
 

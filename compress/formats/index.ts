@@ -1,2 +1,0 @@
-// Checkpoints in and out, whatever file they lie in.
-export { openCheckpoint } from "./open.ts";
