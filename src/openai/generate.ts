@@ -1,6 +1,6 @@
 // One generation as text: the replica's tokens decoded, cut at stop strings and counted. Streamed and whole replies both come from here.
 import { readFrames } from "../replica/client.ts";
-import type { FrameToken, GenerateRequest, Replica } from "../replica/protocol.ts";
+import type { FrameToken, GenerateRequest, Replica, StatusFrame } from "../replica/protocol.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import { replicaError } from "./errors.ts";
 import { createStopFinder } from "./stop.ts";
@@ -36,6 +36,8 @@ export interface Generation {
   readonly downshifts: readonly Downshift[];
   /** Milliseconds that the reader of the events took between them. */
   readonly readerMs: number;
+  /** Of the replica's weights and engine; empty until they are loaded. */
+  readonly digest: string;
 }
 
 export interface GenerationOptions {
@@ -48,6 +50,8 @@ export interface GenerationOptions {
   readonly signal: AbortSignal;
   /** As `ReplyFormat` has it. */
   readonly grammarField?: ((text: string) => string | undefined) | undefined;
+  /** Called with how it stands with the replica when the request comes there, and once more where the weights were not loaded then. */
+  onStatus?(status: StatusFrame): void;
   /** Called when the prompt's computation begins. @param maxTokens of the reply, where there is room for fewer than asked for */
   onStart?(cachedTokens: number, maxTokens: number | undefined): void;
   /** Called as each token comes. */
@@ -59,10 +63,11 @@ export interface GenerationOptions {
 
 export function startGeneration(options: GenerationOptions): Generation {
   const { replica, request, tokenizer, stop, unstopped, grammarField, signal } = options;
-  const { onStart, onToken, onVariant, now } = options;
+  const { onStatus, onStart, onToken, onVariant, now } = options;
   const completionIds: number[] = [];
   let cachedTokens = 0;
   let readerMs = 0;
+  let digest = "";
   const downshifts: Downshift[] = [];
   async function* events(): AsyncGenerator<GenerationEvent, void, undefined> {
     const decoding = tokenizer.createDecoding();
@@ -96,6 +101,9 @@ export function startGeneration(options: GenerationOptions): Generation {
         // Not told on: an error that comes before the first token still gets a status of its own.
         cachedTokens = frame.cached;
         onStart?.(frame.cached, frame.maxTokens);
+      } else if (frame.type === "status") {
+        digest = frame.digest;
+        onStatus?.(frame);
       } else if (frame.type === "variant") {
         downshifts.push({ variant: frame.id, from_token: frame.fromToken });
         onVariant?.(frame.id, frame.fromToken);
@@ -124,6 +132,9 @@ export function startGeneration(options: GenerationOptions): Generation {
     downshifts,
     get readerMs() {
       return readerMs;
+    },
+    get digest() {
+      return digest;
     },
   };
 }

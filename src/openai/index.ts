@@ -40,7 +40,7 @@ export {
   toEnvelope,
 } from "./errors.ts";
 export { parseBody, writeExactly } from "./exact-json.ts";
-export { fetchFingerprint } from "./fingerprint.ts";
+export { fingerprintOf } from "./fingerprint.ts";
 export { type Downshift, type Generation, startGeneration } from "./generate.ts";
 export type { Prompt } from "./prompt.ts";
 export {

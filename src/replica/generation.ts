@@ -8,7 +8,7 @@ import type { Batcher, Submitted } from "../scheduler/batch.ts";
 import type { Refusal } from "../scheduler/wait.ts";
 import type { Plan } from "../variants/plan.ts";
 import { createOutbox } from "./outbox.ts";
-import type { Frame, FrameToken, GenerateRequest, ReplicaErrorCode } from "./protocol.ts";
+import type { Frame, FrameToken, GenerateRequest, ReplicaErrorCode, StatusFrame } from "./protocol.ts";
 
 /** Tokens of a prompt in a frame: with the likeliest beside them, a line stays below what its reader takes. */
 const PROMPT_TOKENS = 16;
@@ -24,6 +24,8 @@ export interface GenerationOptions {
   readonly request: GenerateRequest;
   /** The plan and what runs it, which may still be loading. Rejects with what went wrong. */
   readonly ready: Promise<Ready>;
+  /** How it stands with the replica now; undefined for a variant that it does not serve. */
+  status(): StatusFrame | undefined;
   /** Receives one entry when the generation is over, and one more when it failed for a reason that only the log should name. */
   readonly log: (entry: object) => void;
   /** Called once, when nothing more will come. */
@@ -37,7 +39,7 @@ export interface StreamedGeneration {
   switchPlan(plan: Plan): Promise<void>;
 }
 
-export function streamGeneration({ request, ready, log, onOver }: GenerationOptions): StreamedGeneration {
+export function streamGeneration({ request, ready, status, log, onOver }: GenerationOptions): StreamedGeneration {
   const { requestId, deadlineMs } = request;
   const started = Date.now();
   let submitted: Submitted | undefined;
@@ -91,9 +93,16 @@ export function streamGeneration({ request, ready, log, onOver }: GenerationOpti
     deadlineMs,
   );
 
+  const tellStatus = (): StatusFrame | undefined => {
+    const frame = status();
+    if (frame) void outbox.send(frame);
+    return frame;
+  };
+  const early = tellStatus();
   ready
     .then(({ plan, batcher, vocabulary }) => {
       if (over) return;
+      if (early?.state !== "ready") tellStatus();
       const refusal = request.choice ? undefined : batcher.refusal(request);
       if (refusal) return end(refusalFrame(refusal));
       const { grammar, logitBias, logprobs, promptLogprobs } = request;

@@ -54,6 +54,17 @@ const tokenSchema = z.strictObject({
 export type FrameToken = z.infer<typeof tokenSchema>;
 
 export const frameSchema = z.discriminatedUnion("type", [
+  /** How it stands with the replica: the first frame, and once more when the weights are loaded where they were not. */
+  z.strictObject({
+    type: z.literal("status"),
+    state: z.enum(["idle", "loading", "ready", "failed"]),
+    engine: z.string(),
+    digest: z.string(),
+    queued: z.int().nonnegative(),
+    running: z.int().nonnegative(),
+    weights: z.array(z.string()).optional(),
+    capacities: z.record(z.string(), z.number()).optional(),
+  }),
   /** Still queued or prefilling; written at least every 200 ms, so that a client that left is noticed. */
   z.strictObject({ type: z.literal("wait") }),
   /** The prompt is being computed; `cached` of its tokens were there already. With `maxTokens` where there is room for fewer than asked. */
@@ -89,6 +100,8 @@ export const frameSchema = z.discriminatedUnion("type", [
   }),
 ]);
 export type Frame = z.infer<typeof frameSchema>;
+/** Says the same as `ReplicaStatus` does, before the generation itself is counted. */
+export type StatusFrame = Extract<Frame, { type: "status" }>;
 export type ReplicaErrorCode = Extract<Frame, { type: "error" }>["code"];
 
 export interface ReplicaStatus {
@@ -165,6 +178,17 @@ export type CompareReply =
   | { readonly state: "busy"; readonly reason: "live" | "share" }
   /** This answer can never be compared. */
   | { readonly state: "failed"; readonly engine: string; readonly digest: string; readonly message: string };
+
+/** What a generation's stream tells of a status. */
+export const statusFrame = (status: ReplicaStatus): StatusFrame => {
+  const { state, engine, digest, queued, running, weights, capacities } = status;
+  return {
+    type: "status",
+    ...{ state, engine, digest, queued, running },
+    weights: weights && [...weights],
+    capacities: capacities && { ...capacities },
+  };
+};
 
 /** The replica as its caller sees it; the Durable Object implements it, the gateway calls it by RPC, a test may stand in for it. */
 export interface Replica {

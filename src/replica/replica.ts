@@ -21,14 +21,15 @@ import {
 import { type Ready, type StreamedGeneration, streamGeneration } from "./generation.ts";
 import { measureItem } from "./measure.ts";
 import { createPace } from "./pace.ts";
-import type {
-  CompareReply,
-  CompareRequest,
-  GenerateRequest,
-  MeasureReply,
-  MeasureRequest,
-  Replica,
-  ReplicaStatus,
+import {
+  type CompareReply,
+  type CompareRequest,
+  type GenerateRequest,
+  type MeasureReply,
+  type MeasureRequest,
+  type Replica,
+  type ReplicaStatus,
+  statusFrame,
 } from "./protocol.ts";
 import { replicaSettings } from "./settings.ts";
 import { createWorkShare, type WorkShare } from "./share.ts";
@@ -82,6 +83,10 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
     async status(weightsId: string, wake = true): Promise<ReplicaStatus> {
       const base = file.bases.find((candidate) => candidate.id === weightsId);
       if (!base) throw new Error(`this replica does not hold ${weightsId}`);
+      return this.#statusOf(base, wake);
+    }
+
+    #statusOf(base: BaseModel, wake: boolean): ReplicaStatus {
       const place = this.#placeOf(base);
       const found = findEngine(base, place, wake);
       const { loaded, error, progress = 0 } = found ?? {};
@@ -112,6 +117,10 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
       const generation = streamGeneration({
         request,
         ready: ready(),
+        status: () => {
+          const plan = catalogue.get(variant)?.plan;
+          return plan && statusFrame(this.#statusOf(plan.base, false));
+        },
         log: (entry) => console.log(JSON.stringify(entry)),
         onOver: () => {
           this.#running.delete(id);

@@ -8,7 +8,7 @@ import {
   AUTO,
   type ChoiceEvent,
   type Downshift,
-  fetchFingerprint,
+  fingerprintOf,
   type Generation,
   mergeChoices,
   type Prompt,
@@ -44,8 +44,8 @@ export interface Answer {
   usage(): TokenCounts;
   /** Of the first choice. */
   readonly downshifts: readonly Downshift[];
-  /** Awaited once the replica has sent something: before, it may still be loading. */
-  fingerprint(): Promise<string>;
+  /** Known once a token has come. */
+  fingerprint(): string;
   /** Aborted when the client leaves or time is up. */
   readonly signal: AbortSignal;
 }
@@ -140,7 +140,6 @@ async function start(c: Context<AppEnv>, deps: GatewayDeps, { id, ask, arrivedAt
   record.variant = variant;
   const replica = deps.replicaOf(plan.base.id);
   routed.sent();
-  const fingerprint = fetchFingerprint(replica, plan, routed.told);
   const seed = ask.seed ?? randomSeed();
   const generations: Generation[] = [];
   const starts = prompts.flatMap(({ ids, maxTokens }) =>
@@ -160,6 +159,7 @@ async function start(c: Context<AppEnv>, deps: GatewayDeps, { id, ask, arrivedAt
         now: deps.now,
         ...(followed
           ? {
+              onStatus: routed.told,
               onStart(cached: number, room: number | undefined) {
                 routed.started(cached);
                 // The gateway learns what a replica has room for with its first reply.
@@ -214,7 +214,7 @@ async function start(c: Context<AppEnv>, deps: GatewayDeps, { id, ask, arrivedAt
     get downshifts() {
       return generations[0]?.downshifts ?? [];
     },
-    fingerprint,
+    fingerprint: () => fingerprintOf(plan, generations[0]?.digest ?? ""),
     signal,
   };
   const end = (failure?: unknown): number => {

@@ -52,7 +52,7 @@ export async function streamReply(c: Context<AppEnv>, options: StreamOptions): P
           continue;
         }
         if (!writer) {
-          writer = createWriter(await answer.fingerprint());
+          writer = createWriter(answer.fingerprint());
           await sendAll(writer.begin());
         }
         if (value.event.type === "end") c.get("record").finishReason = value.event.finishReason;

@@ -35,15 +35,13 @@ export async function wholeReply(c: Context<AppEnv>, options: WholeOptions): Pro
   };
   const hasBegun = ({ event }: ChoiceEvent): boolean =>
     !held && (event.type === "text" || event.type === "prompt" || answer.usage().completionTokens > 0);
-  let fingerprint: string;
   try {
     for (;;) {
       const next = await events.next();
-      if (next.done) return c.json(await end(await answer.fingerprint()));
+      if (next.done) return c.json(await end(answer.fingerprint()));
       take(next.value);
       if (hasBegun(next.value)) break;
     }
-    fingerprint = await answer.fingerprint();
   } catch (error) {
     await events.return();
     throw error;
@@ -57,7 +55,7 @@ export async function wholeReply(c: Context<AppEnv>, options: WholeOptions): Pro
         take(value);
         await out.write(" ");
       }
-      await out.write(JSON.stringify(await end(fingerprint)));
+      await out.write(JSON.stringify(await end(answer.fingerprint())));
     },
     // Of an answer that failed half-way nothing was told: it ends without JSON. workerd then ends the body in order, where another runtime
     // breaks the connection (docs/bounds.md has what was tried).

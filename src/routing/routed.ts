@@ -44,7 +44,7 @@ export interface Routed {
   readonly record: DecisionRecord;
   /** The request goes to the replica now. */
   sent(): void;
-  /** The replica told of itself, asked while the request was on its way. */
+  /** How it stood with the replica when the request came there, and once more where its weights were loaded for it. */
   told(news: ReplicaNews): void;
   /** The prompt's computation begins: this many of its tokens need none. */
   started(cachedTokens: number): void;
@@ -104,7 +104,7 @@ export function followRequest(options: FollowOptions): Routed {
   const underWay = board.count;
   let sent: Sent | undefined;
   let first: number | undefined;
-  let wasReady = false;
+  let wasReady: boolean | undefined;
   let over = false;
   let cached = 0;
   let follower: Follower | undefined;
@@ -138,6 +138,8 @@ export function followRequest(options: FollowOptions): Routed {
     },
     told(status) {
       options.onNews(status);
+      // A second status comes when the weights have been loaded for this request: others have come since.
+      if (wasReady !== undefined) return;
       wasReady = status.state === "ready";
       board.told(status.queued + status.running, underWay, now());
     },

@@ -17,7 +17,9 @@ const request: GenerateRequest = {
 
 const collect = async (replica: Replica, signal = new AbortController().signal): Promise<Frame[]> => {
   const frames: Frame[] = [];
-  for await (const frame of readFrames(replica, request, signal)) frames.push(frame);
+  for await (const frame of readFrames(replica, request, signal)) {
+    if (frame.type !== "status") frames.push(frame);
+  }
   return frames;
 };
 

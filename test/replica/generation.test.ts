@@ -24,14 +24,32 @@ const request: GenerateRequest = {
 const readyOn = (engine: Engine) =>
   Promise.resolve({ plan, batcher: createBatcher({ engine, pace: () => undefined, maxRunning: 2 }) });
 
-const generate = (options: GenerationOptions) => streamGeneration(options).readable;
+const ready = { type: "status", state: "ready", engine: "e", digest: "d", queued: 0, running: 0 } as const;
+const stream = (options: Omit<GenerationOptions, "status">) => streamGeneration({ ...options, status: () => ready });
+const generate = (options: Omit<GenerationOptions, "status">) => stream(options).readable;
 
-async function framesOf(stream: ReadableStream<Uint8Array>): Promise<Frame[]> {
+async function allFramesOf(stream: ReadableStream<Uint8Array>): Promise<Frame[]> {
   const lines = (await new Response(stream).text()).trim().split("\n");
   return lines.map((line) => frameSchema.parse(JSON.parse(line)));
 }
+/** All but the replica's status. */
+const framesOf = async (stream: ReadableStream<Uint8Array>): Promise<Frame[]> =>
+  (await allFramesOf(stream)).filter(({ type }) => type !== "status");
 
 describe("streamGeneration", () => {
+  it("begins with the replica's status, and tells it once more when the weights have been loaded", async () => {
+    const engine = countingEngine().engine;
+    const statusesOf = async (...states: ("loading" | "ready")[]) => {
+      const status = () => ({ ...ready, state: states.shift() ?? "ready" });
+      const { readable } = streamGeneration({ request, ready: readyOn(engine), status, log: () => {} });
+      const frames = await allFramesOf(readable);
+      expect(frames[0]?.type).toBe("status");
+      return frames.flatMap((frame) => (frame.type === "status" ? [frame.state] : []));
+    };
+    expect(await statusesOf("ready")).toEqual(["ready"]);
+    expect(await statusesOf("loading", "ready")).toEqual(["loading", "ready"]);
+  });
+
   it("gives a frame a token, then the end, and logs one entry", async () => {
     const log = vi.fn();
     const frames = await framesOf(generate({ request, ready: readyOn(countingEngine().engine), log }));
@@ -85,7 +103,7 @@ describe("streamGeneration", () => {
   it("tells from which token on another plan goes on", async () => {
     const log = vi.fn();
     const { engine } = countingEngine({ stepMs: 5 });
-    const generation = streamGeneration({ request: { ...request, maxTokens: 20 }, ready: readyOn(engine), log });
+    const generation = stream({ request: { ...request, maxTokens: 20 }, ready: readyOn(engine), log });
     const frames = framesOf(generation.readable);
     await scheduler.wait(30);
     await generation.switchPlan({ ...plan, id: "lighter" });

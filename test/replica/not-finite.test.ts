@@ -35,6 +35,7 @@ function replicaOf(batcher: Batcher, plans: Record<string, Plan>) {
     status: async () => ready,
     generate: async (request) =>
       streamGeneration({
+        status: () => undefined,
         request,
         ready: Promise.resolve({ plan: plans[request.variant] as Plan, batcher }),
         log: (entry) => log.push(entry as Record<string, unknown>),
@@ -67,7 +68,7 @@ const request = (variant: string, promptIds: number[], change: Partial<GenerateR
 async function framesOf(replica: Replica, asked: GenerateRequest): Promise<Frame[]> {
   const frames: Frame[] = [];
   for await (const frame of readFrames(replica, asked, new AbortController().signal)) {
-    if (frame.type !== "wait") frames.push(frame);
+    if (frame.type !== "wait" && frame.type !== "status") frames.push(frame);
   }
   return frames;
 }

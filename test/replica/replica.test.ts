@@ -70,7 +70,7 @@ async function framesOf(stream: ReadableStream<Uint8Array>): Promise<Frame[]> {
     .trim()
     .split("\n")
     .map((line) => frameSchema.parse(JSON.parse(line)))
-    .filter(({ type }) => type !== "wait");
+    .filter(({ type }) => type !== "wait" && type !== "status");
 }
 const idsOf = (frames: readonly Frame[]) => frames.flatMap((frame) => (frame.type === "token" ? [frame.id] : []));
 const untilLoaded = (replica: Replica, ...sets: string[]) =>

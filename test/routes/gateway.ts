@@ -1,7 +1,13 @@
 // The app with a stand-in for the replica, which is the edge of these tests: it plays frames that a test gives it.
 import catalogueJson from "../../dist/catalogue.json";
 import { type AppOptions, createApp } from "../../src/app.ts";
-import type { Frame, GenerateRequest, Replica, ReplicaStatus } from "../../src/replica/protocol.ts";
+import {
+  type Frame,
+  type GenerateRequest,
+  type Replica,
+  type ReplicaStatus,
+  statusFrame,
+} from "../../src/replica/protocol.ts";
 import type { ResponseJob } from "../../src/responses/index.ts";
 import { createQualityBook, type RouterStore } from "../../src/routing/index.ts";
 import { POLICY } from "../../src/routing/question.ts";
@@ -57,11 +63,17 @@ export function standIn(script: Script | ((request: GenerateRequest) => Script),
     async generate(request) {
       self.requests.push(request);
       const steps = [...(typeof script === "function" ? script(request) : script)];
+      const weightsId = catalogue.get(request.variant)?.plan.base.id ?? "";
+      const early = await self.status(weightsId, false);
+      const statuses: (() => Promise<Frame>)[] = [async () => statusFrame(early)];
+      if (early.state !== "ready") statuses.push(async () => statusFrame(await self.status(weightsId, false)));
       let wake = (): void => {};
       return new ReadableStream<Uint8Array>(
         {
           async pull(controller) {
             for (;;) {
+              const news = await statuses.shift()?.();
+              if (news) return controller.enqueue(encoder.encode(`${JSON.stringify(news)}\n`));
               const step = steps.shift();
               if (step === undefined || step === "break") return controller.close();
               if (step === "never") return new Promise<void>((resolve) => (wake = resolve));

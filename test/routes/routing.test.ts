@@ -246,6 +246,19 @@ describe("downshift", () => {
   });
 });
 
+test("a request costs no status call: the generation's stream begins with the status", async () => {
+  const replica = standIn([...tokens([19556]), end]);
+  const { status } = replica;
+  const calls: unknown[] = [];
+  replica.status = (id, wake) => {
+    // The stand-in takes its own status, and wakes nothing by it.
+    if (wake !== false) calls.push(id);
+    return status(id, wake);
+  };
+  expect((await testGateway(replica).chat({})).status).toBe(200);
+  expect(calls).toEqual([]);
+});
+
 describe("what the replica is told", () => {
   test("is what is left of the limits in time", async () => {
     const gateway = testGateway([...tokens([19556]), end], scored());
