@@ -1,8 +1,8 @@
--- Scores that the service measures on what it serves. Rows come through the queue of src/records, whose tables.ts lists the columns.
+-- Scores that the service measures on what it serves. Rows come through the queue of src/storage, whose tables.ts lists the columns.
 -- Times are milliseconds since 1970.
 
 -- A run of a task on a variant: the row grows with its items until the run is finished, and then stays. `evidence` is the natural
--- logarithm of the e-process of src/scores/monitor/evidence.ts.
+-- logarithm of the e-process of src/monitor/evidence.ts.
 CREATE TABLE scores (
   id TEXT PRIMARY KEY,
   number INTEGER NOT NULL,

@@ -1,4 +1,4 @@
--- Decisions of routing: which variant answered a request, why, and how it came out. Rows come through the queue of src/records, once an
+-- Decisions of routing: which variant answered a request, why, and how it came out. Rows come through the queue of src/storage, once an
 -- answer has ended. `record` is the JSON that GET /v1/decisions/{id} tells; no text of prompt or answer is in it. `key` is an id made of
 -- the API key's digest; `at` is in milliseconds since 1970.
 CREATE TABLE decisions (

@@ -1,5 +1,5 @@
 -- A/B experiments. Times are milliseconds since 1970. `experiments` and steps of `experiment_log` are written by the endpoints and by verdicts; the
--- other rows come through the queue of src/records, whose tables.ts lists the columns.
+-- other rows come through the queue of src/storage, whose tables.ts lists the columns.
 
 -- `spec` is the JSON that src/experiments/schema.ts defines, `epochs` a JSON array of {"from", "layout"}, the current epoch last. `secret` keys the
 -- hash that assigns units. `version` counts the steps of the log. A deleted experiment keeps its id: late rows of it must not count for another.

@@ -8,8 +8,8 @@ import type { WorkerOptions } from "miniflare";
 import { root } from "../build/paths.ts";
 import { readKeys } from "../src/access/index.ts";
 import { gatewaySettings } from "../src/env.ts";
+import { monitorSettings } from "../src/monitor/settings.ts";
 import { replicaSettings } from "../src/replica/settings.ts";
-import { monitorSettings } from "../src/scores/monitor/settings.ts";
 import { readNumber, whole } from "../src/variables.ts";
 
 export const HOST = "127.0.0.1";

@@ -2,10 +2,10 @@
 
 import type { ShadowQueue } from "./experiments/shadow/index.ts";
 import type { BackgroundLine, LimitStore } from "./limits/index.ts";
-import type { RecordQueue } from "./records/index.ts";
 import type { Replica } from "./replica/protocol.ts";
 import type { ResponseRunner } from "./responses/index.ts";
 import type { RouterStore } from "./routing/index.ts";
+import type { RecordQueue } from "./storage/index.ts";
 import { above0, type Environment, readNumbers, type Variables } from "./variables.ts";
 
 export interface GatewayEnv {

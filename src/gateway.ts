@@ -7,19 +7,13 @@ import { createApp } from "./app.ts";
 import { type GatewayEnv, gatewaySettings } from "./env.ts";
 import { createExperiments, type Experiments, recordOutcomes } from "./experiments/live/index.ts";
 import { createShadowQueueClass } from "./experiments/shadow/queue-object.ts";
-import { createRecorder, type Recorder } from "./records/index.ts";
+import { createMonitor, createScoreboard, type Monitor, monitorSettings, type RecordedFile } from "./monitor/index.ts";
 import { createHomes } from "./replica/homes.ts";
 import { createResponseStore, type ResponseStore } from "./responses/index.ts";
 import { createRunnerClass } from "./responses/runner-object.ts";
 import type { App } from "./routes/index.ts";
 import { createArchive, qualitiesOf } from "./routing/index.ts";
-import {
-  createMonitor,
-  createScoreboard,
-  type Monitor,
-  monitorSettings,
-  type RecordedFile,
-} from "./scores/monitor/index.ts";
+import { createRecorder, type Recorder } from "./storage/index.ts";
 import { createTokenizer, type Tokenizer, type TokenizerJson } from "./tokenizer/index.ts";
 import type { BaseModel } from "./variants/base.ts";
 import { compileCatalogue, type Variant } from "./variants/catalogue.ts";
@@ -63,8 +57,8 @@ export const ShadowQueueObject = createShadowQueueClass<GatewayEnv>({
   record: (env, outcomes) => recordOutcomes(wired(env).recorder, outcomes),
   log: (entry) => console.log(JSON.stringify(entry)),
 });
-export { RecordQueueObject } from "./records/queue.ts";
 export { RouterObject } from "./routing/router-object.ts";
+export { RecordQueueObject } from "./storage/queue.ts";
 
 const homesOf = (env: GatewayEnv) =>
   createHomes({

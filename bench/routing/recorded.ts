@@ -1,8 +1,8 @@
 // The scores that are committed with the project, as the gateway routes by them.
 import { packRecorded } from "../../evaluation/offline/pack-recorded.ts";
+import { createRecordedScores } from "../../src/monitor/recorded.ts";
 import type { QualityBook } from "../../src/routing/index.ts";
 import { variantDigest } from "../../src/scores/index.ts";
-import { createRecordedScores } from "../../src/scores/monitor/recorded.ts";
 import type { Catalogue } from "../../src/variants/catalogue.ts";
 import { type Rung, withRungs } from "./ladder.ts";
 

@@ -2,9 +2,9 @@
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { root } from "../../build/paths.ts";
+import type { SamplesFile } from "../../src/monitor/samples.ts";
+import { MONITORED } from "../../src/monitor/tasks.ts";
 import { SOURCES, sampleOf, TASKS } from "../../src/scores/index.ts";
-import type { SamplesFile } from "../../src/scores/monitor/samples.ts";
-import { MONITORED } from "../../src/scores/monitor/tasks.ts";
 import { readShipped } from "./texts.ts";
 
 /** Texts with fewer items are not sampled. */

@@ -2,7 +2,7 @@
 import { z } from "@hono/zod-openapi";
 import { ReplicaGoneError } from "../replica/client.ts";
 import type { ReplicaErrorCode } from "../replica/protocol.ts";
-import { StorageError } from "../responses/errors.ts";
+import { StorageError } from "../storage/index.ts";
 import { ChatTemplateError } from "../tokenizer/index.ts";
 import { ERROR_EXAMPLES } from "./error-examples.ts";
 

@@ -1,6 +1,6 @@
 // Responses in D1, each under the key that made it, until they expire.
 import type { Item, ResponseObject } from "../openai/index.ts";
-import { StorageError } from "./errors.ts";
+import { StorageError } from "../storage/index.ts";
 
 export interface StoredResponse {
   readonly response: ResponseObject;

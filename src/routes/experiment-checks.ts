@@ -7,8 +7,8 @@ import {
   type StoredExperiment,
   statusOf,
 } from "../experiments/live/index.ts";
+import type { Quarantines } from "../monitor/index.ts";
 import { ApiError, AUTO } from "../openai/index.ts";
-import type { Quarantines } from "../scores/monitor/index.ts";
 import type { Catalogue } from "../variants/catalogue.ts";
 import type { ExperimentPatch } from "./experiment-schema.ts";
 

@@ -1,12 +1,6 @@
 // Scores as the API tells them.
 import { z } from "@hono/zod-openapi";
-import {
-  metricsOf,
-  type Quarantines,
-  type RecordedScore,
-  type RunRow,
-  type Scoreboard,
-} from "../scores/monitor/index.ts";
+import { metricsOf, type Quarantines, type RecordedScore, type RunRow, type Scoreboard } from "../monitor/index.ts";
 
 const metricsSchema = z
   .record(

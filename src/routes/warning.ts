@@ -1,6 +1,6 @@
 // What a reply's header says beside the reply: what of the request had no effect, and that its variant is under quarantine.
 import type { Context, MiddlewareHandler } from "hono";
-import type { Scoreboard } from "../scores/monitor/index.ts";
+import type { Scoreboard } from "../monitor/index.ts";
 import type { AppEnv } from "./context.ts";
 
 export const WARNING_HEADER = "x-franken-warning";

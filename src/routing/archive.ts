@@ -1,5 +1,5 @@
 // Decisions that are older than the router's own memory: in D1, written through the queue of records once an answer has ended.
-import type { Recorder } from "../records/index.ts";
+import type { Recorder } from "../storage/index.ts";
 import type { DecisionRecord } from "./record.ts";
 import type { KeptDecision } from "./store.ts";
 

@@ -5,8 +5,8 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { packRecorded } from "../../evaluation/offline/pack-recorded.ts";
 import { packSamples } from "../../evaluation/offline/pack-samples.ts";
+import { createRecordedScores } from "../../src/monitor/recorded.ts";
 import { type RecordedScore, recordScore, TASKS } from "../../src/scores/index.ts";
-import { createRecordedScores } from "../../src/scores/monitor/recorded.ts";
 
 let dir: string;
 beforeAll(async () => {

@@ -2,8 +2,8 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import type { AppOptions } from "../../src/app.ts";
 import { createExperiments, type Experiments, type ExperimentsOptions } from "../../src/experiments/live/index.ts";
-import { createRecorder } from "../../src/records/index.ts";
 import type { GenerateRequest } from "../../src/replica/protocol.ts";
+import { createRecorder } from "../../src/storage/recorder.ts";
 import { env, migratedDatabase } from "../support/database.ts";
 import { catalogue, KEY, type Script, saying, type TestGateway, testGateway } from "./gateway.ts";
 

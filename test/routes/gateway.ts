@@ -1,6 +1,7 @@
 // The app with a stand-in for the replica, which is the edge of these tests: it plays frames that a test gives it.
 import catalogueJson from "../../dist/catalogue.json";
 import { type AppOptions, createApp } from "../../src/app.ts";
+import { createScoreboard, type Scoreboard } from "../../src/monitor/index.ts";
 import {
   type Frame,
   type GenerateRequest,
@@ -13,7 +14,6 @@ import { createQualityBook, type RouterStore } from "../../src/routing/index.ts"
 import { POLICY } from "../../src/routing/question.ts";
 import { newState } from "../../src/routing/state.ts";
 import { type KeptDecision, learnReport } from "../../src/routing/store.ts";
-import { createScoreboard, type Scoreboard } from "../../src/scores/monitor/index.ts";
 import type { FailureRecord, RequestRecord } from "../../src/telemetry/index.ts";
 import { createTokenizer, type Tokenizer } from "../../src/tokenizer/index.ts";
 import { compileCatalogue } from "../../src/variants/catalogue.ts";

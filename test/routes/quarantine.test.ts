@@ -1,9 +1,9 @@
 // A quarantined variant, in an isolate whose first event is a background response's alarm. No request
 // under /v1 has come there, so nothing has read the list of quarantined variants yet.
 import { beforeAll, expect, test } from "vitest";
+import { createScoreboard } from "../../src/monitor/index.ts";
 import { createResponseStore, type ResponseJob, RUN_PATH } from "../../src/responses/index.ts";
 import { variantDigest } from "../../src/scores/digest.ts";
-import { createScoreboard } from "../../src/scores/monitor/index.ts";
 import { migratedDatabase } from "../support/database.ts";
 import { catalogue, openLine, ready, saying, standIn, type TestGateway, testGateway } from "./gateway.ts";
 

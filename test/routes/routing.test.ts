@@ -1,7 +1,6 @@
 import { runDurableObjectAlarm } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import { createRecorder } from "../../src/records/index.ts";
 import {
   type Archive,
   createArchive,
@@ -9,6 +8,7 @@ import {
   type DecisionRecord,
   type RouterStore,
 } from "../../src/routing/index.ts";
+import { createRecorder } from "../../src/storage/recorder.ts";
 import { type Plan, sharedKv } from "../../src/variants/plan.ts";
 import { madeUpQualities } from "../routing/made-up.ts";
 import { env as database, migratedDatabase } from "../support/database.ts";

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import type { Scoreboard } from "../../src/scores/monitor/index.ts";
-import { choosing, recordedHellaswag, setUp, VARIANTS } from "../scores/monitor/setup.ts";
+import type { Scoreboard } from "../../src/monitor/index.ts";
+import { choosing, recordedHellaswag, setUp, VARIANTS } from "../monitor/setup.ts";
 import { end, errorOf, testGateway, tokens } from "./gateway.ts";
 
 const [base, pruned] = VARIANTS;

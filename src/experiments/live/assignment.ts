@@ -1,5 +1,5 @@
 // The arm of a request. Needs no more than what this isolate knows, and says to the queue of records what it must, once.
-import type { Recorder } from "../../records/index.ts";
+import type { Recorder } from "../../storage/index.ts";
 import { expose, exposureKey } from "../assign.ts";
 import { isInvited, unitName, type Visitor } from "../audience.ts";
 import type { Place } from "./outcomes.ts";

@@ -1,5 +1,5 @@
 // The service that routes use: wires what the other files of this folder do.
-import type { Recorder } from "../../records/index.ts";
+import type { Recorder } from "../../storage/index.ts";
 import { type Assign, type AssignOptions, createAssign } from "./assignment.ts";
 import { createRate, type Rate } from "./feedback.ts";
 import { type RequestOutcome, recordOutcomes } from "./outcomes.ts";

@@ -1,7 +1,7 @@
 // Ratings of answers. What an answer belongs to is in D1, or on its way there in the queue of records; a rating is written to D1 together with
 // the outcome that it is, and where D1 is away it waits in the queue like any other.
-import type { Recorder, RowOf } from "../../records/index.ts";
-import { StorageError } from "../../responses/errors.ts";
+import type { Recorder, RowOf } from "../../storage/index.ts";
+import { StorageError } from "../../storage/index.ts";
 import { outcomeRow } from "./outcomes.ts";
 
 export interface Feedback {

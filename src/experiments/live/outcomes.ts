@@ -1,5 +1,5 @@
 // What became of requests in experiments, on its way to D1: through the queue of records, each exactly once.
-import type { Recorder } from "../../records/index.ts";
+import type { Recorder } from "../../storage/index.ts";
 import { type Exposure, exposureKey } from "../assign.ts";
 
 /** Where a request is: in which arm of which experiment. */

@@ -1,5 +1,5 @@
 // What an experiment says, from the rows in D1.
-import { StorageError } from "../../responses/errors.ts";
+import { StorageError } from "../../storage/index.ts";
 import { analyse, type Results } from "../analysis.ts";
 import type { Exposure } from "../assign.ts";
 import { METRIC_NAMES, type MetricName, metricKind, scaleOf } from "../metrics.ts";

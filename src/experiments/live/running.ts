@@ -1,7 +1,7 @@
 // The experiments that run, as this isolate knows them: read from D1 beside the requests and never before them, unless none were read yet. While
 // D1 is away the last ones go on.
 import { hexToBytes } from "@noble/hashes/utils.js";
-import { createCached } from "../../scores/monitor/cached.ts";
+import { createCached } from "../../storage/index.ts";
 import { createUnitHash, type HashedUnit } from "../assign.ts";
 import { type ExperimentRow, fromRow, type StoredExperiment, statusOf } from "./stored.ts";
 

@@ -1,5 +1,5 @@
 // Experiments and their logs in D1. Each change is a step of the log, written together with it.
-import { StorageError } from "../../responses/errors.ts";
+import { StorageError } from "../../storage/index.ts";
 import { type ExperimentRow, fromRow, type StoredExperiment } from "./stored.ts";
 
 /** A step of an experiment's log. */

@@ -1,5 +1,5 @@
 // What experiments do by themselves: looks at each that runs, and takes the steps that its verdicts ask for.
-import type { Recorder } from "../../records/index.ts";
+import type { Recorder } from "../../storage/index.ts";
 import type { MetricResult } from "../analysis.ts";
 import { stepsOf } from "../decide.ts";
 import { promoted, reweighted, withoutArms } from "./change.ts";

@@ -3,8 +3,6 @@
 import type { Row } from "./queue.ts";
 import type { RowOf, TableName } from "./tables.ts";
 
-export { insertStatement, type RowOf, TABLES, type TableName, type Value } from "./tables.ts";
-
 export interface Recorder {
   /**
    * Queues rows for a table of `TABLES`; each carries its own idempotency key in the table's first column, so recording a row again is

@@ -1,5 +1,5 @@
 // How much the service measures, from the gateway's variables.
-import { type Environment, readNumbers, type Variables, whole } from "../../variables.ts";
+import { type Environment, readNumbers, type Variables, whole } from "../variables.ts";
 import type { MonitorSettings } from "./slice.ts";
 
 type Name = "SCORES_ITEMS_PER_SLICE" | "SCORES_ITEMS_PER_RUN" | "SCORES_NULL_RATE";

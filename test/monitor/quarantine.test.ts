@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { ready } from "../../routes/gateway.ts";
-import { env } from "../../support/database.ts";
+import { ready } from "../routes/gateway.ts";
+import { env } from "../support/database.ts";
 import { choosing, recordedHellaswag, setUp, VARIANTS, waitUntil } from "./setup.ts";
 
 afterEach(async () => {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { monitorSettings } from "../../../src/scores/monitor/index.ts";
-import { ready } from "../../routes/gateway.ts";
-import { env } from "../../support/database.ts";
+import { monitorSettings } from "../../src/monitor/index.ts";
+import { ready } from "../routes/gateway.ts";
+import { env } from "../support/database.ts";
 import { choosing, HELLASWAG, setUp, VARIANTS } from "./setup.ts";
 
 afterEach(async () => {

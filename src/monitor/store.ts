@@ -1,6 +1,7 @@
-// What the service has measured so far, read from D1. Rows get there through src/records.
-import type { RowOf } from "../../records/index.ts";
-import type { ItemResult, Metrics } from "../metrics.ts";
+// What the service has measured so far, read from D1. Rows get there through src/storage.
+
+import type { ItemResult, Metrics } from "../scores/metrics.ts";
+import type { RowOf } from "../storage/index.ts";
 
 /** A run of a task on a variant, as far as it is; `finished` is 0 or 1. */
 export type RunRow = RowOf<"scores"> & {

@@ -1,7 +1,7 @@
 // The queue of records: a Durable Object that keeps rows in its own storage until D1 has taken them. A row leaves the queue only after D1
 // has acknowledged it, and D1 stores it once however often it is sent, so that each arrives exactly once.
 import { DurableObject } from "cloudflare:workers";
-import type { RecordQueue } from "./index.ts";
+import type { RecordQueue } from "./recorder.ts";
 import { insertStatement, TABLES, type TableName } from "./tables.ts";
 
 export interface RecordQueueEnv {

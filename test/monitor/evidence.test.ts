@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { philox } from "../../../src/engine/sampling/philox.ts";
-import { alarmThreshold, logEvidence } from "../../../src/scores/monitor/evidence.ts";
+import { philox } from "../../src/engine/sampling/philox.ts";
+import { alarmThreshold, logEvidence } from "../../src/monitor/evidence.ts";
 
 /** Whether each of `items` is discordant, at a rate; the same for the same seed. */
 const simulate = (items: number, rate: number, seed: number): boolean[] =>

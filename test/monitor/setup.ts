@@ -1,13 +1,13 @@
 // A monitor on a real database and queue, with the real samples and tokenizer; the replica is a stand-in that a test gives its answers.
 import { runDurableObjectAlarm } from "cloudflare:test";
-import samples from "../../../dist/samples.bin";
-import { createRecorder } from "../../../src/records/index.ts";
-import type { MeasureReply, MeasureRequest, Replica, ReplicaStatus } from "../../../src/replica/protocol.ts";
-import { variantDigest } from "../../../src/scores/digest.ts";
-import { createMonitor, createScoreboard, type RecordedFile } from "../../../src/scores/monitor/index.ts";
-import type { MonitorSettings } from "../../../src/scores/monitor/slice.ts";
-import { catalogue, ready, sharedTokenizer, standIn } from "../../routes/gateway.ts";
-import { env, migratedDatabase } from "../../support/database.ts";
+import samples from "../../dist/samples.bin";
+import { createMonitor, createScoreboard, type RecordedFile } from "../../src/monitor/index.ts";
+import type { MonitorSettings } from "../../src/monitor/slice.ts";
+import type { MeasureReply, MeasureRequest, Replica, ReplicaStatus } from "../../src/replica/protocol.ts";
+import { variantDigest } from "../../src/scores/digest.ts";
+import { createRecorder } from "../../src/storage/recorder.ts";
+import { catalogue, ready, sharedTokenizer, standIn } from "../routes/gateway.ts";
+import { env, migratedDatabase } from "../support/database.ts";
 
 /** The variants of these tests, in order. */
 export const VARIANTS = ["smollm2-135m", "smollm2-135m-attn-drop-5"] as const;
