@@ -3,25 +3,15 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { peftConfigSchema, scaleOf } from "../formats/peft/config.ts";
-import { type NamedTensor, readSafetensors } from "../formats/safetensors/read.ts";
-import { type Adapter, LINEARS, type Linear, MAX_RANK } from "../src/variants/adapter.ts";
+import { type FactorPair, readPairs } from "../formats/peft/factors.ts";
+import type { NamedTensor } from "../formats/safetensors.ts";
+import { type Adapter, MAX_RANK } from "../src/variants/adapter.ts";
 import type { BaseModel } from "../src/variants/base.ts";
+import { linearTensor, sublayerOf } from "../src/variants/layer-tensors.ts";
 import type { SlotRecipe } from "../src/variants/recipe.ts";
 import { sha256 } from "./checkpoint.ts";
 import { packQ8, quantizeQ8 } from "./kernel-layout.ts";
 import { recipeFile } from "./paths.ts";
-
-/** What the base calls each linear. */
-export const TENSORS: Record<Linear, string> = {
-  q: "attn_q",
-  k: "attn_k",
-  v: "attn_v",
-  o: "attn_output",
-  gate: "ffn_gate",
-  up: "ffn_up",
-  down: "ffn_down",
-};
-const NAME = /(?:^|\.)layers\.(\d+)\.(?:self_attn|mlp)\.(q|k|v|o|gate|up|down)_proj\.lora_([AB])(?:\.[^.]+)?\.weight$/;
 
 export interface AdapterSource {
   /** Path, for messages. */
@@ -64,44 +54,6 @@ export async function readAdapter(
   };
 }
 
-/** Both factors of an adapted linear of a layer or slot. */
-export interface FactorPair {
-  readonly number: number;
-  readonly linear: Linear;
-  /** lora_A, `[rank, cols]` */
-  readonly a: NamedTensor;
-  /** lora_B, `[rows, rank]` */
-  readonly b: NamedTensor;
-}
-
-/**
- * The factors that a PEFT adapter's safetensors file holds.
- * @param fail makes an error of a problem
- * @param unit what the file's numbers count, for messages
- */
-export function readPairs(bytes: Uint8Array, fail: (problem: string) => Error, unit = "layer"): FactorPair[] {
-  let tensors: Map<string, NamedTensor>;
-  try {
-    tensors = readSafetensors(bytes);
-  } catch (error) {
-    throw fail((error as Error).message);
-  }
-  const pairs = new Map<string, { number: number; linear: Linear; a?: NamedTensor; b?: NamedTensor }>();
-  for (const [name, tensor] of tensors) {
-    const match = NAME.exec(name);
-    const [number, linear, side] = [Number(match?.[1]), match?.[2] as Linear, match?.[3]];
-    if (!match)
-      throw fail(`tensor ${name} is none of ${LINEARS.map((l) => `${l}_proj`).join(", ")}'s lora_A or lora_B`);
-    const key = `${number} ${linear}`;
-    const pair = pairs.get(key) ?? { number, linear };
-    pairs.set(key, side === "A" ? { ...pair, a: tensor } : { ...pair, b: tensor });
-  }
-  return [...pairs.values()].map(({ number, linear, a, b }) => {
-    if (!a || !b) throw fail(`${unit} ${number} ${linear}_proj has no lora_${a ? "B" : "A"}`);
-    return { number, linear, a, b };
-  });
-}
-
 /** @throws Error that names the file and the tensor that is missing, of another shape, or of too high a rank */
 export function packAdapter(
   { file, bytes, scaleOf }: AdapterSource,
@@ -123,15 +75,14 @@ export function packAdapter(
     const { number, linear, a, b } = pair;
     const where = `${unit} ${number} ${linear}_proj`;
     const slots = recipe.slots.flatMap((slot, index) => {
-      const there = ["gate", "up", "down"].includes(linear) ? slot.mlp : slot.attn;
-      return there && (byLayer ? slot.layer : index) === number ? [index] : [];
+      return slot[sublayerOf(linear)] && (byLayer ? slot.layer : index) === number ? [index] : [];
     });
     if (slots.length === 0) {
       if (byLayer && number < base.config.layers) continue;
       throw fail(`${where} is not in the recipe`);
     }
     const layer = recipe.slots[slots[0] as number]?.layer;
-    const name = `blk.${layer}.${TENSORS[linear]}.weight`;
+    const name = linearTensor(layer as number, linear);
     const target = base.tensors.find((tensor) => tensor.name === name);
     if (!target) throw fail(`${where} needs tensor ${name}, which ${base.id} does not have`);
     const rank = a.shape[0] ?? 0;

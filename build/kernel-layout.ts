@@ -1,6 +1,6 @@
 // Lays quantized rows out as the WebAssembly kernels read them: eight rows interleaved, so that one 16-byte load serves four or eight
 // rows and no sum ever crosses SIMD lanes. Bytes are moved, never changed, but for rows of zeros that fill the last eight.
-import { fromHalf } from "../src/engine/weights.ts";
+import { fromHalf, halfAtLeast } from "../formats/half.ts";
 
 export const ROWS = 8;
 const BLOCK = 32;
@@ -87,17 +87,4 @@ export function quantizeQ8(
     }
   }
   return { data, factor };
-}
-
-/** The least half-precision number that is not below a number from 0 to 65504, as bits. */
-export function halfAtLeast(value: number): number {
-  // Positive halves order as their bits do.
-  let low = 0;
-  let high = 0x7bff;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (fromHalf(middle) >= value) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }

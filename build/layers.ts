@@ -3,7 +3,7 @@
 import { basename } from "node:path";
 import { notFinite } from "../formats/gguf/finite.ts";
 import { BLOCKS } from "../formats/gguf/header.ts";
-import { headerBytes, readPlaces } from "../formats/safetensors/read.ts";
+import { headerBytes, readPlaces } from "../formats/safetensors.ts";
 import { parseTensorName, typesOf } from "../src/variants/layer-tensors.ts";
 import { type CheckpointTensor, readWhole, sha256 } from "./checkpoint.ts";
 import { recipeFile } from "./paths.ts";

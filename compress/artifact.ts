@@ -1,5 +1,5 @@
 // What a method hands on: which tensors it changed, and where that came from. compress/store.ts writes it.
-import type { Linear } from "../src/variants/adapter.ts";
+import type { LowRankAdapter } from "../formats/peft/write.ts";
 import type { SlotRecipe } from "../src/variants/recipe.ts";
 
 /** A tensor that replaces the base's of the same name, or is new (a bias). */
@@ -26,24 +26,6 @@ export interface Provenance {
   readonly seed?: number | undefined;
   /** Version of the toolkit's arithmetic. */
   readonly version: string;
-}
-
-/** Adds `B A x` to what a linear gives for x. */
-export interface LowRankLinear {
-  /** Layer of the base. */
-  readonly layer: number;
-  readonly linear: Linear;
-  readonly rows: number;
-  readonly cols: number;
-  readonly rank: number;
-  /** `[rank, cols]` */
-  readonly a: Float32Array;
-  /** `[rows, rank]` */
-  readonly b: Float32Array;
-}
-
-export interface LowRankAdapter {
-  readonly linears: readonly LowRankLinear[];
 }
 
 export interface Artifact {

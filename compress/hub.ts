@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { downloadFile, type ListFileEntry, listFiles } from "@huggingface/hub";
 import { UserError } from "../formats/error.ts";
 import { shardGroup } from "../formats/gguf/shards.ts";
-import { INDEX } from "../formats/safetensors/folder.ts";
+import { INDEX } from "../formats/hugging-face/shards.ts";
 import { SIDE_FILES } from "../formats/tokenizer/convert.ts";
 import { artifactsFolder } from "./store.ts";
 

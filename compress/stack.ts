@@ -1,9 +1,11 @@
 // A variant as what it computes: its slots one after another, each with the tensors that it reads, changed ones and adapters included.
-import { readAdapter, readPairs, TENSORS } from "../build/adapter.ts";
+import { readAdapter } from "../build/adapter.ts";
 import { readAllRecipes } from "../build/catalogue.ts";
 import type { Checkpoint, LayerShape, StoredTensor } from "../formats/checkpoint.ts";
 import { UserError } from "../formats/error.ts";
 import { dequantizeBlocks } from "../formats/gguf/dequantize.ts";
+import { readPairs } from "../formats/peft/factors.ts";
+import { linearWeight, SUBLAYER_TENSORS } from "../src/variants/layer-tensors.ts";
 import type { SlotRecipe } from "../src/variants/recipe.ts";
 import { openModelOf } from "./open.ts";
 import { encodeBlocks } from "./quantize/encode.ts";
@@ -79,7 +81,7 @@ export async function stackOf(
         `${recipe.id}: slot ${index} names layer ${layer}; ${base.name} has 0 to ${base.shape.layers.length - 1}`,
       );
     }
-    const names = [...(attn ? ATTENTION : []), ...(mlp ? MLP : [])];
+    const names = [...(attn ? SUBLAYER_TENSORS.attn : []), ...(mlp ? SUBLAYER_TENSORS.mlp : [])];
     const tensors = new Map<string, StackTensor>();
     for (const name of names) {
       const found = find(`blk.${layer}.${name}`);
@@ -93,16 +95,6 @@ export async function stackOf(
   if (!embedding || !outputNorm) throw new UserError(`${base.name} has no embedding or no output norm`);
   return { recipe, base, slots, embedding, outputNorm, head: find("output.weight") };
 }
-
-export const ATTENTION = [
-  "attn_norm.weight",
-  "attn_q.weight",
-  "attn_k.weight",
-  "attn_v.weight",
-  "attn_output.weight",
-  "attn_output.bias",
-];
-export const MLP = ["ffn_norm.weight", "ffn_gate.weight", "ffn_up.weight", "ffn_down.weight", "ffn_down.bias"];
 
 /** Heads and channels that a slot's tensors have. */
 function shapeOf(tensors: ReadonlyMap<string, StackTensor>, headDim: number, where: string): LayerShape {
@@ -144,7 +136,7 @@ async function readDeltas(
     const delta = { rank: a.shape[0] ?? 0, scale: scaleOf(pair), a: a.values, b: b.values };
     for (const [index, { layer }] of recipe.slots.entries()) {
       const counted = adapter.numbering === "slots" ? index : layer;
-      if (counted === number) deltas.set(`${index} ${TENSORS[linear]}.weight`, delta);
+      if (counted === number) deltas.set(`${index} ${linearWeight(linear)}`, delta);
     }
   }
   return deltas;

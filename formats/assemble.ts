@@ -1,9 +1,10 @@
 // What all readers end in: a checkpoint whose tensors are checked against its shape, named by a digest, and read when they are wanted.
 import { createHash } from "node:crypto";
-import type { Checkpoint, LayerShape, Matrix, ModelShape, StoredTensor, TokenizerSource } from "./checkpoint.ts";
+import type { Checkpoint, Matrix, ModelShape, StoredTensor, TokenizerSource } from "./checkpoint.ts";
 import { UserError } from "./error.ts";
 import { dequantizeBlocks } from "./gguf/dequantize.ts";
 import { notFinite } from "./gguf/finite.ts";
+import { layerShapes, type TensorShape } from "./tensors.ts";
 
 export interface Parts {
   readonly name: string;
@@ -57,45 +58,20 @@ export async function assemble({ name, shape, tensors, tokenizer, readStored, cl
   }
 }
 
-/** Tensors of a layer and their shapes. */
-function layerTensors(
-  { heads, kvHeads, ffn }: LayerShape,
-  { hidden, headDim }: ModelShape,
-): [string, number, number][] {
-  const attention: [string, number, number][] = [
-    ["attn_norm.weight", 1, hidden],
-    ["attn_q.weight", heads * headDim, hidden],
-    ["attn_k.weight", kvHeads * headDim, hidden],
-    ["attn_v.weight", kvHeads * headDim, hidden],
-    ["attn_output.weight", hidden, heads * headDim],
-  ];
-  const mlp: [string, number, number][] = [
-    ["ffn_norm.weight", 1, hidden],
-    ["ffn_gate.weight", ffn, hidden],
-    ["ffn_up.weight", ffn, hidden],
-    ["ffn_down.weight", hidden, ffn],
-  ];
-  return [...(heads > 0 ? attention : []), ...(ffn > 0 ? mlp : [])];
-}
-
 function checkTensors(name: string, shape: ModelShape, tensors: ReadonlyMap<string, StoredTensor>): void {
   const { hidden, vocab } = shape;
-  const needed: [string, number, number][] = [
+  const needed: TensorShape[] = [
     ["token_embd.weight", vocab, hidden],
     ["output_norm.weight", 1, hidden],
     ...shape.layers.flatMap((layer, i) =>
-      layerTensors(layer, shape).map(([tensor, rows, cols]): [string, number, number] => [
-        `blk.${i}.${tensor}`,
-        rows,
-        cols,
-      ]),
+      layerShapes(layer, shape).map(([tensor, rows, cols]): TensorShape => [`blk.${i}.${tensor}`, rows, cols]),
     ),
   ];
-  const optional: [string, number, number][] = [
+  const optional: TensorShape[] = [
     ["output.weight", vocab, hidden],
-    ...shape.layers.flatMap(({ heads, ffn }, i): [string, number, number][] => [
-      ...(heads > 0 ? [[`blk.${i}.attn_output.bias`, 1, hidden] as [string, number, number]] : []),
-      ...(ffn > 0 ? [[`blk.${i}.ffn_down.bias`, 1, hidden] as [string, number, number]] : []),
+    ...shape.layers.flatMap(({ heads, ffn }, i): TensorShape[] => [
+      ...(heads > 0 ? [[`blk.${i}.attn_output.bias`, 1, hidden] as const] : []),
+      ...(ffn > 0 ? [[`blk.${i}.ffn_down.bias`, 1, hidden] as const] : []),
     ]),
   ];
   for (const [tensor, rows, cols] of [...needed, ...optional]) {

@@ -1,30 +1,26 @@
 // The linears of a layer: their tensors' names, which input each has, and weights with some of them replaced.
 
 import type { Matrix } from "../../formats/checkpoint.ts";
-import type { Linear } from "../../src/variants/adapter.ts";
-import type { ChangedTensor, LowRankLinear } from "../artifact.ts";
+import type { LowRankLinear } from "../../formats/peft/write.ts";
+import { LINEARS, type Linear, linearTensor } from "../../src/variants/layer-tensors.ts";
+import type { ChangedTensor } from "../artifact.ts";
 import type { LayerWeights } from "../forward/layer-weights.ts";
 import type { Input } from "../moments.ts";
 import { matrixOf } from "./overlay.ts";
 
-/** GGUF's name of each linear's tensor, and the input that it shares with others. */
-export const LINEAR_TENSORS = {
-  q: { tensor: "attn_q", input: "qkv" },
-  k: { tensor: "attn_k", input: "qkv" },
-  v: { tensor: "attn_v", input: "qkv" },
-  o: { tensor: "attn_output", input: "o" },
-  gate: { tensor: "ffn_gate", input: "gateUp" },
-  up: { tensor: "ffn_up", input: "gateUp" },
-  down: { tensor: "ffn_down", input: "down" },
-} as const satisfies Record<Linear, { tensor: string; input: Input }>;
-
-const NAMES = Object.keys(LINEAR_TENSORS) as Linear[];
-
-export const tensorName = (layer: number, linear: Linear): string =>
-  `blk.${layer}.${LINEAR_TENSORS[linear].tensor}.weight`;
+/** The input that a linear shares with others. */
+const INPUT_OF: Readonly<Record<Linear, Input>> = {
+  q: "qkv",
+  k: "qkv",
+  v: "qkv",
+  o: "o",
+  gate: "gateUp",
+  up: "gateUp",
+  down: "down",
+};
 
 /** Linears of an input, in the order of `LINEARS`. */
-export const linearsOf = (input: Input): Linear[] => NAMES.filter((name) => LINEAR_TENSORS[name].input === input);
+export const linearsOf = (input: Input): Linear[] => LINEARS.filter((linear) => INPUT_OF[linear] === input);
 
 export function linearOf({ attn, mlp }: LayerWeights, linear: Linear): Matrix | undefined {
   if (linear === "gate" || linear === "up" || linear === "down") return mlp?.[linear];
@@ -38,7 +34,7 @@ export function replaced(weights: LayerWeights, layer: number, changes: readonly
     const change = byName.get(name);
     return change && matrixOf(change);
   };
-  const weight = (linear: Linear, before: Matrix): Matrix => given(tensorName(layer, linear)) ?? before;
+  const weight = (linear: Linear, before: Matrix): Matrix => given(linearTensor(layer, linear)) ?? before;
   const { attn, mlp } = weights;
   return {
     attn: attn && {

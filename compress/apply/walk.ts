@@ -2,8 +2,9 @@
 // inputs, and what the layer becomes is what the next ones' inputs come from.
 
 import type { Checkpoint } from "../../formats/checkpoint.ts";
+import type { LowRankLinear } from "../../formats/peft/write.ts";
 import type { Slot } from "../../src/variants/recipe.ts";
-import type { ChangedTensor, LowRankLinear } from "../artifact.ts";
+import type { ChangedTensor } from "../artifact.ts";
 import { createForward, emptyHidden, type Hidden, type Tokens } from "../forward/forward.ts";
 import { type LayerWeights, readLayer } from "../forward/layer-weights.ts";
 import { createMomentSums } from "../forward/moments.ts";

@@ -6,6 +6,7 @@ import type { BlockType } from "../../formats/gguf/header.ts";
 import { ROPE_FACTORS, ROPE_SETTINGS, ropeFactors } from "../../formats/gguf/rope.ts";
 import { ggufRows, isRotated } from "../../formats/gguf/row-order.ts";
 import { type GgufOut, ggufChunks, type MetadataEntry } from "../../formats/gguf/writer.ts";
+import { layerShapes } from "../../formats/tensors.ts";
 import { ggufTokenizer } from "../../formats/tokenizer/convert.ts";
 import type { Output } from "../output.ts";
 import type { EncodedType } from "../quantize/encode.ts";
@@ -71,20 +72,6 @@ interface GgufSlot {
  * There, a head or an FFN of 32 channels of zeros adds nothing, exactly.
  */
 function expressible({ shape, tensors }: StackSlot, index: number, { base }: Stack): GgufSlot {
-  const { hidden, headDim } = base.shape;
-  const attention: Constant[] = [
-    ["attn_norm.weight", 1, hidden, 1],
-    ["attn_q.weight", headDim, hidden, 0],
-    ["attn_k.weight", headDim, hidden, 0],
-    ["attn_v.weight", headDim, hidden, 0],
-    ["attn_output.weight", hidden, headDim, 0],
-  ];
-  const mlp: Constant[] = [
-    ["ffn_norm.weight", 1, hidden, 1],
-    ["ffn_gate.weight", BLOCK, hidden, 0],
-    ["ffn_up.weight", BLOCK, hidden, 0],
-    ["ffn_down.weight", hidden, BLOCK, 0],
-  ];
   const noAttention = shape.heads === 0 && index === 0;
   const noMlp = shape.ffn === 0;
   return {
@@ -94,7 +81,10 @@ function expressible({ shape, tensors }: StackSlot, index: number, { base }: Sta
       ffn: noMlp ? BLOCK : shape.ffn,
     },
     tensors,
-    zeros: [...(noAttention ? attention : []), ...(noMlp ? mlp : [])],
+    zeros: layerShapes(
+      { heads: noAttention ? 1 : 0, kvHeads: noAttention ? 1 : 0, ffn: noMlp ? BLOCK : 0 },
+      base.shape,
+    ).map(([name, rows, cols]) => [name, rows, cols, name.endsWith("norm.weight") ? 1 : 0]),
   };
 }
 

@@ -2,8 +2,8 @@
 import type { LayerShape } from "../../formats/checkpoint.ts";
 import { UserError } from "../../formats/error.ts";
 import { configOfScaling } from "../../formats/hugging-face/rope.ts";
-import { LAYER_NAMES, MODEL_NAMES } from "../../formats/names.ts";
-import { safetensorsHeader } from "../../formats/safetensors/write.ts";
+import { safetensorsHeader } from "../../formats/safetensors.ts";
+import { LAYER_NAMES, MODEL_NAMES } from "../../formats/tensors.ts";
 import { specialTokens, tokenizerFiles } from "../../formats/tokenizer/convert.ts";
 import type { Chunks, Output } from "../output.ts";
 import type { Stack, StackTensor } from "../stack.ts";

@@ -1,9 +1,11 @@
 // A variant's adapter as a PEFT folder.
-import { readAdapter, readPairs } from "../../build/adapter.ts";
+import { readAdapter } from "../../build/adapter.ts";
 import { UserError } from "../../formats/error.ts";
+import { readPairs } from "../../formats/peft/factors.ts";
+import type { LowRankLinear } from "../../formats/peft/write.ts";
 import { peftFiles } from "../../formats/peft/write.ts";
+import { sublayerOf } from "../../src/variants/layer-tensors.ts";
 import type { SlotRecipe } from "../../src/variants/recipe.ts";
-import type { LowRankLinear } from "../artifact.ts";
 import type { Chunks, Output } from "../output.ts";
 
 /**
@@ -22,8 +24,7 @@ export async function peftOutput(recipe: SlotRecipe, model: string): Promise<Out
   const linears = recipe.slots.flatMap((slot, index) =>
     pairs
       .filter(({ number, linear }) => {
-        const there = ["gate", "up", "down"].includes(linear) ? slot.mlp : slot.attn;
-        return there && number === (numbering === "slots" ? index : slot.layer);
+        return slot[sublayerOf(linear)] && number === (numbering === "slots" ? index : slot.layer);
       })
       .map((pair): LowRankLinear => {
         const { linear, a, b } = pair;

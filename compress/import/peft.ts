@@ -1,12 +1,13 @@
 // A PEFT folder's LoRA adapter: adapter_config.json and adapter_model.safetensors. The factor on B A x goes into B.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { readPairs, TENSORS } from "../../build/adapter.ts";
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import { UserError } from "../../formats/error.ts";
 import { type PeftConfig, peftConfigSchema, scaleOf } from "../../formats/peft/config.ts";
+import { readPairs } from "../../formats/peft/factors.ts";
+import type { LowRankAdapter } from "../../formats/peft/write.ts";
 import { MAX_RANK } from "../../src/variants/adapter.ts";
-import type { LowRankAdapter } from "../artifact.ts";
+import { linearTensor } from "../../src/variants/layer-tensors.ts";
 import { check, readParsed } from "./text.ts";
 
 /** @throws UserError naming the file and the field that this project has no arithmetic for */
@@ -26,7 +27,7 @@ export async function readPeft(folder: string, config: PeftConfig, base: Checkpo
   return {
     linears: pairs.map(({ number, linear, a, b }) => {
       const where = `${file}: layer ${number} ${linear}_proj`;
-      const target = base.tensors.get(`blk.${number}.${TENSORS[linear]}.weight`);
+      const target = base.tensors.get(linearTensor(number, linear));
       if (!target) throw new UserError(`${where} is of a layer that ${base.name} does not have`);
       const [rank = 0, cols] = a.shape;
       const { rows } = target;

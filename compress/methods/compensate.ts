@@ -1,9 +1,10 @@
 // EoRA for every linear of a layer that a method has changed.
 
 import { UserError } from "../../formats/error.ts";
-import { linearOf, linearsOf, tensorName } from "../apply/linears.ts";
+import type { LowRankLinear } from "../../formats/peft/write.ts";
+import { linearTensor } from "../../src/variants/layer-tensors.ts";
+import { linearOf, linearsOf } from "../apply/linears.ts";
 import type { InputMoments, LayerResult } from "../apply/walk.ts";
-import type { LowRankLinear } from "../artifact.ts";
 import { eora, inputRoot } from "../compensate/eora.ts";
 import type { LayerWeights } from "../forward/layer-weights.ts";
 import { INPUTS } from "../moments.ts";
@@ -32,7 +33,7 @@ export async function eoraLayer(
       if (!now || !before) return [];
       if (now.rows !== before.rows || now.cols !== before.cols) {
         throw new UserError(
-          `${tensorName(layer, linear)} is [${now.rows}, ${now.cols}], and was [${before.rows}, ${before.cols}]: EoRA compensates what keeps its shape, as masks and quantization do`,
+          `${linearTensor(layer, linear)} is [${now.rows}, ${now.cols}], and was [${before.rows}, ${before.cols}]: EoRA compensates what keeps its shape, as masks and quantization do`,
         );
       }
       const residual = difference(before.values, now.values);

@@ -1,6 +1,7 @@
 // Masks a layer's linears by Wanda or by magnitude. What stays is rounded to grids that have an exact zero, as a mask needs it.
 
-import { linearOf, linearsOf, tensorName } from "../apply/linears.ts";
+import { linearTensor } from "../../src/variants/layer-tensors.ts";
+import { linearOf, linearsOf } from "../apply/linears.ts";
 import type { InputMoments, LayerResult } from "../apply/walk.ts";
 import type { ChangedTensor } from "../artifact.ts";
 import type { LayerWeights } from "../forward/layer-weights.ts";
@@ -23,7 +24,7 @@ export function maskLayer(
     linearsOf(input).flatMap((linear): ChangedTensor[] => {
       const matrix = linearOf(weights, linear);
       if (!matrix) return [];
-      const name = tensorName(layer, linear);
+      const name = linearTensor(layer, linear);
       checkColumns(name, matrix, GRID);
       const masked = maskLowest(matrix, weightScores(matrix, moments?.get(input)?.squares), pattern, name);
       return [named(name, () => toTensor(name, roundToNearest(masked, GRID), "q4_1"))];

@@ -1,9 +1,10 @@
 // The methods on a whole model: what each changes, layer by layer.
 
 import type { Checkpoint } from "../../formats/checkpoint.ts";
+import type { LowRankLinear } from "../../formats/peft/write.ts";
 import type { Slot } from "../../src/variants/recipe.ts";
 import { type Kept as KeptLayers, type LayerResult, type Walked, walkLayers } from "../apply/walk.ts";
-import type { ChangedTensor, LowRankLinear } from "../artifact.ts";
+import type { ChangedTensor } from "../artifact.ts";
 import { createForward, type Hidden, type Tokens } from "../forward/forward.ts";
 import { readLayer } from "../forward/layer-weights.ts";
 import type { MaskPattern } from "../prune/masks.ts";

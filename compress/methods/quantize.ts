@@ -2,7 +2,8 @@
 
 import type { Matrix } from "../../formats/checkpoint.ts";
 import { UserError } from "../../formats/error.ts";
-import { linearOf, linearsOf, tensorName } from "../apply/linears.ts";
+import { linearTensor } from "../../src/variants/layer-tensors.ts";
+import { linearOf, linearsOf } from "../apply/linears.ts";
 import type { InputMoments, LayerResult } from "../apply/walk.ts";
 import type { ChangedTensor } from "../artifact.ts";
 import type { LayerWeights } from "../forward/layer-weights.ts";
@@ -40,7 +41,7 @@ export function roundLayer(layer: number, weights: LayerWeights, options: GptqOp
   const tensors = INPUTS.flatMap(linearsOf).flatMap((linear): ChangedTensor[] => {
     const matrix = linearOf(weights, linear);
     if (!matrix) return [];
-    const name = tensorName(layer, linear);
+    const name = linearTensor(layer, linear);
     checkColumns(name, matrix, options);
     return [named(name, () => toTensor(name, roundToNearest(matrix, options), container(options)))];
   });
@@ -62,7 +63,7 @@ export async function gptqLayer(
     for (const linear of linearsOf(input)) {
       const matrix = linearOf(weights, linear);
       if (!matrix) continue;
-      const name = tensorName(layer, linear);
+      const name = linearTensor(layer, linear);
       checkColumns(name, matrix, options);
       const quantized = await gptq(matrix, factor, options).catch((error) => rethrown(name, error));
       tensors.push(toTensor(name, quantized, container(options)));

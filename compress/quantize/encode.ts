@@ -1,6 +1,6 @@
 // fp32 values in GGUF's formats, each rounded to the nearest value that the format has.
 
-import { toHalf } from "../../formats/half.ts";
+import { toBfloat, toHalf } from "../../formats/half.ts";
 import { toTensor } from "./containers.ts";
 import { roundToNearest } from "./rtn.ts";
 
@@ -8,16 +8,6 @@ import { roundToNearest } from "./rtn.ts";
 export type EncodedType = "f32" | "f16" | "bf16" | "q8_0" | "q4_1";
 
 type Encode = (values: Float32Array, cols: number) => Uint8Array;
-
-const float = new Float32Array(1);
-const bits = new Uint32Array(float.buffer);
-
-/** The nearest bfloat16, ties to even, as bits. */
-function toBfloat(value: number): number {
-  float[0] = value;
-  const x = bits[0] as number;
-  return (x + 0x7fff + ((x >>> 16) & 1)) >>> 16;
-}
 
 /** Two bytes a value. */
 const sixteen =

@@ -1,8 +1,7 @@
 // The grids that weights are rounded to, and how a block's grid is found. A grid is exactly what its block of GGUF can say: scales and
 // offsets are half-precision numbers before anything is rounded to them.
 
-import { toHalf } from "../../formats/half.ts";
-import { fromHalf } from "../../src/engine/weights.ts";
+import { fromHalf, toHalf } from "../../formats/half.ts";
 
 export type Bits = 2 | 3 | 4 | 8;
 

@@ -1,21 +1,12 @@
 // Values of GGUF's formats in fp32. (ggml, src/ggml-quants.c, `dequantize_row_*`)
 
-import { fromHalf } from "../../src/engine/weights.ts";
+import { fromBfloat, halfTable } from "../half.ts";
 import { BLOCKS, type BlockType } from "./header.ts";
 
 /** Reads a block at `at` into `values` from `to` on. */
 type ReadBlock = (view: DataView, at: number, values: Float32Array, to: number) => void;
 
-let halves: Float32Array | undefined;
-/** All half-precision numbers by their bits. */
-const halfTable = (): Float32Array => {
-  halves ??= Float32Array.from({ length: 1 << 16 }, (_, bits) => fromHalf(bits));
-  return halves;
-};
 const half = (view: DataView, at: number): number => halfTable()[view.getUint16(at, true)] as number;
-
-const bits = new Uint32Array(1);
-const float = new Float32Array(bits.buffer);
 
 const READERS: Record<BlockType, ReadBlock> = {
   f32: (view, at, values, to) => {
@@ -25,8 +16,7 @@ const READERS: Record<BlockType, ReadBlock> = {
     values[to] = half(view, at);
   },
   bf16: (view, at, values, to) => {
-    bits[0] = view.getUint16(at, true) << 16;
-    values[to] = float[0] as number;
+    values[to] = fromBfloat(view.getUint16(at, true));
   },
   q8_0: (view, at, values, to) => {
     const scale = half(view, at);

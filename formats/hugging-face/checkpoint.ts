@@ -6,10 +6,10 @@ import { assemble } from "../assemble.ts";
 import type { Checkpoint, ModelShape, StoredTensor, StoredType } from "../checkpoint.ts";
 import { UserError } from "../error.ts";
 import { dequantizeBlocks } from "../gguf/dequantize.ts";
-import { LAYER_NAMES, MODEL_NAMES } from "../names.ts";
-import { type FilePlace, openSafetensors, type SafetensorsFiles } from "../safetensors/folder.ts";
+import { LAYER_NAMES, MODEL_NAMES } from "../tensors.ts";
 import { SIDE_FILES } from "../tokenizer/convert.ts";
 import { ropeOfConfig } from "./rope.ts";
+import { type FilePlace, openSafetensors, type SafetensorsFiles } from "./shards.ts";
 
 const configSchema = z.object({
   model_type: z.string(),

@@ -1,17 +1,7 @@
 // What an adapter_config.json says of a LoRA adapter's factors: what B A x is multiplied by, module by module, as PEFT reads it.
 import { z } from "zod";
-import type { Linear } from "../../src/variants/adapter.ts";
-
-/** What PEFT calls the linears of a layer. */
-export const MODULES: Readonly<Record<Linear, string>> = {
-  q: "self_attn.q_proj",
-  k: "self_attn.k_proj",
-  v: "self_attn.v_proj",
-  o: "self_attn.o_proj",
-  gate: "mlp.gate_proj",
-  up: "mlp.up_proj",
-  down: "mlp.down_proj",
-};
+import type { Linear } from "../../src/variants/layer-tensors.ts";
+import { MODULES } from "../tensors.ts";
 
 const pattern = z.record(z.string(), z.number()).nullish();
 /** What would change the arithmetic of W + scale B A is refused. */

@@ -1,8 +1,25 @@
 // Low-rank factors as PEFT stores them: `adapter_model.safetensors` and `adapter_config.json` in one folder.
+import type { Linear } from "../../src/variants/layer-tensors.ts";
+import { writeSafetensors } from "../safetensors.ts";
+import { MODULES } from "../tensors.ts";
 
-import type { LowRankAdapter, LowRankLinear } from "../../compress/artifact.ts";
-import { writeSafetensors } from "../safetensors/write.ts";
-import { MODULES } from "./config.ts";
+/** Adds `B A x` to what a linear gives for x. */
+export interface LowRankLinear {
+  /** Layer of the base. */
+  readonly layer: number;
+  readonly linear: Linear;
+  readonly rows: number;
+  readonly cols: number;
+  readonly rank: number;
+  /** `[rank, cols]` */
+  readonly a: Float32Array;
+  /** `[rows, rank]` */
+  readonly b: Float32Array;
+}
+
+export interface LowRankAdapter {
+  readonly linears: readonly LowRankLinear[];
+}
 
 /**
  * The files of an adapter by name; `lora_alpha` equals `r`, so that the factor on B A x is 1. Linears of a lower rank say so in `rank_pattern`.

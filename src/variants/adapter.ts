@@ -1,13 +1,10 @@
 // A low-rank adapter as built: which linear of which slot it changes, and where its two factors lie in its image.
 import { z } from "zod";
 import { fileSchema } from "./base.ts";
+import { LINEARS } from "./layer-tensors.ts";
 import { MAX_RANK } from "./plan.ts";
 
 export { MAX_RANK };
-
-/** The matrices of a slot that an adapter can change. */
-export const LINEARS = ["q", "k", "v", "o", "gate", "up", "down"] as const;
-export type Linear = (typeof LINEARS)[number];
 
 export const adapterSchema = z.strictObject({
   /** sha256 of the image. */

@@ -21,21 +21,41 @@ export interface MlpTensors {
   readonly bias: Tensor | undefined;
 }
 
-const WEIGHTS = [
-  "attn_norm",
-  "attn_q",
-  "attn_k",
-  "attn_v",
-  "attn_output",
-  "ffn_norm",
-  "ffn_gate",
-  "ffn_up",
-  "ffn_down",
-];
-const BIASES = { attn_output: "attn", ffn_down: "mlp" } as const;
-const NAME = new RegExp(
-  `^(?:(?:token_embd|output_norm|output)\\.weight|blk\\.(\\d+)\\.(?:(?:${WEIGHTS.join("|")})\\.weight|(${Object.keys(BIASES).join("|")})\\.bias))$`,
-);
+/** The matrices of a layer. */
+export const LINEARS = ["q", "k", "v", "o", "gate", "up", "down"] as const;
+export type Linear = (typeof LINEARS)[number];
+
+const LINEAR_TENSORS: Readonly<Record<Linear, string>> = {
+  q: "attn_q",
+  k: "attn_k",
+  v: "attn_v",
+  o: "attn_output",
+  gate: "ffn_gate",
+  up: "ffn_up",
+  down: "ffn_down",
+};
+
+/** The weight of a linear, as it is called within its layer. */
+export const linearWeight = (linear: Linear): string => `${LINEAR_TENSORS[linear]}.weight`;
+
+/** The weight of a layer's linear. */
+export const linearTensor = (layer: number, linear: Linear): string => `blk.${layer}.${linearWeight(linear)}`;
+
+/** The sublayer that a linear is in. */
+export const sublayerOf = (linear: Linear): "attn" | "mlp" =>
+  linear === "gate" || linear === "up" || linear === "down" ? "mlp" : "attn";
+
+const weightsOf = (sublayer: "attn" | "mlp"): string[] =>
+  LINEARS.filter((linear) => sublayerOf(linear) === sublayer).map(linearWeight);
+
+/** A sublayer's tensors, as they are called within its layer; the bias, which is last, may be absent. */
+export const SUBLAYER_TENSORS: Readonly<Record<"attn" | "mlp", readonly string[]>> = {
+  attn: ["attn_norm.weight", ...weightsOf("attn"), "attn_output.bias"],
+  mlp: ["ffn_norm.weight", ...weightsOf("mlp"), "ffn_down.bias"],
+};
+
+const IN_LAYER = [...SUBLAYER_TENSORS.attn, ...SUBLAYER_TENSORS.mlp].map((name) => name.replace(".", "\\."));
+const NAME = new RegExp(`^(?:(?:token_embd|output_norm|output)\\.weight|blk\\.(\\d+)\\.(${IN_LAYER.join("|")}))$`);
 
 /** What a tensor's name says of it: the layer, and for a bias the sublayer, or neither. */
 export interface TensorName {
@@ -47,10 +67,11 @@ export interface TensorName {
 export function parseTensorName(name: string): TensorName | undefined {
   const match = NAME.exec(name);
   if (!match) return undefined;
-  const [, layer, bias] = match;
+  const [, layer, inLayer] = match;
+  const sublayer = inLayer?.startsWith("attn") ? "attn" : "mlp";
   return {
     layer: layer === undefined ? undefined : Number(layer),
-    biasOf: bias === undefined ? undefined : BIASES[bias as keyof typeof BIASES],
+    biasOf: inLayer?.endsWith(".bias") ? sublayer : undefined,
   };
 }
 

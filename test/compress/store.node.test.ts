@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Artifact } from "../../compress/artifact.ts";
 import { changesOf, listArtifacts, readArtifactRecipe, readChange, writeArtifact } from "../../compress/store.ts";
 import { peftFiles } from "../../formats/peft/write.ts";
-import { readSafetensors } from "../../formats/safetensors/read.ts";
+import { readSafetensors } from "../../formats/safetensors.ts";
 
 let folder: string;
 beforeEach(async () => {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { halfAtLeast, packQ4, packQ8, quantizeQ8 } from "../../build/kernel-layout.ts";
+import { packQ4, packQ8, quantizeQ8 } from "../../build/kernel-layout.ts";
+import { halfAtLeast } from "../../formats/half.ts";
 import { dequantize, fromHalf, type OpenFile, readParts } from "../../src/engine/weights.ts";
 import type { BuiltFile, Tensor } from "../../src/variants/base.ts";
 

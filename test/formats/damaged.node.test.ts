@@ -13,7 +13,7 @@ import { UserError } from "../../formats/error.ts";
 import { dequantizeBlocks } from "../../formats/gguf/dequantize.ts";
 import { firstNotFinite } from "../../formats/gguf/finite.ts";
 import { BLOCKS, type BlockType } from "../../formats/gguf/header.ts";
-import { INDEX } from "../../formats/safetensors/folder.ts";
+import { INDEX } from "../../formats/hugging-face/shards.ts";
 import { recipeOf } from "../compress/recipe.ts";
 import { tinyCheckpoint } from "../compress/tiny.ts";
 import blocks from "../fixtures/gguf-blocks/vectors.json" with { type: "json" };

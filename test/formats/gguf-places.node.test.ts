@@ -8,8 +8,7 @@ import { openCheckpoint } from "../../compress/open.ts";
 import { putOutput } from "../../compress/output.ts";
 import { stackOf } from "../../compress/stack.ts";
 import { ggufChunks } from "../../formats/gguf/writer.ts";
-import { readPlaces, readSafetensors } from "../../formats/safetensors/read.ts";
-import { safetensorsHeader } from "../../formats/safetensors/write.ts";
+import { readPlaces, readSafetensors, safetensorsHeader } from "../../formats/safetensors.ts";
 import { recipeOf } from "../compress/recipe.ts";
 import { tinyCheckpoint } from "../compress/tiny.ts";
 

@@ -1,9 +1,8 @@
 // A Hugging Face folder's weights in shards, as larger models come.
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { INDEX, WEIGHTS } from "../../formats/safetensors/folder.ts";
-import { headerBytes, readPlaces } from "../../formats/safetensors/read.ts";
-import { safetensorsHeader } from "../../formats/safetensors/write.ts";
+import { INDEX, WEIGHTS } from "../../formats/hugging-face/shards.ts";
+import { headerBytes, readPlaces, safetensorsHeader } from "../../formats/safetensors.ts";
 
 export const shardName = (index: number, shards: number): string =>
   `model-${String(index + 1).padStart(5, "0")}-of-${String(shards).padStart(5, "0")}.safetensors`;

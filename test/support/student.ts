@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Checkpoint } from "../../formats/checkpoint.ts";
-import { safetensorsHeader } from "../../formats/safetensors/write.ts";
+import { safetensorsHeader } from "../../formats/safetensors.ts";
 
 export interface StudentTensor {
   readonly name: string;

@@ -1,7 +1,8 @@
 // A linear layer over the rows of a group of entries: one product with the shared weights for all of them, then what each entry's
 // adapter adds to its own rows.
-import type { Linear } from "../../variants/adapter.ts";
+
 import type { Tensor } from "../../variants/base.ts";
+import type { Linear } from "../../variants/layer-tensors.ts";
 import type { PlanSlot } from "../../variants/plan.ts";
 import type { Factors } from "./adapters.ts";
 import type { Kernels } from "./kernels.ts";

@@ -2,8 +2,7 @@ import { expect, it } from "vitest";
 import { toTensor } from "../../../compress/quantize/containers.ts";
 import { bitsPerWeight, dequantize, type GridOptions } from "../../../compress/quantize/grid.ts";
 import { roundToNearest } from "../../../compress/quantize/rtn.ts";
-import { toHalf } from "../../../formats/half.ts";
-import { fromHalf } from "../../../src/engine/weights.ts";
+import { fromHalf, toHalf } from "../../../formats/half.ts";
 import { randomMatrix } from "../random.ts";
 
 /** Blocks read by ggml's definition. */

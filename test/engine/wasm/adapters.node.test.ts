@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { packAdapter } from "../../../build/adapter.ts";
 import { readKernels } from "../../../evaluation/offline/wasm.ts";
 import { createWasmEngine, type WasmEngine } from "../../../src/engine/wasm/index.ts";
-import { type Adapter, LINEARS, type Linear } from "../../../src/variants/adapter.ts";
+import type { Adapter } from "../../../src/variants/adapter.ts";
+import { LINEARS, type Linear } from "../../../src/variants/layer-tensors.ts";
 import { compilePlan, type Plan } from "../../../src/variants/plan.ts";
 import type { SlotRecipe } from "../../../src/variants/recipe.ts";
 import {

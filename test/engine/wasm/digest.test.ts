@@ -6,7 +6,7 @@ import relaxed from "../../../dist/kernels/relaxed.wasm";
 import type { LogitsWanted } from "../../../src/engine/types.ts";
 import { createWasmEngine, type WasmEngine } from "../../../src/engine/wasm/index.ts";
 import { instantiate } from "../../../src/engine/wasm/kernels.ts";
-import { LINEARS } from "../../../src/variants/adapter.ts";
+import { LINEARS } from "../../../src/variants/layer-tensors.ts";
 import type { Plan } from "../../../src/variants/plan.ts";
 import { adaptedPlan, adaptedRecipe, randomPairs } from "./peft.ts";
 import { config, MIXED, makeTiny, narrowPlan, openFrom, randomNumbers, tinyPlan } from "./tiny.ts";

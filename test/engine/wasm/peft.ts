@@ -1,8 +1,8 @@
 // Adapters for tests: random factors, written as PEFT writes them, and plans that have them as the build makes them.
 import { packAdapter } from "../../../build/adapter.ts";
 import { sha256 } from "../../../build/checkpoint.ts";
-import type { Linear } from "../../../src/variants/adapter.ts";
 import type { BaseModel, ModelConfig } from "../../../src/variants/base.ts";
+import type { Linear } from "../../../src/variants/layer-tensors.ts";
 import { compilePlan, type Plan } from "../../../src/variants/plan.ts";
 import { type SlotRecipe, slotRecipeSchema } from "../../../src/variants/recipe.ts";
 import { randomNumbers } from "./tiny.ts";

@@ -1,8 +1,8 @@
 // The forward pass as plain as it gets, in double precision, over a plan's dequantized weights: what the kernels are held against.
 import { asPyTorch, frequencies } from "../../../src/engine/rope.ts";
 import { dequantize } from "../../../src/engine/weights.ts";
-import type { Linear } from "../../../src/variants/adapter.ts";
 import type { Tensor } from "../../../src/variants/base.ts";
+import type { Linear } from "../../../src/variants/layer-tensors.ts";
 import type { Plan } from "../../../src/variants/plan.ts";
 
 type Vector = Float64Array<ArrayBuffer>;

@@ -1,12 +1,12 @@
 // Variants that tests export: written as the toolkit writes them, with what they change in fp32.
 
-import { TENSORS } from "../../../build/adapter.ts";
 import type { CheckpointTensor } from "../../../build/checkpoint.ts";
-import type { ChangedTensor, LowRankLinear } from "../../../compress/artifact.ts";
+import type { ChangedTensor } from "../../../compress/artifact.ts";
 import { writeArtifact } from "../../../compress/store.ts";
 import type { Checkpoint, Matrix } from "../../../formats/checkpoint.ts";
 import { dequantizeBlocks } from "../../../formats/gguf/dequantize.ts";
-import type { Linear } from "../../../src/variants/adapter.ts";
+import type { LowRankLinear } from "../../../formats/peft/write.ts";
+import { type Linear, linearTensor } from "../../../src/variants/layer-tensors.ts";
 import type { Slot } from "../../../src/variants/recipe.ts";
 import { recipeOf } from "../../compress/recipe.ts";
 import { random } from "../../engine/onnx/tiny.ts";
@@ -72,7 +72,7 @@ export async function makeAdapted(
   const merged = new Map<string, Matrix>();
   const linears: LowRankLinear[] = [];
   for (const { layer, linear, rank } of adapted) {
-    const name = `blk.${layer}.${TENSORS[linear]}.weight`;
+    const name = linearTensor(layer, linear);
     const { rows, cols, values } = await base.read(name);
     const a = Float32Array.from({ length: rank * cols }, () => 0.1 * next());
     const b = Float32Array.from({ length: rows * rank }, () => scale * next());

@@ -1,6 +1,6 @@
-// Reads tensors out of a safetensors file: a length, a JSON header, then the values. (huggingface/safetensors, README: "Format")
+// Safetensors files, read and written: a length, a JSON header, then the values. (huggingface/safetensors, README: "Format")
 import { z } from "zod";
-import { fromHalf } from "../../src/engine/weights.ts";
+import { fromBfloat, fromHalf } from "./half.ts";
 
 const tensorSchema = z.object({
   dtype: z.string(),
@@ -14,19 +14,11 @@ export interface NamedTensor {
   readonly values: Float32Array;
 }
 
-const bfloat = Float32Array.of(0);
-const bfloatBits = new Uint32Array(bfloat.buffer);
-
 /** How to read a value, by the dtypes of numbers. */
 const DTYPES: Record<string, { read(view: DataView, at: number): number }> = {
   F32: { read: (view, at) => view.getFloat32(at, true) },
   F16: { read: (view, at) => fromHalf(view.getUint16(at, true)) },
-  BF16: {
-    read: (view, at) => {
-      bfloatBits[0] = view.getUint16(at, true) << 16;
-      return bfloat[0] as number;
-    },
-  },
+  BF16: { read: (view, at) => fromBfloat(view.getUint16(at, true)) },
 };
 
 /** Bytes of a value by dtype; U8 holds what is no number. */
@@ -133,4 +125,47 @@ export function readSafetensors(file: Uint8Array): Map<string, NamedTensor> {
     tensors.set(name, { shape, values });
   }
   return tensors;
+}
+
+/** fp32, row-major. */
+export interface NamedValues {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly values: Float32Array;
+}
+
+const ALIGNMENT = 8;
+
+/** What a header says of a tensor. */
+export interface TensorEntry {
+  readonly name: string;
+  /** As safetensors has them: F32, F16, BF16. */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly bytes: number;
+}
+
+/** What comes before the values of these tensors, which follow in the same order. */
+export function safetensorsHeader(tensors: readonly TensorEntry[]): Uint8Array {
+  const header: Record<string, unknown> = { __metadata__: { format: "pt" } };
+  let end = 0;
+  for (const { name, dtype, shape, bytes } of tensors) {
+    header[name] = { dtype, shape, data_offsets: [end, end + bytes] };
+    end += bytes;
+  }
+  const text = Buffer.from(JSON.stringify(header));
+  const headerBytes = Math.ceil(text.length / ALIGNMENT) * ALIGNMENT;
+  const file = Buffer.alloc(8 + headerBytes, " ");
+  file.writeBigUInt64LE(BigInt(headerBytes), 0);
+  file.set(text, 8);
+  return file;
+}
+
+/** The same tensors in the same order give the same bytes. */
+export function writeSafetensors(tensors: readonly NamedValues[]): Uint8Array {
+  const header = safetensorsHeader(
+    tensors.map(({ name, shape, values }) => ({ name, dtype: "F32", shape, bytes: values.byteLength })),
+  );
+  const data = tensors.map(({ values }) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  return Buffer.concat([header, ...data]);
 }

@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { z } from "zod";
 import { UserError } from "../error.ts";
 import { type OpenFile, openFile } from "../file.ts";
-import { headerBytes, type Place, readPlaces } from "./read.ts";
+import { headerBytes, type Place, readPlaces } from "../safetensors.ts";
 
 export interface FilePlace extends Place {
   readonly file: OpenFile;
