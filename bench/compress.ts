@@ -1,6 +1,5 @@
 // `npm run bench:compress`: what each method gains over the one that it is compared with, beside the figures of its paper.
 import { Command } from "commander";
-import { positive } from "../cli/calibration-options.ts";
 import { withChanges } from "../compress/apply/overlay.ts";
 import { readCalibration } from "../compress/calibration.ts";
 import { allSlots } from "../compress/forward/perplexity.ts";
@@ -18,6 +17,7 @@ import { compare } from "../src/scores/compare.ts";
 import { aggregate, type Metric, type MetricRule } from "../src/scores/metrics.ts";
 import { EORA_3, FLAP_20, GPTQ_4, type PaperFigures, WANDA_2_4 } from "./compress/papers.ts";
 import { pageResults, readPages } from "./compress/perplexity.ts";
+import { positive } from "./options.ts";
 import { table } from "./table.ts";
 
 const program = new Command("bench:compress")

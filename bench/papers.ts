@@ -1,7 +1,7 @@
 // `npm run bench:papers`: the source papers' tables with our figures beside theirs. Prints what is
 // recorded; makes and measures what is not there when asked to.
 import { Command, Option } from "commander";
-import { positive } from "../cli/calibration-options.ts";
+import { positive } from "./options.ts";
 import { PAPERS } from "./papers/index.ts";
 import { make, measure } from "./papers/measure.ts";
 import { readResults } from "./papers/results.ts";

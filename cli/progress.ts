@@ -38,6 +38,12 @@ export function createProgress(total: number, output: NodeJS.WriteStream = proce
   };
 }
 
+/** The same for a library that counts steps, on the standard error. */
+export function showSteps(total: number): { readonly step: Progress["done"]; readonly end: Progress["end"] } {
+  const { done, end } = createProgress(total);
+  return { step: done, end };
+}
+
 /** Seconds as 1:02:03 or 2:03. */
 export function clock(seconds: number): string {
   const whole = Math.ceil(seconds);

@@ -9,6 +9,7 @@ import { labelOf, TARGETS } from "../../compress/importance/units.ts";
 import { openCheckpoint } from "../../compress/open.ts";
 import { artifactsFolder } from "../../compress/store.ts";
 import { addCalibrationOptions, type CalibrationFlags } from "../calibration-options.ts";
+import { showSteps } from "../progress.ts";
 
 interface Flags extends CalibrationFlags {
   readonly criterion: string;
@@ -34,7 +35,7 @@ async function run(flags: Flags): Promise<void> {
   const checkpoint = await openCheckpoint(flags.model);
   try {
     const calibration = await readCalibration(checkpoint, flags);
-    const options = { checkpoint, calibration, wanted, folder, output: process.stderr };
+    const options = { checkpoint, calibration, wanted, folder, progress: showSteps };
     for await (const measured of measureImportance({
       ...options,
       evaluation: flags.evaluation,

@@ -12,7 +12,7 @@ import { expand } from "../../compress/sweep/expand.ts";
 import { COSTS, type Cost, LOSSES, type Loss, type Scored, writeSweep } from "../../compress/sweep/report.ts";
 import { openScorer } from "../../compress/sweep/score.ts";
 import { addCalibrationOptions, type CalibrationFlags, positive } from "../calibration-options.ts";
-import { createProgress } from "../progress.ts";
+import { createProgress, showSteps } from "../progress.ts";
 import { runMethod } from "../run-method.ts";
 
 interface Flags extends Omit<CalibrationFlags, "remove"> {
@@ -63,10 +63,14 @@ async function run(flags: Flags): Promise<void> {
   const folder = flags.out ?? join(artifactsFolder(), "sweep");
   const names = await namesOf(flags.model);
   const checkpoint = await openCheckpoint(flags.model);
-  const output = process.stderr;
   try {
     const calibration = await readCalibration(checkpoint, flags);
-    const measure = { wanted, evaluation: flags.evaluation, folder: join(artifactsFolder(), "importance"), output };
+    const measure = {
+      wanted,
+      evaluation: flags.evaluation,
+      folder: join(artifactsFolder(), "importance"),
+      progress: showSteps,
+    };
     const candidates = distinct([
       unchanged({ checkpoint, names }),
       ...(await ranked({ checkpoint, names, calibration, amounts: flags.remove, measure })),
@@ -104,7 +108,7 @@ async function scoreAll(
   options: { readonly items: number; readonly articles: number; readonly folder: string },
 ): Promise<Scored[]> {
   const scorer = await openScorer({ ...options, recipes: candidates.map(({ artifact }) => artifact.recipe) });
-  const { done, end } = createProgress(candidates.length * scorer.steps, process.stderr);
+  const { done, end } = createProgress(candidates.length * scorer.steps);
   const scored: Scored[] = [];
   for (const candidate of candidates) {
     const { id } = candidate.artifact.recipe;

@@ -1,5 +1,4 @@
 // Measures criteria over a checkpoint and calibration tokens, one after another; what they share is computed once.
-import { createProgress } from "../../cli/progress.ts";
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import { UserError } from "../../formats/error.ts";
 import type { Calibration } from "../calibration.ts";
@@ -32,8 +31,8 @@ export interface MeasureOptions {
   readonly folder?: string | undefined;
   /** Tokens that go through the model together where hidden states are compared. Default: 8,192. */
   readonly groupTokens?: number | undefined;
-  /** Where progress is shown. Default: nowhere. */
-  readonly output?: NodeJS.WriteStream | undefined;
+  /** Shows the progress of so many steps, one after another. Default: nobody sees it. */
+  readonly progress?: Context["progress"] | undefined;
 }
 
 /**
@@ -58,7 +57,7 @@ export function wantedOf(criteria: string, targets: string | undefined): Wanted[
 
 /** @throws UserError when there are fewer sequences than `evaluation` */
 export async function* measureImportance(options: MeasureOptions): AsyncGenerator<Measured> {
-  const { checkpoint, calibration, wanted, removals, folder, output } = options;
+  const { checkpoint, calibration, wanted, removals, folder } = options;
   const { tokens, digest } = calibration;
   if (!(Number.isInteger(removals) && removals > 0)) throw new UserError("--remove must be 1 or more");
   const evaluation = some(tokens, options.evaluation);
@@ -70,9 +69,9 @@ export async function* measureImportance(options: MeasureOptions): AsyncGenerato
   try {
     for (const { criterion, target } of wanted) {
       const progress: Context["progress"] = (total) => {
-        if (!output || total === 0) return { step: () => undefined, end: () => undefined };
-        const { done, end } = createProgress(total, output);
-        return { step: (note) => done(() => `${criterion.id} ${target} ${note()}`), end };
+        if (!options.progress || total === 0) return { step: () => undefined, end: () => undefined };
+        const { step, end } = options.progress(total);
+        return { step: (note) => step(() => `${criterion.id} ${target} ${note()}`), end };
       };
       const ranking = await criterion.measure(
         {

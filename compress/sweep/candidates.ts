@@ -39,7 +39,7 @@ export const unchanged = ({ checkpoint, names }: Source): Candidate => ({
 export interface RankedGrid extends Source {
   readonly calibration: Calibration;
   readonly amounts: readonly number[];
-  readonly measure: Pick<MeasureOptions, "wanted" | "evaluation" | "folder" | "output">;
+  readonly measure: Pick<MeasureOptions, "wanted" | "evaluation" | "folder" | "progress">;
 }
 
 /** Each criterion and target with each amount. @throws UserError when an amount is more than a ranking has */

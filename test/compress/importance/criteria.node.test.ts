@@ -213,9 +213,9 @@ describe("a measurement", () => {
 
   it("of hidden states is done once for all targets", async () => {
     const shown: string[] = [];
-    const output = { isTTY: false, write: (line: string) => shown.push(line) } as unknown as NodeJS.WriteStream;
+    const progress = () => ({ step: (note: () => string) => void shown.push(note()), end: () => undefined });
     const wanted = wantedOf("similarity,angular", "block");
-    const options = { checkpoint, calibration, wanted, evaluation: 1, removals: 1, output };
+    const options = { checkpoint, calibration, wanted, evaluation: 1, removals: 1, progress };
     for await (const _ of measureImportance(options)) expect(shown.at(-1)).toContain("similarity block");
   });
 
