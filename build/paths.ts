@@ -1,17 +1,10 @@
 // Where things are, from the project's root. All under dist/ is built and ignored by git.
-import { existsSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** The nearest folder above with a package.json: this file is also bundled into dist/eval. */
-function findRoot(folder: string): string {
-  if (existsSync(join(folder, "package.json"))) return folder;
-  const parent = dirname(folder);
-  if (parent === folder) throw new Error("no package.json in any folder above this file");
-  return findRoot(parent);
-}
-
-export const root = findRoot(dirname(fileURLToPath(import.meta.url)));
+const here = dirname(fileURLToPath(import.meta.url));
+/** This file is in build/, or within a bundle in a folder of dist/. */
+export const root = join(here, basename(dirname(here)) === "dist" ? "../.." : "..");
 export const modelsDir = join(root, "models");
 export const recipesDir = join(root, "src/variants/recipes");
 /** What a user made or brought, ignored by git: recipes, tensors, adapters and models; another folder where FRANKEN_ARTIFACTS is set. */
