@@ -8,7 +8,8 @@ import OpenAI from "openai";
 import { root } from "../../build/paths.ts";
 import { quietWrangler } from "../../build/workers.ts";
 
-export interface Server {
+/** A service that runs, as its clients and a reader of its log see it. */
+export interface Client {
   readonly url: string;
   readonly key: string;
   readonly openai: OpenAI;
@@ -16,6 +17,9 @@ export interface Server {
   output(): string;
   /** JSON lines of the service's log, of one kind of event. */
   events(event: string): Record<string, unknown>[];
+}
+
+export interface Server extends Client {
   /** Stops the process as Ctrl-C does, and removes what it kept; gives its exit code. */
   stop(): Promise<number | null>;
   /** Stops the process, and starts another one with what it kept. */
@@ -24,6 +28,20 @@ export interface Server {
   readonly state: string;
   readonly process: ChildProcess;
 }
+
+export const clientOf = (url: string, key: string, output: () => string): Client => ({
+  url,
+  key,
+  openai: new OpenAI({ baseURL: `${url}/v1`, apiKey: key, maxRetries: 0 }),
+  output,
+  events: (event) =>
+    output()
+      .split("\n")
+      // The last line may not be whole yet.
+      .slice(0, -1)
+      .filter((line) => line.includes(`"event":"${event}"`))
+      .map((line) => JSON.parse(line.slice(line.indexOf("{")))),
+});
 
 export async function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -91,16 +109,8 @@ async function startWith(
   }
   const key = /sk-local-[\w-]+/.exec(await readFile(join(cwd, ".dev.vars"), "utf8"))?.[0] ?? "";
   return {
-    url,
-    key,
+    ...clientOf(url, key, () => output),
     process: child,
-    openai: new OpenAI({ baseURL: `${url}/v1`, apiKey: key, maxRetries: 0 }),
-    output: () => output,
-    events: (event) =>
-      output
-        .split("\n")
-        .filter((line) => line.includes(`"event":"${event}"`))
-        .map((line) => JSON.parse(line.slice(line.indexOf("{")))),
     state,
     async stop() {
       child.kill("SIGINT");
@@ -117,7 +127,7 @@ async function startWith(
 }
 
 /** The tokens that a variant answers a question with at temperature 0, and their log-probabilities. */
-export async function askLikeliest({ openai }: Server, model: string, max_tokens: number) {
+export async function askLikeliest({ openai }: Client, model: string, max_tokens: number) {
   const { choices } = await openai.chat.completions.create({
     ...{ model, temperature: 0, max_tokens, logprobs: true },
     messages: [{ role: "user", content: "What is the capital of Italy?" }],

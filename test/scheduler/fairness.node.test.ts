@@ -1,4 +1,4 @@
-// What keys get of each other's time, whatever they ask for; fairness.interop.test.ts has more loads.
+// What keys get of each other's time, whatever they ask for; fairness.node.full.test.ts has more loads.
 import { describe, expect, it } from "vitest";
 import { type Ask, checkRandomLoads, run, unitsOf } from "./fairness.ts";
 

@@ -1,20 +1,18 @@
 // The same bits alone, in a batch, in chunks: the real base, its variants, and adapters of its size.
 import { beforeAll, expect, it } from "vitest";
-import { readKernels } from "../../../evaluation/offline/wasm.ts";
-import { createWasmEngine, type WasmEngine } from "../../../src/engine/wasm/index.ts";
+import type { WasmEngine } from "../../../src/engine/wasm/index.ts";
 import type { Plan } from "../../../src/variants/plan.ts";
 import { slotRecipeSchema } from "../../../src/variants/recipe.ts";
-import { openBuilt, readCatalogue } from "./built.ts";
 import { alone, CHUNKS, digests, type Run } from "./identity.ts";
 import { adaptedPlan, randomPairs } from "./peft.ts";
-import { openFrom } from "./tiny.ts";
+import { sharedEngine } from "./shared-engine.ts";
 
-const files = new Map<string, Uint8Array>();
 const plans: Plan[] = [];
 let engine: WasmEngine;
 
 beforeAll(async () => {
-  const catalogue = await readCatalogue();
+  const { catalogue, files, ...shared } = await sharedEngine();
+  engine = shared.engine;
   const variants = ["attn-drop-10", "block-drop-6", "franken-9-19r2"].map((name) => `smollm2-135m-${name}`);
   for (const id of ["smollm2-135m", ...variants]) plans.push(catalogue.get(id)!.plan);
   const { base } = plans[0]!;
@@ -27,11 +25,6 @@ beforeAll(async () => {
     const pairs = randomPairs(base.config, [0, 1, 2, 11], i ? ["q", "o", "up"] : ["v", "gate", "down"], 16 + i, i);
     plans.push(adaptedPlan({ base, pairs, scale: 0.05, recipe, files }));
   }
-  engine = await createWasmEngine({
-    base,
-    open: async (file) => (await openFrom(files)(file)) ?? openBuilt(file),
-    modules: await readKernels(),
-  });
 });
 
 const ids = Array.from({ length: 80 }, (_, i) => (i * 7919 + 504) % 49_152);

@@ -5,7 +5,7 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { type Browser, chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { freePort, type Server, startCommand, startServer } from "./server.ts";
+import { service } from "./service.ts";
 
 const found = ["chromium", "chromium-browser", "google-chrome"].flatMap((name) => {
   const { stdout } = spawnSync("which", [name], { encoding: "utf8" });
@@ -28,14 +28,10 @@ interface Description {
   components: { schemas: Record<string, { example?: unknown }> };
 }
 
-let server: Server;
+const server = service();
 let description: Description;
 beforeAll(async () => {
-  server = await startServer(await startCommand(), await freePort());
   description = (await (await fetch(`${server.url}/openapi.json`)).json()) as Description;
-});
-afterAll(async () => {
-  await server?.stop();
 });
 
 const operations = (): [name: string, operation: Operation][] =>

@@ -1,12 +1,12 @@
 // Completions as an evaluation server: the process that `npm start` runs, on the real weights, against our own scorer in this process.
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { readKernels } from "../../evaluation/offline/wasm.ts";
 import type { WasmEngine } from "../../src/engine/wasm/index.ts";
 import { createWasmEngine } from "../../src/engine/wasm/index.ts";
 import { createEngineScorer } from "../../src/scores/engine-scorer.ts";
 import type { Plan } from "../../src/variants/plan.ts";
 import { openBuilt, readCatalogue } from "../engine/wasm/built.ts";
-import { freePort, type Server, startCommand, startServer } from "./server.ts";
+import { service } from "./service.ts";
 
 const MODEL = "smollm2-135m";
 const CONTEXT = "Roof shingle removal: A man is sitting on a roof. He";
@@ -17,15 +17,13 @@ const ENDINGS = [
   " starts pulling up roofing on a roof.",
 ];
 
-let server: Server;
+const server = service();
 let engine: WasmEngine;
 let plan: Plan;
 beforeAll(async () => {
-  server = await startServer(await startCommand(), await freePort());
   ({ plan } = (await readCatalogue()).get(MODEL)!);
   engine = await createWasmEngine({ base: plan.base, open: openBuilt, modules: await readKernels() });
 });
-afterAll(() => server?.stop());
 
 /** As the harness's remote tokenizer asks: without a key. */
 async function post<T>(path: string, body: object): Promise<T> {

@@ -9,10 +9,11 @@ import { checksOf } from "../../bench/routing/report.ts";
 import { idleOn, replayFixed, simulate } from "../../bench/routing/simulate.ts";
 import { caseOf, compare, judge, type Outcome, type Scene, type Verdict } from "../../bench/routing/verdict.ts";
 import { calibrationOf } from "../../src/routing/state.ts";
-import { catalogue as served } from "../routes/gateway.ts";
+import { readCatalogue } from "../engine/wasm/built.ts";
 
 // The real router over a simulated replica, on a machine slower than the reference, on which every variant is off by up to a tenth.
 const base = "smollm2-135m";
+const served = await readCatalogue();
 const ladder = [
   { layers: 20, accNorm: 33 },
   { layers: 15, accNorm: 30.5 },

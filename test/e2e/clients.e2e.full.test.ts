@@ -3,18 +3,15 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { generateText, streamText } from "ai";
 import OpenAI from "openai";
 import type { ResponseCreateParamsStreaming } from "openai/resources/responses/responses";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import codex from "../fixtures/codex/request.json";
-import { freePort, type Server, startCommand, startServer } from "./server.ts";
+import { freePort, startCommand, startServer } from "./server.ts";
+import { service } from "./service.ts";
 
 const MODEL = "smollm2-135m";
 const messages = [{ role: "user" as const, content: "What is the capital of Italy?" }];
 
-let server: Server;
-beforeAll(async () => {
-  server = await startServer(await startCommand(), await freePort());
-});
-afterAll(() => server?.stop());
+const server = service();
 
 describe("OpenAI's SDK", () => {
   it("streams Codex's request to its end, and is told what had no effect", async () => {

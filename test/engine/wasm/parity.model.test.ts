@@ -1,12 +1,11 @@
 // Holds the engine against PyTorch's fp32 results on the same weights.
 import { readFile } from "node:fs/promises";
 import { beforeAll, describe, expect, it } from "vitest";
-import { readKernels } from "../../../evaluation/offline/wasm.ts";
-import { createWasmEngine, type WasmEngine } from "../../../src/engine/wasm/index.ts";
+import type { WasmEngine } from "../../../src/engine/wasm/index.ts";
 import type { BaseModel } from "../../../src/variants/base.ts";
 import { compilePlan, type Plan } from "../../../src/variants/plan.ts";
 import type { Slot } from "../../../src/variants/recipe.ts";
-import { openBuilt, readCatalogue } from "./built.ts";
+import { sharedEngine } from "./shared-engine.ts";
 
 interface Case {
   prompt_ids: number[];
@@ -22,10 +21,9 @@ const noPace = () => undefined;
 let base: BaseModel;
 let engine: WasmEngine;
 beforeAll(async () => {
-  const variant = (await readCatalogue()).get("smollm2-135m");
-  if (!variant) throw new Error("smollm2-135m is not in the catalogue");
-  base = variant.plan.base;
-  engine = await createWasmEngine({ base, open: openBuilt, modules: await readKernels() });
+  const { catalogue, ...shared } = await sharedEngine();
+  base = catalogue.get("smollm2-135m")!.plan.base;
+  engine = shared.engine;
 });
 
 const planOf = (name: string): Plan =>
@@ -61,8 +59,16 @@ const CLEAR = 1;
  */
 const USABLE = ["baseline", "attn-drop-10", "mlp-drop-2", "block-drop-4"];
 
+const computed = new Map<string, Promise<number[]>>();
+
 /** Signed differences to the reference of every token's negative log-likelihood, over both prompts. */
-async function differencesOf(name: string): Promise<number[]> {
+function differencesOf(name: string): Promise<number[]> {
+  const known = computed.get(name) ?? computeDifferences(name);
+  computed.set(name, known);
+  return known;
+}
+
+async function computeDifferences(name: string): Promise<number[]> {
   const differences: number[] = [];
   for (const { prompt_ids, token_nll } of vectors[name]?.cases ?? []) {
     const nll = await tokenNll(planOf(name), prompt_ids);

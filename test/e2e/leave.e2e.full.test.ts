@@ -2,8 +2,8 @@
 import { execFile } from "node:child_process";
 import { Agent, request } from "node:http";
 import { connect, type Socket } from "node:net";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { freePort, type Server, startCommand, startServer } from "./server.ts";
+import { describe, expect, it } from "vitest";
+import { service } from "./service.ts";
 
 const LONG = 2000;
 /** A reply that would take some 20 seconds. */
@@ -18,13 +18,8 @@ const body = JSON.stringify({
 /** Alone on its machine it stops within 250 ms, and the log tells of it; other tests may run beside this one. */
 const STOPPED_MS = 1_000;
 
-let server: Server;
-let port: number;
-beforeAll(async () => {
-  port = await freePort();
-  server = await startServer(await startCommand(), port);
-});
-afterAll(() => server?.stop());
+const server = service();
+const port = Number(new URL(server.url).port);
 
 const headers = () => ({ authorization: `Bearer ${server.key}`, "content-type": "application/json" });
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
