@@ -2,6 +2,7 @@
 import { readdir } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { Log, LogLevel, type MiniflareOptions, type WorkerOptions } from "miniflare";
+import { commandVariable, setForThisRun } from "../src/config.ts";
 import { root, workersDir } from "./paths.ts";
 import { quietWrangler, type WorkerSource, workersFor } from "./workers.ts";
 
@@ -19,7 +20,7 @@ export async function localRuntime(): Promise<MiniflareOptions & { workers: Work
 }
 
 /** Here an isolate is a process of its own: it may hold several weight sets. */
-const isolateCeiling = (): string => process.env.ISOLATE_CEILING_MIB || "1024";
+const isolateCeiling = (): string => commandVariable("ISOLATE_CEILING_MIB") ?? "1024";
 
 type DurableObject = NonNullable<WorkerOptions["durableObjects"]>[string];
 
@@ -37,11 +38,9 @@ async function workerOptions({ name, config, script }: WorkerSource): Promise<Wo
   files.sort((a, b) => Number(b === entry) - Number(a === entry));
   const { modulesRules: _, ...bindings } = workerOptions;
   // What [vars] has may be set otherwise for one run.
-  const set = Object.keys(unstable_readConfig({ config: join(root, config) }).vars).flatMap((key) =>
-    process.env[key] === undefined ? [] : [[key, process.env[key]]],
-  );
+  const set = setForThisRun(Object.keys(unstable_readConfig({ config: join(root, config) }).vars));
   const { durableObjects = {} } = bindings;
-  const vars = { ...bindings.bindings, ...Object.fromEntries(set) };
+  const vars = { ...bindings.bindings, ...set };
   return {
     name: script,
     ...bindings,

@@ -1,6 +1,7 @@
 // Where things are, from the project's root. All under dist/ is built and ignored by git.
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { commandVariable } from "../src/config.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
 /** This file is in build/, or within a bundle in a folder of dist/. */
@@ -8,7 +9,7 @@ export const root = join(here, basename(dirname(here)) === "dist" ? "../.." : ".
 export const modelsDir = join(root, "models");
 export const recipesDir = join(root, "src/variants/recipes");
 /** What a user made or brought, ignored by git: recipes, tensors, adapters and models; another folder where FRANKEN_ARTIFACTS is set. */
-export const artifactsDir = (): string => resolve(root, process.env.FRANKEN_ARTIFACTS || "artifacts");
+export const artifactsDir = (): string => resolve(root, commandVariable("FRANKEN_ARTIFACTS") ?? "artifacts");
 /** A file that a recipe names: `artifacts/…` is in the artifacts' folder, everything else counts from the project's root. */
 export const recipeFile = (file: string): string =>
   file.startsWith("artifacts/") ? join(artifactsDir(), file.slice("artifacts/".length)) : join(root, file);

@@ -1,7 +1,9 @@
 // Bundles both Workers with wrangler, exactly as they deploy.
+
 import { spawn } from "node:child_process";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { commandVariable } from "../src/config.ts";
 import { root, workersDir } from "./paths.ts";
 
 /** A Worker: its configuration file, and the folder under dist/workers that its bundle goes to. */
@@ -22,7 +24,7 @@ const REPLICAS: Record<string, WorkerSource> = {
  * The Workers to run, the one that clients reach first.
  * @param engine whose replica: `wasm` or `onnx`
  */
-export function workersFor(engine = process.env.ENGINE || "wasm"): readonly WorkerSource[] {
+export function workersFor(engine = commandVariable("ENGINE") ?? "wasm"): readonly WorkerSource[] {
   const replica = REPLICAS[engine];
   if (!replica) throw new Error(`ENGINE is ${engine}; it may be ${Object.keys(REPLICAS).join(" or ")}`);
   return [GATEWAY, replica];

@@ -1,10 +1,12 @@
 // Asks a running gateway, and says what to do where it gives no answer.
+
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { root } from "../build/paths.ts";
 import { UserError } from "../formats/error.ts";
 import { readKeys } from "../src/access/index.ts";
+import { commandVariable } from "../src/config.ts";
 
 /** Where `npm start` listens. */
 export const DEFAULT_URL = "http://127.0.0.1:8787";
@@ -20,7 +22,7 @@ export interface GatewayOptions {
  * @throws UserError when there is none
  */
 export async function findKey(given: string | undefined, vars = join(root, ".dev.vars")): Promise<string> {
-  const known = given ?? process.env.OPENAI_API_KEY;
+  const known = given ?? commandVariable("OPENAI_API_KEY");
   if (known) return known;
   const local = await readFile(vars, "utf8").catch(() => "");
   try {

@@ -1,4 +1,5 @@
 // Downloads a model from a Hugging Face hub into a folder of its own: once, going on where it was cut off, each file held to its digest.
+
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
@@ -8,6 +9,7 @@ import { UserError } from "../formats/error.ts";
 import { shardGroup } from "../formats/gguf/shards.ts";
 import { INDEX } from "../formats/hugging-face/shards.ts";
 import { SIDE_FILES } from "../formats/tokenizer/convert.ts";
+import { commandVariable } from "../src/config.ts";
 import { artifactsFolder } from "./store.ts";
 
 export const HUB_ID = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/;
@@ -28,13 +30,14 @@ const COMPLETE = ".complete.json";
  * @throws UserError naming the model or file that is not there, was cut off or does not have its digest
  */
 export async function downloadModel(id: string, options: DownloadOptions = {}): Promise<string> {
-  const { hubUrl = process.env.HF_ENDPOINT, folder = join(artifactsFolder(), "downloads") } = options;
+  const { hubUrl = commandVariable("HF_ENDPOINT"), folder = join(artifactsFolder(), "downloads") } = options;
+  const accessToken = commandVariable("HF_TOKEN");
   const target = join(folder, id);
   if (await isComplete(target)) return target;
   const hub = {
     repo: { type: "model", name: id } as const,
     ...(hubUrl ? { hubUrl } : {}),
-    ...(process.env.HF_TOKEN ? { accessToken: process.env.HF_TOKEN } : {}),
+    ...(accessToken ? { accessToken } : {}),
   };
   const failed = (what: string) => (error: Error) => {
     if (error instanceof UserError) throw error;

@@ -1,12 +1,14 @@
 // Makes the files of data/ from the data sets as their packages hold them: `npm run data -- FOLDER [NAME,…]` (data/README.md says
 // where from), and under .eval/ those that the project may not hold. The fields that a task reads, one document a line; what
 // comes out is checked against the digests in src/scores/sources.ts.
+
 import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { root, tokenizersFile } from "../build/paths.ts";
 import { readShipped } from "../evaluation/offline/texts.ts";
+import { commandVariable } from "../src/config.ts";
 import { SOURCES, type Source } from "../src/scores/sources.ts";
 import { jsonLines as documentsOf } from "../src/scores/task.ts";
 import { createTokenizer, type TokenizerJson } from "../src/tokenizer/index.ts";
@@ -114,7 +116,7 @@ function packed(text: string): Uint8Array {
   return bytes;
 }
 
-const [folder = process.env.FRANKEN_DATA, names] = process.argv.slice(2);
+const [folder = commandVariable("FRANKEN_DATA"), names] = process.argv.slice(2);
 const all = Object.keys(RECIPES) as Made[];
 const asked = names?.split(",") ?? all;
 const unknown = asked.find((name) => !all.some((id) => id === name));

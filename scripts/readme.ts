@@ -1,6 +1,6 @@
 // `npm run readme`: writes what follows from the catalogue as it was built last and from scores/. Into the shipped recipes the status that
-// their scores give them, into README.md the tables of variants and scores, docs/variants.md and the pictures. A test fails where any
-// differs.
+// their scores give them, into README.md the tables of variants and scores, docs/variants.md, docs/configuration.md and the pictures. A test fails
+// where any differs.
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PAPERS } from "../bench/papers/index.ts";
@@ -14,6 +14,7 @@ import { type Catalogue, compileCatalogue } from "../src/variants/catalogue.ts";
 import { catalogueFileSchema } from "../src/variants/catalogue-file.ts";
 import type { Status } from "../src/variants/recipe.ts";
 import { readPrompts, variantsPage } from "./readme/answers.ts";
+import { configurationPage } from "./readme/configuration.ts";
 import { PICTURES, pictureOf } from "./readme/pareto.ts";
 import { standingsOf, standingsTable } from "./readme/standing.ts";
 import { statuses } from "./status.ts";
@@ -36,6 +37,7 @@ export async function writtenFiles(
   const withVariants = between(readme, "variants", variantsTable(catalogue, status));
   return new Map([
     ["README.md", between(withVariants, "scores", standingsTable(standings))],
+    ["docs/configuration.md", await configurationPage()],
     ["docs/papers.md", papersPage(PAPERS.values(), await readResults())],
     ["docs/variants.md", variantsPage(standings, recorded, await readPrompts())],
     ...PICTURES.map((picture) => [picture.file, pictureOf(picture, standings)] as const),

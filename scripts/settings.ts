@@ -7,10 +7,7 @@ import { Cron } from "croner";
 import type { WorkerOptions } from "miniflare";
 import { root } from "../build/paths.ts";
 import { readKeys } from "../src/access/index.ts";
-import { gatewaySettings } from "../src/env.ts";
-import { monitorSettings } from "../src/monitor/settings.ts";
-import { replicaSettings } from "../src/replica/settings.ts";
-import { readNumber, whole } from "../src/variables.ts";
+import { commandVariable, gatewayVariables, readVariables, replicaVariables } from "../src/config.ts";
 
 export const HOST = "127.0.0.1";
 
@@ -22,15 +19,12 @@ export interface Settings {
   readonly cron: string | undefined;
 }
 
-const PORTS = { PORT: { ...whole(1, 65_535), fallback: "8787" }, INSPECTOR_PORT: whole(1, 65_535) };
-
 /** @throws Error that names what is wrong in this process's environment, or the port that is taken */
 export async function readSettings(): Promise<Settings> {
-  const env = process.env as { PORT?: string; INSPECTOR_PORT?: string; SCORES_CRON?: string };
-  const port = readNumber(PORTS, env, "PORT");
-  const inspectorPort = env.INSPECTOR_PORT ? readNumber(PORTS, env, "INSPECTOR_PORT") : undefined;
+  const port = commandVariable("PORT");
+  const inspectorPort = commandVariable("INSPECTOR_PORT");
   if (inspectorPort === port) throw new Error(`INSPECTOR_PORT is ${port}; it must be another port than PORT`);
-  const cron = env.SCORES_CRON?.trim() || undefined;
+  const cron = commandVariable("SCORES_CRON");
   if (cron) checkCron(cron);
   await checkFree("PORT", port);
   if (inspectorPort) await checkFree("INSPECTOR_PORT", inspectorPort);
@@ -64,16 +58,15 @@ const checkFree = (name: string, port: number): Promise<void> =>
  * @throws Error that names the variable that is wrong
  */
 export function checkWorkers(workers: readonly WorkerOptions[]): string {
-  const env = Object.assign({}, ...workers.map(({ bindings }) => bindings)) as Record<string, string | undefined>;
-  gatewaySettings(env);
-  monitorSettings(env);
-  replicaSettings(env);
-  if (env.API_KEYS === undefined) {
+  const env = Object.assign({}, ...workers.map(({ bindings }) => bindings)) as object;
+  const { API_KEYS } = readVariables(gatewayVariables, env);
+  readVariables(replicaVariables, env);
+  if (API_KEYS === undefined) {
     throw new Error(
       existsSync(join(root, ".dev.vars"))
         ? ".dev.vars has no API_KEYS: delete the file, and the next start makes a new key"
-        : ".dev.vars is missing: the next npm start makes it, with a new key",
+        : ".dev.vars, which has API_KEYS, is missing: the next npm start makes it, with a new key",
     );
   }
-  return readKeys(env.API_KEYS)[0] as string;
+  return readKeys(API_KEYS)[0] as string;
 }

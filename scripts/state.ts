@@ -1,9 +1,11 @@
 // Where the local runtime keeps its databases. The folder is one runtime's at a time: two find the databases
 // locked now and then, refuse requests and lose records.
+
 import { spawnSync } from "node:child_process";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { root } from "../build/paths.ts";
+import { commandVariable } from "../src/config.ts";
 import { takeLock } from "./lock.mjs";
 
 export interface State {
@@ -25,7 +27,7 @@ const OTHER = "give this one a folder of its own with FRANKEN_STATE=DIR npm star
  * @throws Error that says what to do when another process holds it, or nothing can be written there
  */
 export async function claimState(): Promise<State> {
-  const folder = resolve(root, process.env.FRANKEN_STATE || ".wrangler/state/v3");
+  const folder = resolve(root, commandVariable("FRANKEN_STATE") ?? ".wrangler/state/v3");
   if (!(await takeLock(folder)))
     throw new Error(`another npm start keeps its state in ${folder}: stop it, or ${OTHER}`);
   await checkWritable(folder);

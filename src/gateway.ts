@@ -4,10 +4,11 @@ import samples from "../dist/samples.bin";
 import recordedJson from "../dist/scores.json";
 import tokenizersJson from "../dist/tokenizers.json";
 import { createApp } from "./app.ts";
-import { type GatewayEnv, gatewaySettings } from "./env.ts";
+import { gatewaySettings, monitorSettings } from "./config.ts";
+import type { GatewayEnv } from "./env.ts";
 import { createExperiments, type Experiments, recordOutcomes } from "./experiments/live/index.ts";
 import { createShadowQueueClass } from "./experiments/shadow/queue-object.ts";
-import { createMonitor, createScoreboard, type Monitor, monitorSettings, type RecordedFile } from "./monitor/index.ts";
+import { createMonitor, createScoreboard, type Monitor, type RecordedFile } from "./monitor/index.ts";
 import { createHomes } from "./replica/homes.ts";
 import { createResponseStore, type ResponseStore } from "./responses/index.ts";
 import { createRunnerClass } from "./responses/runner-object.ts";
@@ -83,7 +84,7 @@ let gateway: Gateway | undefined;
 const wired = (env: GatewayEnv): Gateway => (gateway ??= wire(env));
 
 function wire(env: GatewayEnv): Gateway {
-  const { deadlineMs, quantile, keepDays } = gatewaySettings(env);
+  const { deadlineMs, quantile, keepMs, apiKeys } = gatewaySettings(env);
   const log = (entry: object): void => console.log(JSON.stringify(entry));
   const replicaOf = homesOf(env);
   const shared = { catalogue, replicaOf, tokenizerOf, db: env.DB, now: Date.now, log };
@@ -95,7 +96,7 @@ function wire(env: GatewayEnv): Gateway {
     qualities: qualitiesOf(scores.recorded, catalogue.keys()),
     quantile,
   };
-  const store = env.DB && createResponseStore({ db: env.DB, keepMs: keepDays * 86_400_000, now: Date.now });
+  const store = env.DB && createResponseStore({ db: env.DB, keepMs, now: Date.now });
   const experiments =
     env.DB &&
     createExperiments({
@@ -115,7 +116,7 @@ function wire(env: GatewayEnv): Gateway {
       shadowOf: (baseId) => env.SHADOW.getByName(baseId),
       storageFailing: () => recorder.failing,
       limitsOf: (keyId) => env.LIMITER.getByName(keyId),
-      apiKeys: env.API_KEYS ?? "",
+      apiKeys,
     }),
     monitor: createMonitor({ ...shared, scores, recorder, samples, settings: () => monitorSettings(env) }),
   };

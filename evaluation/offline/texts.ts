@@ -1,4 +1,5 @@
 // The texts of tasks, checked against the digests that they must have.
+
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
@@ -6,6 +7,7 @@ import { dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { unzipSync } from "fflate";
 import { root } from "../../build/paths.ts";
+import { commandVariable } from "../../src/config.ts";
 import { SOURCES, type Source, type SourceId } from "../../src/scores/sources.ts";
 
 export interface SourceOptions {
@@ -17,7 +19,7 @@ export interface SourceOptions {
 /** FRANKEN_DATA, or ../shared/datasets where that exists. */
 export function dataDirectory(): string | undefined {
   const beside = join(root, "../shared/datasets");
-  return process.env.FRANKEN_DATA || (existsSync(beside) ? beside : undefined);
+  return commandVariable("FRANKEN_DATA") ?? (existsSync(beside) ? beside : undefined);
 }
 
 const sha256 = (content: Uint8Array): string => createHash("sha256").update(content).digest("hex");

@@ -2,5 +2,4 @@
 export { createMonitor, type Monitor } from "./monitor.ts";
 export type { RecordedFile, RecordedScore, RecordedScores } from "./recorded.ts";
 export { createScoreboard, type Quarantine, type Quarantines, type Scoreboard } from "./scoreboard.ts";
-export { monitorSettings } from "./settings.ts";
 export { metricsOf, type RunRow } from "./store.ts";

@@ -1,22 +1,18 @@
 // The memories that this isolate has loaded: each has an engine, and a weight set or several that share it. Where another one has no room
 // beside them, those that are idle are let go.
+
+import { replicaSettings, type replicaVariables } from "../config.ts";
 import { type Engine, EngineError } from "../engine/types.ts";
 import type { OpenFile } from "../engine/weights.ts";
 import type { BaseModel } from "../variants/base.ts";
 import { layOut } from "../variants/layout.ts";
-import { replicaSettings } from "./settings.ts";
 
-export interface ReplicaEnv {
+/** Bindings, and variables of src/config.ts. */
+export interface ReplicaEnv extends Partial<Record<keyof typeof replicaVariables.shape, string>> {
   /** Static assets with the weight parts. */
   readonly WEIGHTS: Fetcher;
   /** The same files in an R2 bucket; used instead when bound. */
   readonly WEIGHTS_BUCKET?: R2Bucket;
-  /** Most MiB that weights and KV caches may take together; what does not fit is refused. Unset: the engine's default. */
-  readonly MEMORY_CEILING_MIB?: string;
-  /** Most MiB that the weights and KV caches of all weight sets in one isolate may take together. Unset: no limit but the isolate's own. */
-  readonly ISOLATE_CEILING_MIB?: string;
-  /** Most work that comparing variants may take, as a share of what live requests take. Unset: 0.1. */
-  readonly SHADOW_SHARE?: string;
 }
 
 export interface LoadOptions {

@@ -1,5 +1,6 @@
 // The Durable Object that owns an engine: runs generations in batches and streams their tokens to the gateway.
 import { DurableObject } from "cloudflare:workers";
+import { replicaSettings } from "../config.ts";
 import type { Engine } from "../engine/types.ts";
 import { type Batcher, createBatcher } from "../scheduler/batch.ts";
 import { MAX_RUNNING } from "../scheduler/limits.ts";
@@ -31,7 +32,6 @@ import {
   type ReplicaStatus,
   statusFrame,
 } from "./protocol.ts";
-import { replicaSettings } from "./settings.ts";
 import { createWorkShare, type WorkShare } from "./share.ts";
 import { vocabularyOf } from "./vocabulary.ts";
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { monitorSettings } from "../../src/monitor/index.ts";
+import { monitorSettings } from "../../src/config.ts";
 
 it("reads the variables, and has a default for each", () => {
   expect(monitorSettings({})).toEqual({ itemsPerSlice: 5, itemsPerRun: 200, nullRate: 0.001 });

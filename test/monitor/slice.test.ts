@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { monitorSettings } from "../../src/monitor/index.ts";
+import { monitorSettings } from "../../src/config.ts";
 import { ready } from "../routes/gateway.ts";
 import { env } from "../support/database.ts";
 import { choosing, HELLASWAG, setUp, VARIANTS } from "./setup.ts";

@@ -1,11 +1,11 @@
 import { describe, expect, it, vi } from "vitest";
 import plain from "../../dist/kernels/plain.wasm";
 import relaxed from "../../dist/kernels/relaxed.wasm";
+import { replicaSettings } from "../../src/config.ts";
 import { type Engine, EngineError } from "../../src/engine/types.ts";
 import { createWasmEngine } from "../../src/engine/wasm/index.ts";
 import { compareAnswer } from "../../src/replica/compare.ts";
 import { createPace } from "../../src/replica/pace.ts";
-import { replicaSettings } from "../../src/replica/settings.ts";
 import { createWorkShare } from "../../src/replica/share.ts";
 import { createBatcher } from "../../src/scheduler/batch.ts";
 import { compilePlan, type Plan } from "../../src/variants/plan.ts";
