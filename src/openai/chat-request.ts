@@ -2,8 +2,9 @@
 import { z } from "@hono/zod-openapi";
 import { MAX_LIKELIEST } from "../engine/types.ts";
 import { TOOL_CALLS } from "../grammar/index.ts";
+import { DEFAULT_MAX_TOKENS, fitPrompt } from "../serving/prompt.ts";
+import type { Ask } from "../serving/request.ts";
 import { withInstructions } from "../tokenizer/index.ts";
-import type { Ask } from "./ask.ts";
 import { messageSchema, readMessages } from "./chat-messages.ts";
 import { type ChatFormat, readChatFormat, replyFields } from "./chat-tools.ts";
 import { commonFields, SERVICE_TIER } from "./common-fields.ts";
@@ -16,7 +17,6 @@ import {
   readStop,
   stopSchema,
 } from "./generation-fields.ts";
-import { DEFAULT_MAX_TOKENS, fitPrompt } from "./prompt.ts";
 import { joinSystem } from "./system-message.ts";
 import { ignoredFields, ignoredInChat, leftOut, refuseUnsupported, unsupportedFields } from "./unsupported.ts";
 import { validate } from "./validate.ts";

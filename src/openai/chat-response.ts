@@ -1,9 +1,10 @@
 // Puts what came of the choices into the wire form: the whole completion, and the chunks of a streamed one.
+
+import type { ChoiceEvent, WholeChoice } from "../serving/choices.ts";
+import type { Downshift, FinishReason } from "../serving/generate.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import type { ChatChunk, ChatCompletion } from "./chat-reply-schema.ts";
 import type { ChatRequest } from "./chat-request.ts";
-import type { ChoiceEvent, WholeChoice } from "./choices.ts";
-import type { Downshift, FinishReason } from "./generate.ts";
 import { chatLogprobs } from "./logprobs.ts";
 import { franken, type ReplyOptions } from "./reply-head.ts";
 import { createReplyReader, type ReadReply, type ReplyPiece, type ReplyReader, readReply } from "./tool-calls.ts";

@@ -2,8 +2,8 @@
 // made of the same pieces.
 import { z } from "@hono/zod-openapi";
 import type { FrameToken } from "../replica/protocol.ts";
+import type { GenerationEvent } from "../serving/generate.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
-import type { GenerationEvent } from "./generate.ts";
 import { tokenText } from "./logprobs.ts";
 
 export const completionLogprobsSchema = z

@@ -1,9 +1,9 @@
 // `prompt` of POST /v1/completions in its four forms. Read by hand, because a body may hold 200,000 ids: a union of schemas would try each
 // form on all of them, and gather an error for every one.
 import { z } from "@hono/zod-openapi";
+import { fitPrompt, type Prompt } from "../serving/prompt.ts";
 import type { Encoded, Tokenizer } from "../tokenizer/index.ts";
 import { ApiError } from "./errors.ts";
-import { fitPrompt, type Prompt } from "./prompt.ts";
 
 /** Prompts of one request. */
 export const MAX_PROMPTS = 128;

@@ -1,7 +1,8 @@
 // The body of POST /v1/completions: its schema, and what the rest of the gateway needs of it.
 import { z } from "@hono/zod-openapi";
 import { MAX_LIKELIEST } from "../engine/types.ts";
-import type { Ask } from "./ask.ts";
+import type { Prompt } from "../serving/prompt.ts";
+import type { Ask } from "../serving/request.ts";
 import { USER } from "./common-fields.ts";
 import { encodePrompts, parsePrompts, promptSchema } from "./completion-prompt.ts";
 import { ApiError } from "./errors.ts";
@@ -14,7 +15,6 @@ import {
   readStop,
   stopSchema,
 } from "./generation-fields.ts";
-import type { Prompt } from "./prompt.ts";
 import { only, refuse } from "./unsupported.ts";
 import { validate } from "./validate.ts";
 

@@ -1,11 +1,11 @@
 // The wire form of POST /v1/completions' replies: the whole completion, and the chunks of a streamed one.
 import { z } from "@hono/zod-openapi";
+import type { ChoiceEvent, WholeChoice } from "../serving/choices.ts";
+import type { FinishReason } from "../serving/generate.ts";
+import type { Prompt } from "../serving/prompt.ts";
 import type { Told } from "./chat-response.ts";
-import type { ChoiceEvent, WholeChoice } from "./choices.ts";
 import { completionLogprobsSchema, createPieceWriter, joinPieces, type Piece } from "./completion-pieces.ts";
 import type { CompletionRequest } from "./completion-request.ts";
-import type { FinishReason } from "./generate.ts";
-import type { Prompt } from "./prompt.ts";
 import { franken, frankenSchema, type ReplyOptions, replyHead } from "./reply-head.ts";
 import { type TokenCounts, usage, usageSchema } from "./usage.ts";
 

@@ -1,6 +1,6 @@
 // Request fields that say how a reply is generated, as endpoints share them, and what `Ask` makes of them.
 import { z } from "@hono/zod-openapi";
-import type { Ask } from "./ask.ts";
+import type { Ask } from "../serving/request.ts";
 import { budgetSchema } from "./budget.ts";
 import { ApiError } from "./errors.ts";
 import { logitBiasSchema, parseLogitBias } from "./logit-bias.ts";

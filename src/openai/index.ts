@@ -1,6 +1,16 @@
 // The door of the wire contract: what routes and the app use of it.
 
-export { type Ask, AUTO } from "./ask.ts";
+export {
+  type ChoiceCollector,
+  type ChoiceEvent,
+  createChoiceCollector,
+  mergeChoices,
+  type WholeChoice,
+} from "../serving/choices.ts";
+export { fingerprintOf } from "../serving/fingerprint.ts";
+export { type Downshift, type Generation, startGeneration } from "../serving/generate.ts";
+export type { Prompt } from "../serving/prompt.ts";
+export { type Ask, AUTO } from "../serving/request.ts";
 export { drainBody, MAX_BODY_BYTES, readJson } from "./body.ts";
 export {
   BUDGET_HEADERS,
@@ -13,13 +23,6 @@ export {
 export { chatChunkSchema, chatCompletionSchema } from "./chat-reply-schema.ts";
 export { type ChatRequest, chatRequestSchema, parseChatRequest } from "./chat-request.ts";
 export { chatCompletion, createChatWriter } from "./chat-response.ts";
-export {
-  type ChoiceCollector,
-  type ChoiceEvent,
-  createChoiceCollector,
-  mergeChoices,
-  type WholeChoice,
-} from "./choices.ts";
 export { parseIds } from "./completion-prompt.ts";
 export { type CompletionRequest, completionRequestSchema, parseCompletionRequest } from "./completion-request.ts";
 export {
@@ -40,9 +43,6 @@ export {
   toEnvelope,
 } from "./errors.ts";
 export { parseBody, writeExactly } from "./exact-json.ts";
-export { fingerprintOf } from "./fingerprint.ts";
-export { type Downshift, type Generation, startGeneration } from "./generate.ts";
-export type { Prompt } from "./prompt.ts";
 export {
   createReplyFormat,
   type FunctionTool,

@@ -1,6 +1,6 @@
 // What the replies of chat completions and of completions have in common.
 import { z } from "@hono/zod-openapi";
-import type { Downshift } from "./generate.ts";
+import type { Downshift } from "../serving/generate.ts";
 
 export interface ReplyOptions {
   readonly id: string;

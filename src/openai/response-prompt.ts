@@ -1,7 +1,8 @@
 // What the model reads of a conversation's items, and which of them where they do not all fit.
+
+import { fitPrompt, type Prompt } from "../serving/prompt.ts";
 import { type ChatMessage, callsText, resultText, type Tokenizer, withInstructions } from "../tokenizer/index.ts";
 import { ApiError } from "./errors.ts";
-import { fitPrompt, type Prompt } from "./prompt.ts";
 import type { FunctionCallItem, Item } from "./response-items.ts";
 import { joinSystem } from "./system-message.ts";
 

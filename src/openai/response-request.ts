@@ -1,11 +1,11 @@
 // The body of POST /v1/responses: its schema, and what the rest of the gateway needs of it.
 import { z } from "@hono/zod-openapi";
 import { MAX_LIKELIEST } from "../engine/types.ts";
-import type { Ask } from "./ask.ts";
+import { DEFAULT_MAX_TOKENS } from "../serving/prompt.ts";
+import type { Ask } from "../serving/request.ts";
 import { commonFields, SERVICE_TIER } from "./common-fields.ts";
 import { ApiError } from "./errors.ts";
 import { generationFields, readGeneration } from "./generation-fields.ts";
-import { DEFAULT_MAX_TOKENS } from "./prompt.ts";
 import { type Item, inputSchema, toItems } from "./response-items.ts";
 import type { Echo } from "./response-object.ts";
 import { createPrompts } from "./response-prompt.ts";

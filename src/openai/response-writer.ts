@@ -1,9 +1,9 @@
 // Builds a response from what the model says, and tells each step of it as OpenAI's typed events. A response that is not streamed is built
 // the same way, its events unread.
 import type { FrameToken } from "../replica/protocol.ts";
+import type { Downshift, FinishReason, GenerationEvent } from "../serving/generate.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import type { ApiError } from "./errors.ts";
-import type { Downshift, FinishReason, GenerationEvent } from "./generate.ts";
 import { chatLogprobs } from "./logprobs.ts";
 import type { FunctionCallItem, MessageItem, OutputText } from "./response-items.ts";
 import { type ResponseObject, responseUsage } from "./response-object.ts";

@@ -12,7 +12,7 @@ import {
   type ReplyOptions,
   readJson,
 } from "../openai/index.ts";
-import { type Answer, answer } from "./answer.ts";
+import { type Answer, answer } from "../serving/serve.ts";
 import { bearer } from "./bearer.ts";
 import type { AddRoutes } from "./context.ts";
 import { GENERATION_ERRORS } from "./generation-errors.ts";

@@ -11,7 +11,7 @@ import {
   parseCompletionRequest,
   readJson,
 } from "../openai/index.ts";
-import { answer } from "./answer.ts";
+import { answer } from "../serving/serve.ts";
 import { bearer } from "./bearer.ts";
 import type { AddRoutes } from "./context.ts";
 import { GENERATION_ERRORS } from "./generation-errors.ts";

@@ -3,8 +3,8 @@ import { createRoute, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { comparingEpoch, type Experiments, newExperiment, type StoredExperiment } from "../experiments/live/index.ts";
 import { ApiError, errorResponses, readJson, validate } from "../openai/index.ts";
+import { weightsToChooseFrom } from "../serving/choose.ts";
 import { bearer } from "./bearer.ts";
-import { weightsToChooseFrom } from "./choose.ts";
 import type { AddRoutes, AppEnv } from "./context.ts";
 import { changed, checkArms, checkOverlap, refusedValue } from "./experiment-checks.ts";
 import {

@@ -8,7 +8,7 @@ import {
   readJson,
   responseRequestSchema,
 } from "../openai/index.ts";
-import { readPrompts } from "./answer.ts";
+import { readPrompts } from "../serving/serve.ts";
 import { bearer } from "./bearer.ts";
 import type { AddRoutes } from "./context.ts";
 import { GENERATION_ERRORS } from "./generation-errors.ts";

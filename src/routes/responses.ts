@@ -21,7 +21,7 @@ import {
   writeExactly,
 } from "../openai/index.ts";
 import { type ResponseKeeping, RUN_PATH, whyNotStorable } from "../responses/index.ts";
-import { type Answer, answer, readPrompts, type StreamedReply } from "./answer.ts";
+import { type Answer, answer, readPrompts, type StreamedReply } from "../serving/serve.ts";
 import { bearer } from "./bearer.ts";
 import { type AddRoutes, type AppEnv, type GatewayDeps, reportError } from "./context.ts";
 import { GENERATION_ERRORS } from "./generation-errors.ts";

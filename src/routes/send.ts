@@ -1,8 +1,8 @@
 // A reply that goes on after its handler has returned: written as its parts come, until it ends in whatever way.
 import type { Context } from "hono";
 import { type ApiError, ClientGoneError, type ReplyStream } from "../openai/index.ts";
+import type { Answer } from "../serving/serve.ts";
 import type { Log } from "../telemetry/index.ts";
-import type { Answer } from "./answer.ts";
 import { type AppEnv, reportError } from "./context.ts";
 
 /** A client that stops reading is cut off this long after the deadline. */

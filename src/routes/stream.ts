@@ -9,8 +9,8 @@ import {
   type ServerEvent,
   toEnvelope,
 } from "../openai/index.ts";
+import type { Answer, StreamedReply } from "../serving/serve.ts";
 import type { Log } from "../telemetry/index.ts";
-import type { Answer, StreamedReply } from "./answer.ts";
 import type { AppEnv } from "./context.ts";
 import { sendReply } from "./send.ts";
 

@@ -2,8 +2,8 @@
 // ahead of the JSON, which readers skip: only by a write that fails does the runtime tell that a client has left.
 import type { Context } from "hono";
 import { type ChoiceEvent, createReplyStream } from "../openai/index.ts";
+import type { Answer, StreamedReply } from "../serving/serve.ts";
 import type { Log } from "../telemetry/index.ts";
-import type { Answer, StreamedReply } from "./answer.ts";
 import type { AppEnv } from "./context.ts";
 import { sendReply } from "./send.ts";
 

@@ -1,8 +1,9 @@
 // One generation as text: the replica's tokens decoded, cut at stop strings and counted. Streamed and whole replies both come from here.
+
+import { replicaError } from "../openai/errors.ts";
 import { readFrames } from "../replica/client.ts";
 import type { FrameToken, GenerateRequest, Replica, StatusFrame } from "../replica/protocol.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
-import { replicaError } from "./errors.ts";
 import { createStopFinder } from "./stop.ts";
 
 /** Tokens from this one on, counted from 0, come from this variant. */

@@ -2,8 +2,8 @@
 import type { Context } from "hono";
 import { type ShadowJob, shadowJobOf } from "../experiments/shadow/index.ts";
 import { AUTO } from "../openai/index.ts";
-import type { AppEnv, GatewayDeps } from "./context.ts";
-import type { Participation } from "./participate.ts";
+import type { AppEnv, GatewayDeps } from "../routes/context.ts";
+import type { Participation } from "./arm.ts";
 
 export interface GivenAnswer extends Pick<ShadowJob, "reference" | "promptIds" | "replyIds"> {
   readonly part: Participation;

@@ -1,7 +1,7 @@
 // How long a reply may take, and whether anyone still waits for it.
 import type { Context } from "hono";
 import { ApiError, ClientGoneError } from "../openai/index.ts";
-import type { AppEnv } from "./context.ts";
+import type { AppEnv } from "../routes/context.ts";
 
 export interface Deadline {
   /** Aborted at the deadline, or when the runtime says that the client has left, which it does not always. */

@@ -1,10 +1,10 @@
 // What every endpoint that generates makes of its request.
 import type { Grammar } from "../grammar/index.ts";
+import type { WireBudget } from "../openai/budget.ts";
+import type { Seed } from "../openai/seed.ts";
 import type { Sampling } from "../replica/protocol.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
-import type { WireBudget } from "./budget.ts";
 import type { Prompt } from "./prompt.ts";
-import type { Seed } from "./seed.ts";
 
 /** The model that stands for the best variant within the budget. */
 export const AUTO = "auto";

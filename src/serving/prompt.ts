@@ -1,7 +1,8 @@
 // Encodes a prompt and fits it and its reply into the model's context.
+
+import { ApiError } from "../openai/errors.ts";
 import { type Encoded, RunTooLongError } from "../tokenizer/index.ts";
 import { WorkLimitError } from "../work.ts";
-import { ApiError } from "./errors.ts";
 
 /** Tokens of a reply at most when the request does not say. */
 export const DEFAULT_MAX_TOKENS = 512;

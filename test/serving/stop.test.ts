@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createStopFinder } from "../../src/openai/stop.ts";
+import { createStopFinder } from "../../src/serving/stop.ts";
 
 /** What should come out, worked out one code unit at a time over the whole text. */
 function cut(text: string, stops: readonly string[]): string {

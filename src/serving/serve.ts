@@ -16,16 +16,16 @@ import {
   startGeneration,
   type TokenCounts,
 } from "../openai/index.ts";
+import { admit } from "../routes/admit.ts";
+import type { AppEnv, GatewayDeps } from "../routes/context.ts";
+import { warn } from "../routes/warning.ts";
 import { type Budget, timeLeft } from "../routing/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import type { Variant } from "../variants/catalogue.ts";
-import { admit } from "./admit.ts";
+import { type Participation, participate } from "./arm.ts";
 import { chooseVariant, conclude } from "./choose.ts";
-import type { AppEnv, GatewayDeps } from "./context.ts";
 import { startDeadline } from "./deadline.ts";
-import { type Participation, participate } from "./participate.ts";
 import { offerToShadow } from "./shadow.ts";
-import { warn } from "./warning.ts";
 
 /** Choices of one request that are generated at once; the others wait. */
 const MAX_AT_ONCE = 8;

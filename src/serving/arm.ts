@@ -3,8 +3,8 @@
 import type { Context } from "hono";
 import type { Assignment } from "../experiments/live/index.ts";
 import { type Ask, AUTO, ClientGoneError, type ErrorCode, isServerError, toApiError } from "../openai/index.ts";
+import type { AppEnv, GatewayDeps } from "../routes/context.ts";
 import type { Outcome, RoutedArm } from "../routing/index.ts";
-import type { AppEnv, GatewayDeps } from "./context.ts";
 
 export interface Participation {
   /** Of the reply. */

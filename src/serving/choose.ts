@@ -1,8 +1,8 @@
 // Which variant answers a request, what the reply's headers say of it, and what its end teaches.
 import type { Context } from "hono";
 import { ApiError, limitParam } from "../openai/index.ts";
+import type { AppEnv, GatewayDeps } from "../routes/context.ts";
 import type { Budget, Limit, Outcome, Routed, RoutedArm } from "../routing/index.ts";
-import type { AppEnv, GatewayDeps } from "./context.ts";
 
 /** Of a reply that a variant gives. */
 export const DECISION_HEADERS = {
