@@ -5,7 +5,7 @@ import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
 import { matchedRoutes } from "hono/route";
 import { createAuthorizationCheck } from "./access/index.ts";
-import { createLimiter, LIMIT_HEADERS, type LimitStore } from "./limits/index.ts";
+import { LIMIT_HEADERS } from "./limits/index.ts";
 import { ApiError, drainBody, errorResponse } from "./openai/index.ts";
 import {
   type App,
@@ -19,42 +19,13 @@ import {
   unservedEndpoint,
   WARNING_HEADER,
 } from "./routes/index.ts";
-import { createRouter, type RouterOptions } from "./routing/index.ts";
-import { consoleLog } from "./telemetry/index.ts";
-
-/** `log`, `now` and `newId` have defaults; a test sets them. */
-export interface AppOptions
-  extends Omit<GatewayDeps, "log" | "now" | "newId" | "router" | "limiter">,
-    Partial<Pick<GatewayDeps, "log" | "now" | "newId">> {
-  /** The buckets of a key that has limits. */
-  limitsOf(keyId: string): LimitStore;
-  readonly routing: Pick<RouterOptions, "store" | "archive" | "qualities" | "quantile" | "policy">;
-}
 
 /** Of OpenAI's API, as its own servers say it. */
 const OPENAI_VERSION = "2020-10-01";
 const METHODS = ["GET", "POST", "PATCH", "DELETE"] as const;
 const ALL = "ALL";
 
-export function createApp(options: AppOptions): App {
-  const { routing, limitsOf, ...given } = options;
-  const basics = { log: consoleLog, now: Date.now, newId: randomId, ...given };
-  const away =
-    (what: string) =>
-    (error: unknown, requestId = "routing"): void => {
-      const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
-      basics.log.failure({ requestId, name, message: `${what}: ${message}`, stack });
-    };
-  const deps: GatewayDeps = {
-    ...basics,
-    router: createRouter({
-      ...basics,
-      ...routing,
-      quarantined: basics.scores.loadQuarantines,
-      onAway: away("what was learnt is not at hand"),
-    }),
-    limiter: createLimiter({ storeOf: limitsOf, onAway: away("the key's limits are not at hand, and not kept") }),
-  };
+export function createApp(deps: GatewayDeps): App {
   const checkAuthorization = createAuthorizationCheck(deps.apiKeys);
   const app: App = new OpenAPIHono<AppEnv>();
 
@@ -132,5 +103,3 @@ function notFound(app: App, c: Context): ApiError {
     },
   );
 }
-
-const randomId = (): string => crypto.randomUUID().replaceAll("-", "");

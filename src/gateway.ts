@@ -10,10 +10,11 @@ import { createExperiments, type Experiments, recordOutcomes } from "./experimen
 import { createShadowQueueClass } from "./experiments/shadow/queue-object.ts";
 import { createMonitor, createScoreboard, type Monitor, type RecordedFile } from "./monitor/index.ts";
 import { createHomes } from "./replica/homes.ts";
-import { createResponseStore, type ResponseStore } from "./responses/index.ts";
+import { createResponseStore, type ResponseStore, type RunJob } from "./responses/index.ts";
 import { createRunnerClass } from "./responses/runner-object.ts";
-import type { App } from "./routes/index.ts";
+import { type App, runInBackground } from "./routes/index.ts";
 import { createArchive, qualitiesOf } from "./routing/index.ts";
+import { createServices } from "./services.ts";
 import { createRecorder, type Recorder } from "./storage/index.ts";
 import { createTokenizer, type Tokenizer, type TokenizerJson } from "./tokenizer/index.ts";
 import type { BaseModel } from "./variants/base.ts";
@@ -40,7 +41,7 @@ function tokenizerOf(base: BaseModel): Tokenizer {
 
 export { LimiterObject } from "./limits/limiter-object.ts";
 export const ResponseRunnerObject = createRunnerClass<GatewayEnv>({
-  run: async (env, request, job, context) => wired(env).app.fetch(request, { job }, context),
+  run: (env, job, event) => wired(env).run(job, event),
   store(env) {
     const { store } = wired(env);
     if (!store) throw new Error("no D1 database is bound");
@@ -71,6 +72,8 @@ const homesOf = (env: GatewayEnv) =>
 interface Gateway {
   readonly replicaOf: ReturnType<typeof homesOf>;
   readonly app: App;
+  /** Makes the response of a background job. */
+  readonly run: RunJob;
   readonly monitor: Monitor;
   readonly recorder: Recorder;
   /** Undefined where the deployment has no database. */
@@ -109,15 +112,17 @@ function wire(env: GatewayEnv): Gateway {
   const runnerOf = (id: string) => env.RESPONSES.getByName(id);
   const lineOf = (keyId: string) => env.LIMITER.getByName(keyId);
   const responses = store && { store, runnerOf, lineOf };
+  const services = createServices({
+    ...{ catalogue, replicaOf, tokenizerOf, scores, routing, responses, experiments, deadlineMs },
+    shadowOf: (baseId) => env.SHADOW.getByName(baseId),
+    storageFailing: () => recorder.failing,
+    limitsOf: (keyId) => env.LIMITER.getByName(keyId),
+    apiKeys,
+  });
   return {
     ...{ replicaOf, store, experiments, recorder },
-    app: createApp({
-      ...{ catalogue, replicaOf, tokenizerOf, scores, routing, responses, experiments, deadlineMs },
-      shadowOf: (baseId) => env.SHADOW.getByName(baseId),
-      storageFailing: () => recorder.failing,
-      limitsOf: (keyId) => env.LIMITER.getByName(keyId),
-      apiKeys,
-    }),
+    app: createApp(services),
+    run: runInBackground(services),
     monitor: createMonitor({ ...shared, scores, recorder, samples, settings: () => monitorSettings(env) }),
   };
 }

@@ -1,9 +1,9 @@
 // Reads a JSON body from a stranger: bounded in time, in bytes, in nesting and in number of values before any of it becomes an object.
 import { gunzipSync, inflateSync } from "node:zlib";
+import { ClientGoneError } from "../serving/index.ts";
 import { turn } from "../work.ts";
 import { ApiError } from "./errors.ts";
 import { parseBody } from "./exact-json.ts";
-import { ClientGoneError } from "./reply-stream.ts";
 
 export const MAX_BODY_BYTES = 4 * 1024 * 1024;
 /** A body that is too large is read on, and thrown away, up to here: a client that is still sending would not see the reply. */

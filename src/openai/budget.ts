@@ -1,6 +1,7 @@
 // The wire form of a budget: headers, or the body's field `budget`, over the defaults of the key.
 import { z } from "@hono/zod-openapi";
-import { type Budget, hasLimit, LIMITS, type Limit, NO_BUDGET } from "../routing/budget.ts";
+import { hasLimit, LIMITS, type Limit } from "../routing/index.ts";
+import { type StatedBudget, statedBudget } from "../serving/index.ts";
 import { ApiError } from "./errors.ts";
 import { validate } from "./validate.ts";
 
@@ -90,7 +91,7 @@ export function readBudget(
   header: (name: string) => string | undefined,
   body: WireBudget | null | undefined,
   defaults: WireBudget = {},
-): Budget {
+): StatedBudget {
   const own: Record<string, unknown> = { ...body };
   const from: Partial<Record<Field, string>> = {};
   for (const field of Object.keys(own) as Field[]) from[field] = `budget.${field}`;
@@ -110,7 +111,8 @@ export function readBudget(
   }
   const budget = own as WireBudget;
   refuseContradictions(budget, (field) => from[field] ?? field);
-  const merged = toBudget({ ...defaults, ...withoutUndefined(budget) });
+  const stated = toBudget({ ...defaults, ...withoutUndefined(budget) }, from);
+  const merged = stated.budget;
   if (budget.strict && !hasLimit(merged)) {
     throw new ApiError(
       "invalid_value",
@@ -127,7 +129,7 @@ export function readBudget(
       },
     );
   }
-  return merged;
+  return stated;
 }
 
 function readHeader(name: Header, field: Field, text: string): unknown {
@@ -166,21 +168,22 @@ export function parseBudgetDefaults(value: unknown): WireBudget {
 const withoutUndefined = (budget: WireBudget): WireBudget =>
   Object.fromEntries(Object.entries(budget).filter(([, value]) => value !== undefined));
 
-const toBudget = (wire: WireBudget): Budget => ({
-  latencyMs: wire.latency_ms ?? undefined,
-  ttftMs: wire.ttft_ms ?? undefined,
-  tpotMs: wire.tpot_ms ?? undefined,
-  minHellaswag: wire.min_hellaswag ?? undefined,
-  maxPerplexity: wire.max_perplexity ?? undefined,
-  prefer: wire.prefer ?? NO_BUDGET.prefer,
-  quantile: wire.quantile ?? undefined,
-  strict: wire.strict ?? NO_BUDGET.strict,
-  downshift: wire.downshift ?? NO_BUDGET.downshift,
-  allowResearch: wire.allow_research ?? NO_BUDGET.allowResearch,
-});
-
-/** The name under which a request gave a limit, or would have: a header's, or the body's field. */
-export function limitParam(header: (name: string) => string | undefined, limit: Limit): string {
-  const name = Object.entries(BUDGET_HEADERS).find(([, field]) => field === limit)?.[0];
-  return name !== undefined && header(name) !== undefined ? name : `budget.${limit}`;
+function toBudget(wire: WireBudget, from: Partial<Record<Field, string>>): StatedBudget {
+  const limits = Object.keys(LIMITS) as Limit[];
+  const names = Object.fromEntries(limits.map((limit) => [limit, from[limit] ?? `budget.${limit}`]));
+  return statedBudget(
+    {
+      latencyMs: wire.latency_ms,
+      ttftMs: wire.ttft_ms,
+      tpotMs: wire.tpot_ms,
+      minHellaswag: wire.min_hellaswag,
+      maxPerplexity: wire.max_perplexity,
+      prefer: wire.prefer,
+      quantile: wire.quantile,
+      strict: wire.strict,
+      downshift: wire.downshift,
+      allowResearch: wire.allow_research,
+    },
+    names as StatedBudget["names"],
+  );
 }

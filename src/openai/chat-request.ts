@@ -1,9 +1,7 @@
 // The body of POST /v1/chat/completions: its schema, and what the rest of the gateway needs of it.
 import { z } from "@hono/zod-openapi";
-import { MAX_LIKELIEST } from "../engine/types.ts";
 import { TOOL_CALLS } from "../grammar/index.ts";
-import { DEFAULT_MAX_TOKENS, fitPrompt } from "../serving/prompt.ts";
-import type { Ask } from "../serving/request.ts";
+import { DEFAULT_MAX_TOKENS, MAX_LIKELIEST } from "../serving/index.ts";
 import { withInstructions } from "../tokenizer/index.ts";
 import { messageSchema, readMessages } from "./chat-messages.ts";
 import { type ChatFormat, readChatFormat, replyFields } from "./chat-tools.ts";
@@ -12,6 +10,7 @@ import { ApiError } from "./errors.ts";
 import {
   completionFields,
   generationFields,
+  type ParsedRequest,
   readGeneration,
   readIncludeUsage,
   readStop,
@@ -73,7 +72,7 @@ export const chatRequestSchema = z
 
 /** A valid request. */
 export interface ChatRequest {
-  readonly ask: Ask;
+  readonly ask: ParsedRequest;
   readonly includeUsage: boolean;
   readonly format: ChatFormat;
   /** Told in the reply where the request has it. */
@@ -102,7 +101,7 @@ export async function parseChatRequest(body: unknown): Promise<ChatRequest> {
   const format = await readChatFormat(request);
   const messages = withInstructions(joinSystem(readMessages(request.messages)), format.instructions);
   const maxTokens = maxCompletionTokens ?? olderMaxTokens ?? undefined;
-  const ask: Ask = {
+  const ask: ParsedRequest = {
     ...readGeneration(request),
     warnings: [...leftOut([...ignoredFields(fields), ...format.leftOut]), ...format.warnings],
     mayShorten: maxTokens === undefined,
@@ -112,19 +111,13 @@ export async function parseChatRequest(body: unknown): Promise<ChatRequest> {
     grammar: format.grammar,
     grammarField: format.grammarField,
     logprobs: request.logprobs ? (request.top_logprobs ?? 0) : undefined,
-    prompts: async (tokenizer, room) => [
-      await fitPrompt(
-        {
-          name: "messages",
-          characters: messages.reduce((total, { content }) => total + content.length, 0),
-          encode: (limit) => tokenizer.encodeChat(messages, { limit }),
-          maxTokens,
-          maxTokensParam:
-            maxCompletionTokens == null && olderMaxTokens != null ? "max_tokens" : "max_completion_tokens",
-        },
-        room,
-      ),
-    ],
+    prompt: {
+      kind: "chat",
+      name: "messages",
+      messages,
+      maxTokens,
+      maxTokensParam: maxCompletionTokens == null && olderMaxTokens != null ? "max_tokens" : "max_completion_tokens",
+    },
   };
   return {
     ask,

@@ -1,14 +1,13 @@
 // Puts what came of the choices into the wire form: the whole completion, and the chunks of a streamed one.
 
-import type { ChoiceEvent, WholeChoice } from "../serving/choices.ts";
-import type { Downshift, FinishReason } from "../serving/generate.ts";
+import type { ChoiceEvent, Downshift, FinishReason, TokenCounts, WholeChoice } from "../serving/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import type { ChatChunk, ChatCompletion } from "./chat-reply-schema.ts";
 import type { ChatRequest } from "./chat-request.ts";
 import { chatLogprobs } from "./logprobs.ts";
 import { franken, type ReplyOptions } from "./reply-head.ts";
 import { createReplyReader, type ReadReply, type ReplyPiece, type ReplyReader, readReply } from "./tool-calls.ts";
-import { type TokenCounts, usage } from "./usage.ts";
+import { usage } from "./usage.ts";
 
 /** The answer, as far as a reply tells of it. */
 export interface Told {
@@ -16,12 +15,14 @@ export interface Told {
   /** Choices there are. */
   readonly count: number;
   readonly downshifts: readonly Downshift[];
+  /** Names what computed it; asked once a token has come. */
+  readonly fingerprint: string;
   usage(): TokenCounts;
 }
 
 /** @param newCallId an id for a call of a tool */
 export function chatCompletion(
-  { fingerprint, ...head }: ReplyOptions,
+  head: ReplyOptions,
   request: ChatRequest,
   answer: Told,
   choices: readonly WholeChoice[],
@@ -51,7 +52,7 @@ export function chatCompletion(
       };
     }),
     usage: usage(answer.usage()),
-    system_fingerprint: fingerprint,
+    system_fingerprint: answer.fingerprint,
     ...serviceTier(request),
     ...franken(answer.downshifts),
   };
@@ -67,18 +68,13 @@ const serviceTier = ({ serviceTier: tier }: ChatRequest): Pick<ChatCompletion, "
 type ChunkChoice = ChatChunk["choices"][number];
 
 /** Writes the chunks of one reply. @param newCallId an id for a call of a tool */
-export function createChatWriter(
-  { fingerprint, ...head }: ReplyOptions,
-  request: ChatRequest,
-  answer: Told,
-  newCallId: () => string,
-) {
+export function createChatWriter(head: ReplyOptions, request: ChatRequest, answer: Told, newCallId: () => string) {
   const { ask, format, includeUsage } = request;
   const readers = Array.from({ length: answer.count }, () => createReplyReader(format.mayCall));
   const chunk = (choices: ChunkChoice[], counts?: TokenCounts): ChatChunk => ({
     ...head,
     object: "chat.completion.chunk",
-    system_fingerprint: fingerprint,
+    system_fingerprint: answer.fingerprint,
     ...serviceTier(request),
     choices,
     ...(includeUsage ? { usage: counts ? usage(counts) : null } : {}),

@@ -1,8 +1,7 @@
 // The pieces of one choice as completions tell it: text with its tokens, log-probabilities and offsets. Whole and streamed replies are
 // made of the same pieces.
 import { z } from "@hono/zod-openapi";
-import type { FrameToken } from "../replica/protocol.ts";
-import type { GenerationEvent } from "../serving/generate.ts";
+import type { FrameToken, GenerationEvent } from "../serving/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import { tokenText } from "./logprobs.ts";
 

@@ -1,18 +1,11 @@
 // `prompt` of POST /v1/completions in its four forms. Read by hand, because a body may hold 200,000 ids: a union of schemas would try each
 // form on all of them, and gather an error for every one.
 import { z } from "@hono/zod-openapi";
-import { fitPrompt, type Prompt } from "../serving/prompt.ts";
-import type { Encoded, Tokenizer } from "../tokenizer/index.ts";
+import { MAX_CHARACTERS, type PromptInput } from "../serving/index.ts";
 import { ApiError } from "./errors.ts";
 
 /** Prompts of one request. */
 export const MAX_PROMPTS = 128;
-
-/** Of all prompts of a request together. */
-export const MAX_CHARACTERS = 1_000_000;
-
-/** Text, or token ids. */
-export type PromptInput = string | readonly number[];
 
 const ids = { type: "array", minItems: 1, items: { type: "integer", minimum: 0 } } as const;
 
@@ -65,58 +58,3 @@ export function parseIds(value: readonly unknown[], param: string): readonly num
 
 const wrong = (param: string, message: string, code: "invalid_type" | "invalid_value" = "invalid_type"): ApiError =>
   new ApiError(code, `Invalid value for '${param}': ${message}.`, { param });
-
-export interface PromptsOptions {
-  readonly prompts: readonly PromptInput[];
-  readonly tokenizer: Tokenizer;
-  /** Tokens that a prompt and its reply may have together. */
-  readonly room: number;
-  readonly maxTokens: number | undefined;
-  readonly defaultMaxTokens: number;
-}
-
-/** @throws ApiError as `fitPrompt` does, or for an id that is not in the vocabulary */
-export async function encodePrompts(options: PromptsOptions): Promise<readonly Prompt[]> {
-  const { prompts, tokenizer, room, maxTokens, defaultMaxTokens } = options;
-  const characters = prompts.reduce((sum, input) => sum + (typeof input === "string" ? input.length : 0), 0);
-  if (prompts.length > 1 && characters > MAX_CHARACTERS) {
-    const problem = `the prompts have ${characters} characters together; one request can have ${MAX_CHARACTERS}`;
-    throw wrong("prompt", problem, "invalid_value");
-  }
-  const encoded: Prompt[] = [];
-  for (const [i, input] of prompts.entries()) {
-    const param = prompts.length > 1 ? `prompt.${i}` : "prompt";
-    if (typeof input !== "string") checkIds(input, param, tokenizer.size);
-    encoded.push(
-      await fitPrompt(
-        {
-          name: "prompt",
-          param,
-          characters: typeof input === "string" ? input.length : 0,
-          encode: (limit) => encode(tokenizer, input, limit),
-          maxTokens,
-          maxTokensParam: "max_tokens",
-          defaultMaxTokens,
-        },
-        room,
-      ),
-    );
-  }
-  return encoded;
-}
-
-async function encode(tokenizer: Tokenizer, input: PromptInput, limit: number): Promise<Encoded> {
-  if (input === "") return { ids: [tokenizer.bosId], complete: true };
-  if (typeof input === "string") return tokenizer.encode(input, { limit });
-  return { ids: [...input], complete: true };
-}
-
-function checkIds(ids: readonly number[], param: string, size: number): void {
-  const at = ids.findIndex((id) => id >= size);
-  if (at < 0) return;
-  throw wrong(
-    `${param}.${at}`,
-    `token id ${ids[at]} is not in the model's vocabulary, whose ids are below ${size}`,
-    "invalid_value",
-  );
-}

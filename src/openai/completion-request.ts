@@ -1,15 +1,14 @@
 // The body of POST /v1/completions: its schema, and what the rest of the gateway needs of it.
 import { z } from "@hono/zod-openapi";
-import { MAX_LIKELIEST } from "../engine/types.ts";
-import type { Prompt } from "../serving/prompt.ts";
-import type { Ask } from "../serving/request.ts";
+import { MAX_LIKELIEST } from "../serving/index.ts";
 import { USER } from "./common-fields.ts";
-import { encodePrompts, parsePrompts, promptSchema } from "./completion-prompt.ts";
+import { parsePrompts, promptSchema } from "./completion-prompt.ts";
 import { ApiError } from "./errors.ts";
 import {
   completionFields,
   generationFields,
   MAX_CHOICES,
+  type ParsedRequest,
   readGeneration,
   readIncludeUsage,
   readStop,
@@ -62,7 +61,7 @@ export const completionRequestSchema = z
 
 /** A valid request. */
 export interface CompletionRequest {
-  readonly ask: Ask;
+  readonly ask: ParsedRequest;
   readonly includeUsage: boolean;
   readonly echo: boolean;
   /** The likeliest to tell of each token; undefined when nothing is. */
@@ -97,7 +96,7 @@ export function parseCompletionRequest(body: unknown): CompletionRequest {
       `${prompts.length} prompts with ${bestOf} choices each are more than the ${MAX_GENERATED} choices that one request can have.`,
     );
   }
-  const ask: Ask = {
+  const ask: ParsedRequest = {
     ...readGeneration(request),
     warnings: [],
     mayShorten: maxTokens === undefined,
@@ -106,28 +105,14 @@ export function parseCompletionRequest(body: unknown): CompletionRequest {
     logprobs: logprobs ?? (ranked ? 0 : undefined),
     // A replica that is asked for no tokens is asked for the prompt's likelihoods.
     promptLogprobs: maxTokens === 0 ? (logprobs ?? 0) : echo ? logprobs : undefined,
-    async prompts(tokenizer, room) {
-      const encoded = await encodePrompts({
-        ...{ prompts, tokenizer, room, maxTokens },
-        defaultMaxTokens: DEFAULT_MAX_TOKENS,
-      });
-      if (logprobs !== undefined) checkTold(encoded, { logprobs, echo, bestOf });
-      return encoded;
+    maxLogprobs: logprobs === undefined ? undefined : MAX_TOLD,
+    prompt: {
+      kind: "texts",
+      prompts,
+      maxTokens,
+      maxTokensParam: "max_tokens",
+      defaultMaxTokens: DEFAULT_MAX_TOKENS,
     },
   };
   return { ask, includeUsage, echo, logprobs, n, ranked };
-}
-
-function checkTold(
-  prompts: readonly Prompt[],
-  { logprobs, echo, bestOf }: { readonly logprobs: number; readonly echo: boolean; readonly bestOf: number },
-): void {
-  const tokens = prompts.reduce((sum, { ids, maxTokens }) => sum + maxTokens + (echo ? ids.length : 0), 0) * bestOf;
-  const told = tokens * (1 + logprobs);
-  if (told <= MAX_TOLD) return;
-  throw new ApiError(
-    "invalid_value",
-    `The reply could tell ${told} log-probabilities (${tokens} tokens, each with ${logprobs} of the likeliest); one request can have ${MAX_TOLD}. Send fewer prompts at a time, or lower 'logprobs'.`,
-    { param: "logprobs" },
-  );
 }

@@ -1,13 +1,11 @@
 // The wire form of POST /v1/completions' replies: the whole completion, and the chunks of a streamed one.
 import { z } from "@hono/zod-openapi";
-import type { ChoiceEvent, WholeChoice } from "../serving/choices.ts";
-import type { FinishReason } from "../serving/generate.ts";
-import type { Prompt } from "../serving/prompt.ts";
+import type { ChoiceEvent, FinishReason, Prompt, TokenCounts, WholeChoice } from "../serving/index.ts";
 import type { Told } from "./chat-response.ts";
 import { completionLogprobsSchema, createPieceWriter, joinPieces, type Piece } from "./completion-pieces.ts";
 import type { CompletionRequest } from "./completion-request.ts";
 import { franken, frankenSchema, type ReplyOptions, replyHead } from "./reply-head.ts";
-import { type TokenCounts, usage, usageSchema } from "./usage.ts";
+import { usage, usageSchema } from "./usage.ts";
 
 const head = {
   id: z.string().openapi({ example: "cmpl-0f2a6c1e9b7d4853" }),
@@ -49,7 +47,7 @@ export interface ToldCompletion extends Told {
 }
 
 export function completion(
-  { fingerprint, ...head }: ReplyOptions,
+  head: ReplyOptions,
   request: CompletionRequest,
   answer: ToldCompletion,
   all: readonly WholeChoice[],
@@ -65,7 +63,7 @@ export function completion(
     object: "text_completion",
     choices: choices.map((choice, index) => ({ index, ...choice })),
     usage: usage(answer.usage()),
-    system_fingerprint: fingerprint,
+    system_fingerprint: answer.fingerprint,
     ...franken(answer.downshifts),
   };
 }
@@ -99,11 +97,7 @@ function wholePiece(
 }
 
 /** Writes the chunks of one reply. */
-export function createCompletionWriter(
-  { fingerprint, ...head }: ReplyOptions,
-  request: CompletionRequest,
-  answer: ToldCompletion,
-) {
+export function createCompletionWriter(head: ReplyOptions, request: CompletionRequest, answer: ToldCompletion) {
   const writers = Array.from({ length: answer.count }, (_, i) =>
     createPieceWriter({
       ...request,
@@ -115,7 +109,7 @@ export function createCompletionWriter(
     data: {
       ...head,
       object: "text_completion",
-      system_fingerprint: fingerprint,
+      system_fingerprint: answer.fingerprint,
       choices,
       ...(request.includeUsage ? { usage: counts ? usage(counts) : null } : {}),
     },

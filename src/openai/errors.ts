@@ -1,9 +1,5 @@
-// The one place where anything that goes wrong becomes OpenAI's error envelope.
+// The errors of the API: their codes, statuses and envelopes. src/routes/errors.ts has which failure becomes which.
 import { z } from "@hono/zod-openapi";
-import { ReplicaGoneError } from "../replica/client.ts";
-import type { ReplicaErrorCode } from "../replica/protocol.ts";
-import { StorageError } from "../storage/index.ts";
-import { ChatTemplateError } from "../tokenizer/index.ts";
 import { ERROR_EXAMPLES } from "./error-examples.ts";
 
 const TYPES = ["invalid_request_error", "requests", "tokens", "server_error"] as const;
@@ -60,26 +56,10 @@ const ERRORS = {
 } satisfies Record<string, ErrorKind>;
 export type ErrorCode = keyof typeof ERRORS;
 
-const kindOf = (code: ErrorCode): ErrorKind => ERRORS[code];
-/** Whether an error of this code is the gateway's fault, and not the client's. */
-export const isServerError = (code: ErrorCode): boolean => kindOf(code).status >= 500;
+export const kindOf = (code: ErrorCode): ErrorKind => ERRORS[code];
 
 const wireCode = (code: ErrorCode): string => kindOf(code).code ?? code;
 const WIRE_CODES = [...new Set((Object.keys(ERRORS) as ErrorCode[]).map(wireCode))];
-
-/** What a replica reports, as clients get to know it. */
-const REPLICA_ERRORS: Record<ReplicaErrorCode, ErrorCode> = {
-  deadline_exceeded: "deadline_exceeded",
-  key_overloaded: "key_overloaded",
-  overloaded: "overloaded",
-  out_of_memory: "out_of_memory",
-  too_large: "model_too_large",
-  context_overflow: "context_length_exceeded",
-  damaged_weights: "model_damaged",
-  not_finite: "numerical_error",
-  grammar_failed: "grammar_failed",
-  internal: "internal_error",
-};
 
 export interface ApiErrorOptions {
   /** Path of the field at fault, as `messages.0.content`. Default: none. */
@@ -116,42 +96,11 @@ export const errorEnvelopeSchema = z
   .openapi("Error");
 export type ErrorEnvelope = z.infer<typeof errorEnvelopeSchema>;
 
-export interface ReplicaErrorOptions {
-  /** When another attempt will be taken, where that is known. */
-  readonly retryMs?: number | undefined;
-  /** Path of the field at fault. */
-  readonly param?: string | undefined;
-}
-
-export function replicaError(code: ReplicaErrorCode, message: string, options: ReplicaErrorOptions = {}): ApiError {
-  const { retryMs, param } = options;
-  return new ApiError(REPLICA_ERRORS[code], message, {
-    param,
-    headers: retryMs === undefined ? {} : retryAfter(retryMs),
-  });
-}
-
 /** In whole seconds as HTTP has it, and in milliseconds as OpenAI's SDKs read it first. */
-const retryAfter = (ms: number): Record<string, string> => ({
+export const retryAfter = (ms: number): Record<string, string> => ({
   "retry-after": String(Math.ceil(ms / 1000)),
   "retry-after-ms": String(Math.ceil(ms)),
 });
-
-/** An unexpected error becomes `internal_error` and tells the client nothing of itself. */
-export function toApiError(error: unknown): ApiError {
-  if (error instanceof ApiError) return error;
-  if (error instanceof ReplicaGoneError) {
-    return new ApiError("replica_unavailable", "The model's replica is not reachable at the moment. Try again.");
-  }
-  if (error instanceof StorageError) {
-    return new ApiError(
-      "storage_unavailable",
-      "What this gateway keeps in its database is not reachable at the moment. Try again.",
-    );
-  }
-  if (error instanceof ChatTemplateError) return new ApiError("invalid_value", error.message, { param: error.param });
-  return new ApiError("internal_error", "The server had an error while processing your request.");
-}
 
 export const toEnvelope = ({ code, message, param }: ApiError): ErrorEnvelope => ({
   error: { message, type: kindOf(code).type, param: param ?? null, code: wireCode(code) },

@@ -1,10 +1,16 @@
-// Request fields that say how a reply is generated, as endpoints share them, and what `Ask` makes of them.
+// Request fields that say how a reply is generated, as endpoints share them, and what they ask for.
 import { z } from "@hono/zod-openapi";
-import type { Ask } from "../serving/request.ts";
-import { budgetSchema } from "./budget.ts";
+import type { UnbudgetedRequest } from "../serving/index.ts";
+import { budgetSchema, type WireBudget } from "./budget.ts";
 import { ApiError } from "./errors.ts";
 import { logitBiasSchema, parseLogitBias } from "./logit-bias.ts";
 import { seedSchema } from "./seed.ts";
+
+/** A valid request of any endpoint. */
+export interface ParsedRequest extends UnbudgetedRequest {
+  /** The body's field, without what headers and the key say. */
+  readonly budget: WireBudget | undefined;
+}
 
 /** Choices of one prompt. */
 export const MAX_CHOICES = 16;
@@ -56,7 +62,7 @@ export function readGeneration(
     readonly user?: string | null | undefined;
     readonly safety_identifier?: string | null | undefined;
   },
-): Pick<Ask, "model" | "user" | "budget" | "stream" | "seed" | "sampling"> {
+): Pick<ParsedRequest, "model" | "user" | "budget" | "stream" | "seed" | "sampling"> {
   return {
     model: request.model,
     // An empty name is none.

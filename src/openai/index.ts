@@ -1,21 +1,9 @@
 // The door of the wire contract: what routes and the app use of it.
 
-export {
-  type ChoiceCollector,
-  type ChoiceEvent,
-  createChoiceCollector,
-  mergeChoices,
-  type WholeChoice,
-} from "../serving/choices.ts";
-export { fingerprintOf } from "../serving/fingerprint.ts";
-export { type Downshift, type Generation, startGeneration } from "../serving/generate.ts";
-export type { Prompt } from "../serving/prompt.ts";
-export { type Ask, AUTO } from "../serving/request.ts";
 export { drainBody, MAX_BODY_BYTES, readJson } from "./body.ts";
 export {
   BUDGET_HEADERS,
   budgetSchema,
-  limitParam,
   parseBudgetDefaults,
   readBudget,
   type WireBudget,
@@ -38,11 +26,12 @@ export {
   errorEnvelopeSchema,
   errorResponse,
   errorResponses,
-  isServerError,
-  toApiError,
+  kindOf,
+  retryAfter,
   toEnvelope,
 } from "./errors.ts";
 export { parseBody, writeExactly } from "./exact-json.ts";
+export type { ParsedRequest } from "./generation-fields.ts";
 export {
   createReplyFormat,
   type FunctionTool,
@@ -52,7 +41,7 @@ export {
   type ToolChoice,
 } from "./reply-format.ts";
 export type { ReplyOptions } from "./reply-head.ts";
-export { ClientGoneError, createReplyStream, type ReplyStream } from "./reply-stream.ts";
+export { createReplyStream, type ReplyStream } from "./reply-stream.ts";
 export { checkCalls, type Item } from "./response-items.ts";
 export { itemPageSchema, pageOf, pageQuerySchema } from "./response-list.ts";
 export {
@@ -71,5 +60,4 @@ export {
 export { createResponseWriter } from "./response-writer.ts";
 export { commentText, eventText, type ServerEvent } from "./sse.ts";
 export { createReplyReader, type ReadReply, type ReplyPiece, type ReplyReader, readReply } from "./tool-calls.ts";
-export type { TokenCounts } from "./usage.ts";
 export { validate } from "./validate.ts";

@@ -1,6 +1,6 @@
 // Tokens with their log-probabilities as chat completions tell them.
 import { z } from "@hono/zod-openapi";
-import type { FrameToken } from "../replica/protocol.ts";
+import type { FrameToken } from "../serving/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 
 const tokenShape = {

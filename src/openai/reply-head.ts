@@ -1,13 +1,12 @@
 // What the replies of chat completions and of completions have in common.
 import { z } from "@hono/zod-openapi";
-import type { Downshift } from "../serving/generate.ts";
+import type { Downshift } from "../serving/index.ts";
 
 export interface ReplyOptions {
   readonly id: string;
   /** Unix seconds. */
   readonly created: number;
   readonly model: string;
-  readonly fingerprint: string;
 }
 
 export const replyHead = {

@@ -1,4 +1,5 @@
 // A reply's bytes with awaited writes: a slow client slows the generation down, and one that has left is noticed.
+import { ClientGoneError } from "../serving/index.ts";
 
 export interface ReplyStream {
   readonly readable: ReadableStream<Uint8Array>;
@@ -7,11 +8,6 @@ export interface ReplyStream {
   close(): Promise<void>;
   /** Breaks the stream off, with whatever write is waiting for a client that does not read. */
   abort(): void;
-}
-
-/** The client left before the end. */
-export class ClientGoneError extends Error {
-  override readonly name = "ClientGoneError";
 }
 
 export function createReplyStream(): ReplyStream {

@@ -1,7 +1,8 @@
 // The response object of the Responses API, and the events that tell of one as it grows.
 import { z } from "@hono/zod-openapi";
+import type { TokenCounts } from "../serving/index.ts";
 import { outputItemSchema } from "./response-items.ts";
-import { cacheWriteSchema, type TokenCounts } from "./usage.ts";
+import { cacheWriteSchema } from "./usage.ts";
 
 export const responseStatusSchema = z.enum(["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]);
 

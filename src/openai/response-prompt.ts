@@ -1,8 +1,7 @@
 // What the model reads of a conversation's items, and which of them where they do not all fit.
 
-import { fitPrompt, type Prompt } from "../serving/prompt.ts";
-import { type ChatMessage, callsText, resultText, type Tokenizer, withInstructions } from "../tokenizer/index.ts";
-import { ApiError } from "./errors.ts";
+import type { PromptSource } from "../serving/index.ts";
+import { type ChatMessage, callsText, resultText, withInstructions } from "../tokenizer/index.ts";
 import type { FunctionCallItem, Item } from "./response-items.ts";
 import { joinSystem } from "./system-message.ts";
 
@@ -13,40 +12,18 @@ export interface PromptOptions {
   readonly format: { readonly instructions: string | undefined };
   readonly maxTokens: number | undefined;
   readonly truncation: "auto" | "disabled";
-  /** Called with how many of the oldest items were left out. */
-  onDropped(count: number): void;
 }
 
-/** Reads the prompt, as `Ask` has it. */
-export function createPrompts(options: PromptOptions) {
-  const { conversation, maxTokens, truncation, onDropped } = options;
+export function promptOf(options: PromptOptions): PromptSource {
+  const { conversation, maxTokens, truncation } = options;
   const names = new Map(
     conversation.flatMap((item) => (item.type === "function_call" ? [[item.call_id, item.name]] : [])),
   );
-  return async (tokenizer: Tokenizer, room: number): Promise<readonly Prompt[]> => {
-    const without = (dropped: number, needsRoom: boolean): Promise<Prompt> => {
-      const messages = toMessages(conversation.slice(dropped), names, options);
-      return fitPrompt(
-        {
-          name: "input",
-          characters: messages.reduce((total, { content }) => total + content.length, 0),
-          encode: (limit) => tokenizer.encodeChat(messages, { limit }),
-          maxTokens,
-          maxTokensParam: "max_output_tokens",
-          needsRoom,
-        },
-        room,
-      );
-    };
-    if (truncation === "disabled") return [await without(0, false)];
-    const places = cuts(conversation);
-    const found = await firstThatFits(places, (dropped) => without(dropped, true));
-    const last = places.at(-1) as number;
-    // The reply is shortened only where there is nothing more to drop.
-    const { value, index } = found ?? { value: await without(last, false), index: last };
-    onDropped(index);
-    return [value];
-  };
+  const messagesAfter = (cut: number): ChatMessage[] => toMessages(conversation.slice(cut), names, options);
+  const reply = { name: "input", maxTokens, maxTokensParam: "max_output_tokens" } as const;
+  return truncation === "disabled"
+    ? { kind: "chat", ...reply, messages: messagesAfter(0) }
+    : { kind: "conversation", ...reply, cuts: cuts(conversation), messagesAfter };
 }
 
 /** Places where a conversation may begin: not between a call and its output. */
@@ -58,28 +35,6 @@ function cuts(items: readonly Item[]): number[] {
     if (item.type === "function_call_output") open.delete(item.call_id);
     return place;
   });
-}
-
-/** The first place from which on the prompt fits; undefined when there is none. Fewer items are always fewer tokens, so that halving finds it. */
-async function firstThatFits(places: readonly number[], read: (place: number) => Promise<Prompt>) {
-  const attempt = async (place: number): Promise<Prompt | ApiError> =>
-    read(place).catch((error: unknown) => {
-      if (error instanceof ApiError && error.code === "context_length_exceeded") return error;
-      throw error;
-    });
-  let low = 0;
-  let high = places.length - 1;
-  let found: { value: Prompt; index: number } | undefined;
-  // The whole is likeliest to fit.
-  for (let at = 0; low <= high; at = (low + high) >> 1) {
-    const index = places[at] as number;
-    const value = await attempt(index);
-    if (!(value instanceof ApiError)) {
-      found = { value, index };
-      high = at - 1;
-    } else low = at + 1;
-  }
-  return found;
 }
 
 function toMessages(

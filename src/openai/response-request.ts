@@ -1,14 +1,12 @@
 // The body of POST /v1/responses: its schema, and what the rest of the gateway needs of it.
 import { z } from "@hono/zod-openapi";
-import { MAX_LIKELIEST } from "../engine/types.ts";
-import { DEFAULT_MAX_TOKENS } from "../serving/prompt.ts";
-import type { Ask } from "../serving/request.ts";
+import { DEFAULT_MAX_TOKENS, MAX_LIKELIEST } from "../serving/index.ts";
 import { commonFields, SERVICE_TIER } from "./common-fields.ts";
 import { ApiError } from "./errors.ts";
-import { generationFields, readGeneration } from "./generation-fields.ts";
+import { generationFields, type ParsedRequest, readGeneration } from "./generation-fields.ts";
 import { type Item, inputSchema, toItems } from "./response-items.ts";
 import type { Echo } from "./response-object.ts";
-import { createPrompts } from "./response-prompt.ts";
+import { promptOf } from "./response-prompt.ts";
 import {
   type ResponseFormat,
   readResponseFormat,
@@ -121,11 +119,8 @@ export interface ResponseRequest {
   readonly format: ResponseFormat;
   /** What the response repeats of it. @param store whether it is kept */
   echo(store: boolean): Echo;
-  /**
-   * @param conversation the previous response's items and its own
-   * @param onDropped called with how many of the oldest were left out
-   */
-  ask(conversation: readonly Item[], onDropped: (count: number) => void): Ask;
+  /** @param conversation the previous response's items and its own */
+  ask(conversation: readonly Item[]): ParsedRequest;
 }
 
 /**
@@ -202,7 +197,7 @@ export async function parseResponseRequest(body: unknown, newId: () => string): 
       truncation,
       user: request.user ?? null,
     }),
-    ask: (conversation, onDropped) => ({
+    ask: (conversation) => ({
       ...readGeneration(request),
       warnings: [...leftOut([...ignoredInResponse(fields), ...format.leftOut, ...reasoning]), ...format.warnings],
       mayShorten: maxTokens === undefined,
@@ -211,7 +206,7 @@ export async function parseResponseRequest(body: unknown, newId: () => string): 
       logprobs: tellsLogprobs ? (request.top_logprobs ?? 0) : undefined,
       grammar: format.grammar,
       grammarField: format.grammarField,
-      prompts: createPrompts({ conversation, instructions, format, maxTokens, truncation, onDropped }),
+      prompt: promptOf({ conversation, instructions, format, maxTokens, truncation }),
     }),
   };
 }

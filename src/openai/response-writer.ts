@@ -1,26 +1,22 @@
 // Builds a response from what the model says, and tells each step of it as OpenAI's typed events. A response that is not streamed is built
 // the same way, its events unread.
-import type { FrameToken } from "../replica/protocol.ts";
-import type { Downshift, FinishReason, GenerationEvent } from "../serving/generate.ts";
-import type { Tokenizer } from "../tokenizer/index.ts";
+import type { FinishReason, FrameToken, GenerationEvent } from "../serving/index.ts";
+import type { Told } from "./chat-response.ts";
 import type { ApiError } from "./errors.ts";
 import { chatLogprobs } from "./logprobs.ts";
 import type { FunctionCallItem, MessageItem, OutputText } from "./response-items.ts";
 import { type ResponseObject, responseUsage } from "./response-object.ts";
 import type { ServerEvent } from "./sse.ts";
 import { createReplyReader, type ReplyPiece } from "./tool-calls.ts";
-import type { TokenCounts } from "./usage.ts";
 
 export interface ResponseWriterOptions {
   /** A new one, in progress; the writer fills it in. */
   readonly response: ResponseObject;
-  readonly tokenizer: Tokenizer;
+  readonly answer: Pick<Told, "tokenizer" | "downshifts" | "usage">;
   /** Whether tokens come with log-probabilities. */
   readonly tellsLogprobs: boolean;
   /** Whether the reply may be calls of tools. */
   readonly mayCall: boolean;
-  readonly downshifts: readonly Downshift[];
-  usage(): TokenCounts;
   /** Milliseconds since 1970. */
   now(): number;
   /** A new id, of letters and digits. */
@@ -40,7 +36,7 @@ export interface ResponseWriter {
 }
 
 export function createResponseWriter(options: ResponseWriterOptions): ResponseWriter {
-  const { response, tokenizer, tellsLogprobs, mayCall, downshifts, usage, now, newId } = options;
+  const { response, answer, tellsLogprobs, mayCall, now, newId } = options;
   const { output } = response;
   const reader = createReplyReader(mayCall);
   let sequence = 0;
@@ -79,7 +75,7 @@ export function createResponseWriter(options: ResponseWriterOptions): ResponseWr
   const writeText = (text: string, tokens: readonly FrameToken[]): ServerEvent[] => {
     const before = message ? [] : openMessage();
     const { item, part } = message as NonNullable<typeof message>;
-    const logprobs = tellsLogprobs ? chatLogprobs(tokenizer, tokens).content : [];
+    const logprobs = tellsLogprobs ? chatLogprobs(answer.tokenizer, tokens).content : [];
     part.text += text;
     part.logprobs.push(...logprobs);
     return [
@@ -139,8 +135,8 @@ export function createResponseWriter(options: ResponseWriterOptions): ResponseWr
       response.status = finishReason === "length" ? "incomplete" : "completed";
       if (finishReason === "length") response.incomplete_details = { reason: "max_output_tokens" };
       else response.completed_at = Math.floor(now() / 1000);
-      response.usage = responseUsage(usage());
-      if (downshifts.length > 0) response.franken = { downshifts: [...downshifts] };
+      response.usage = responseUsage(answer.usage());
+      if (answer.downshifts.length > 0) response.franken = { downshifts: [...answer.downshifts] };
       return response;
     },
     end: () => [event(`response.${response.status}`, { response })],

@@ -1,6 +1,6 @@
 // Reads a reply that may be calls of tools as it comes: text, or calls with their arguments piece by piece, whatever the pieces of the text.
 import { TOOL_CALLS } from "../grammar/index.ts";
-import type { FrameToken } from "../replica/protocol.ts";
+import type { FrameToken } from "../serving/index.ts";
 import type { ToolCall } from "../tokenizer/index.ts";
 
 export type ReplyPiece =

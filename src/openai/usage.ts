@@ -1,5 +1,6 @@
 // How many tokens a reply took, as chat completions and completions tell it.
 import { z } from "@hono/zod-openapi";
+import type { TokenCounts } from "../serving/index.ts";
 
 /** Of both APIs' usages. */
 export const cacheWriteSchema = z
@@ -24,13 +25,6 @@ export const usageSchema = z
     }),
   })
   .openapi("Usage");
-
-export interface TokenCounts {
-  readonly promptTokens: number;
-  /** Of the prompt, those that an earlier request had computed. */
-  readonly cachedTokens: number;
-  readonly completionTokens: number;
-}
 
 export const usage = ({ promptTokens, cachedTokens, completionTokens }: TokenCounts): z.infer<typeof usageSchema> => ({
   prompt_tokens: promptTokens,

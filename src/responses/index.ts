@@ -3,7 +3,7 @@ import type { BackgroundLine } from "../limits/index.ts";
 import type { ResponseRunner } from "./runner.ts";
 import type { ResponseStore } from "./store.ts";
 
-export { type ResponseJob, type ResponseRunner, RUN_PATH } from "./runner.ts";
+export { JobError, type ResponseJob, type ResponseRunner, type RunJob } from "./runner.ts";
 export { createResponseStore, type ResponseStore, type StoredResponse, whyNotStorable } from "./store.ts";
 
 /** What a deployment with a database can do. */

@@ -2,13 +2,12 @@
 // minute after the reply, an alarm is called until it succeeds, over restarts and evictions too.
 import { DurableObject } from "cloudflare:workers";
 import type { BackgroundLine } from "../limits/index.ts";
-import { type ErrorEnvelope, isResponseObject, type ResponseObject } from "../openai/index.ts";
-import { type ResponseJob, type ResponseRunner, RUN_PATH } from "./runner.ts";
+import type { ResponseObject } from "../openai/index.ts";
+import { JobError, type ResponseJob, type ResponseRunner, type RunJob } from "./runner.ts";
 import type { ResponseStore } from "./store.ts";
 
 export interface RunnerOptions<Env> {
-  /** Answers a job's request, as the app does. */
-  run(env: Env, request: Request, job: ResponseJob, context: ExecutionContext): Promise<Response>;
+  readonly run: (env: Env, ...job: Parameters<RunJob>) => ReturnType<RunJob>;
   store(env: Env): ResponseStore;
   /** Where a key's background responses stand in line. */
   lineOf(env: Env, keyId: string): BackgroundLine;
@@ -27,17 +26,6 @@ const IN_LINE_MS = 60_000;
 
 /** A job that is told when there will be room waits for it, this many times, and loses no attempt. */
 const MAX_REFUSALS = 240;
-
-/** There is no room for the job now. */
-class NoRoomError extends Error {
-  override readonly name = "NoRoomError";
-  constructor(
-    message: string,
-    readonly retryMs: number,
-  ) {
-    super(message);
-  }
-}
 
 /** What is not kept under a key of its own. */
 type KeptJob = Omit<ResponseJob, "conversation" | "body">;
@@ -96,7 +84,7 @@ export const createRunnerClass = <Env>({ run, store, lineOf, runnerOf }: RunnerO
       } catch (error) {
         let waitMs = Math.min(FIRST_WAIT_MS * 2 ** attempts, LONGEST_WAIT_MS);
         const refusals = (await storage.get<number>("refusals")) ?? 0;
-        if (error instanceof NoRoomError && refusals < MAX_REFUSALS) {
+        if (error instanceof JobError && error.retryMs !== undefined && refusals < MAX_REFUSALS) {
           await storage.put({ attempts: attempts - 1, refusals: refusals + 1 });
           // Those that were refused together do not come back together.
           waitMs = error.retryMs * (1 + Math.random());
@@ -113,7 +101,7 @@ export const createRunnerClass = <Env>({ run, store, lineOf, runnerOf }: RunnerO
      */
     async attempt(kept: KeptJob, attempts: number): Promise<ResponseObject | undefined> {
       const { storage } = this.ctx;
-      const { response, headers } = kept;
+      const { response } = kept;
       const failed = (code: NonNullable<ResponseObject["error"]>["code"], message: string): ResponseObject => ({
         ...response,
         status: "failed",
@@ -132,25 +120,15 @@ export const createRunnerClass = <Env>({ run, store, lineOf, runnerOf }: RunnerO
         .update({ ...response, status: "in_progress" })
         .catch(() => {});
       if (running.signal.aborted) return undefined;
-      const request = new Request(`https://gateway.internal${RUN_PATH}`, {
-        method: "POST",
-        headers: headers.map(([name, value]) => [name, value]),
-        signal: running.signal,
-      });
-      const context = {
-        waitUntil: (promise: Promise<unknown>) => this.ctx.waitUntil(promise),
-        passThroughOnException() {},
-        props: {},
-      } as unknown as ExecutionContext;
-      const reply = await run(this.env, request, job, context);
-      const told = await reply.json();
-      if (running.signal.aborted) return undefined;
-      if (isResponseObject(told)) return told;
-      const { message } = (told as ErrorEnvelope).error;
-      const retryMs = Number(reply.headers.get("retry-after-ms"));
-      if (retryMs > 0) throw new NoRoomError(message, retryMs);
-      if (reply.headers.get("x-should-retry") === "true" && attempts < MAX_ATTEMPTS) throw new Error(message);
-      if (reply.status === 429) return failed("rate_limit_exceeded", message);
-      return failed(reply.status < 500 ? "invalid_prompt" : "server_error", message);
+      try {
+        const waitUntil = (promise: Promise<unknown>): void => this.ctx.waitUntil(promise);
+        const result = await run(this.env, job, { signal: running.signal, waitUntil });
+        return running.signal.aborted ? undefined : result;
+      } catch (error) {
+        if (running.signal.aborted) return undefined;
+        if (!(error instanceof JobError)) throw error;
+        if (error.retryMs !== undefined || (error.retry && attempts < MAX_ATTEMPTS)) throw error;
+        return failed(error.code, error.message);
+      }
     }
   };

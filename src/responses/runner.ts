@@ -1,4 +1,4 @@
-// What is asked of the object that runs a background response.
+// What is asked of the object that runs a background response, and what it asks for itself.
 import type { Access } from "../access/index.ts";
 import type { Item, ResponseObject } from "../openai/index.ts";
 
@@ -24,5 +24,32 @@ export interface ResponseRunner {
   resume(): Promise<void>;
 }
 
-/** Where the app answers a job. The job comes beside the request, as no client can send one. */
-export const RUN_PATH = "/internal/responses";
+/** Makes a job's response. @throws JobError when it fails */
+export type RunJob = (
+  job: ResponseJob,
+  event: { readonly signal: AbortSignal; waitUntil(promise: Promise<unknown>): void },
+) => Promise<ResponseObject>;
+
+export interface JobErrorOptions extends ErrorOptions {
+  /** Whether another attempt may do better. */
+  readonly retry: boolean;
+  /** When there will be room for it; undefined where nobody knows. */
+  readonly retryMs: number | undefined;
+}
+
+/** A response that could not be made. */
+export class JobError extends Error {
+  override readonly name = "JobError";
+  readonly retry: boolean;
+  readonly retryMs: number | undefined;
+  constructor(
+    /** As the response tells it. */
+    readonly code: NonNullable<ResponseObject["error"]>["code"],
+    message: string,
+    { retry, retryMs, ...options }: JobErrorOptions,
+  ) {
+    super(message, options);
+    this.retry = retry;
+    this.retryMs = retryMs;
+  }
+}

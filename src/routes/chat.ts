@@ -6,16 +6,16 @@ import {
   chatCompletionSchema,
   chatRequestSchema,
   createChatWriter,
-  createChoiceCollector,
   errorResponses,
   parseChatRequest,
-  type ReplyOptions,
   readJson,
 } from "../openai/index.ts";
-import { type Answer, answer } from "../serving/serve.ts";
+import { createChoiceCollector, serve } from "../serving/index.ts";
 import { bearer } from "./bearer.ts";
 import type { AddRoutes } from "./context.ts";
+import { writeDecision } from "./decision-headers.ts";
 import { GENERATION_ERRORS } from "./generation-errors.ts";
+import { openScope, withBudget } from "./scope.ts";
 import { streamReply } from "./stream.ts";
 import { wholeReply } from "./whole.ts";
 
@@ -42,39 +42,18 @@ const chatRoute = createRoute({
 export const addChatRoutes: AddRoutes = (app, deps) => {
   app.openAPIRegistry.registerPath(chatRoute);
   app.post(chatRoute.path, async (c) => {
-    const id = `chatcmpl-${deps.newId()}`;
-    let request: Awaited<ReturnType<typeof parseChatRequest>>;
-    return answer(
-      c,
-      deps,
-      id,
-      async () => {
-        request = await parseChatRequest(await readJson(c.req.raw));
-        return request.ask;
-      },
-      async (reply) => {
-        const head = replyHead(reply, id);
-        const newCallId = () => `call_${deps.newId()}`;
-        if (request.ask.stream) {
-          return streamReply(c, {
-            log: deps.log,
-            answer: reply,
-            createWriter: (fingerprint) => createChatWriter({ ...head, fingerprint }, request, reply, newCallId),
-          });
-        }
-        const collector = createChoiceCollector(reply.count);
-        return wholeReply(c, {
-          ...{ log: deps.log, answer: reply, write: collector.write },
-          end: (fingerprint) =>
-            chatCompletion({ ...head, fingerprint }, request, reply, collector.choices(), newCallId),
-        });
-      },
-    );
+    const scope = await openScope(c, deps, `chatcmpl-${deps.newId()}`);
+    const request = await parseChatRequest(await readJson(c.req.raw));
+    const run = await serve(deps, scope, withBudget(c, request.ask));
+    writeDecision(c, run.decision);
+    const { log, newId } = deps;
+    const head = { id: scope.replyId, created: run.created, model: run.variant };
+    const newCallId = () => `call_${newId()}`;
+    if (request.ask.stream) {
+      return streamReply(c, { log, run, writer: createChatWriter(head, request, run, newCallId) });
+    }
+    const { write, choices } = createChoiceCollector(run.count);
+    const end = () => chatCompletion(head, request, run, choices(), newCallId);
+    return wholeReply(c, { log, run, write, end });
   });
 };
-
-const replyHead = ({ created, variant }: Answer, id: string): Omit<ReplyOptions, "fingerprint"> => ({
-  id,
-  created,
-  model: variant,
-});

@@ -5,16 +5,17 @@ import {
   completionChunkSchema,
   completionRequestSchema,
   completionSchema,
-  createChoiceCollector,
   createCompletionWriter,
   errorResponses,
   parseCompletionRequest,
   readJson,
 } from "../openai/index.ts";
-import { answer } from "../serving/serve.ts";
+import { createChoiceCollector, serve } from "../serving/index.ts";
 import { bearer } from "./bearer.ts";
 import type { AddRoutes } from "./context.ts";
+import { writeDecision } from "./decision-headers.ts";
 import { GENERATION_ERRORS } from "./generation-errors.ts";
+import { openScope, withBudget } from "./scope.ts";
 import { streamReply } from "./stream.ts";
 import { wholeReply } from "./whole.ts";
 
@@ -41,31 +42,16 @@ const completionsRoute = createRoute({
 export const addCompletionRoutes: AddRoutes = (app, deps) => {
   app.openAPIRegistry.registerPath(completionsRoute);
   app.post(completionsRoute.path, async (c) => {
-    const id = `cmpl-${deps.newId()}`;
-    let request: ReturnType<typeof parseCompletionRequest>;
-    return answer(
-      c,
-      deps,
-      id,
-      async () => {
-        request = parseCompletionRequest(await readJson(c.req.raw));
-        return request.ask;
-      },
-      async (reply) => {
-        const head = { id, created: reply.created, model: reply.variant };
-        if (request.ask.stream) {
-          return streamReply(c, {
-            log: deps.log,
-            answer: reply,
-            createWriter: (fingerprint) => createCompletionWriter({ ...head, fingerprint }, request, reply),
-          });
-        }
-        const collector = createChoiceCollector(reply.count);
-        return wholeReply(c, {
-          ...{ log: deps.log, answer: reply, write: collector.write },
-          end: (fingerprint) => completion({ ...head, fingerprint }, request, reply, collector.choices()),
-        });
-      },
-    );
+    const scope = await openScope(c, deps, `cmpl-${deps.newId()}`);
+    const request = parseCompletionRequest(await readJson(c.req.raw));
+    const run = await serve(deps, scope, withBudget(c, request.ask));
+    writeDecision(c, run.decision);
+    const { log } = deps;
+    const head = { id: scope.replyId, created: run.created, model: run.variant };
+    if (request.ask.stream) {
+      return streamReply(c, { log, run, writer: createCompletionWriter(head, request, run) });
+    }
+    const { write, choices } = createChoiceCollector(run.count);
+    return wholeReply(c, { log, run, write, end: () => completion(head, request, run, choices()) });
   });
 };

@@ -8,7 +8,8 @@ import {
   statusOf,
 } from "../experiments/live/index.ts";
 import type { Quarantines } from "../monitor/index.ts";
-import { ApiError, AUTO } from "../openai/index.ts";
+import { ApiError } from "../openai/index.ts";
+import { AUTO } from "../serving/index.ts";
 import type { Catalogue } from "../variants/catalogue.ts";
 import type { ExperimentPatch } from "./experiment-schema.ts";
 

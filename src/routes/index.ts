@@ -17,9 +17,10 @@ import { addStoredResponseRoutes } from "./stored-responses.ts";
 import { addTokenizerRoutes } from "./tokenizer.ts";
 import { addVariantRoutes } from "./variants.ts";
 
-export { ROUTING_HEADERS } from "../serving/choose.ts";
 export { tellLimits } from "./admit.ts";
+export { runInBackground } from "./background.ts";
 export { type App, type AppEnv, type GatewayDeps, reportError } from "./context.ts";
+export { ROUTING_HEADERS } from "./decision-headers.ts";
 export { unservedEndpoint } from "./unserved.ts";
 export { tellWarnings, WARNING_HEADER } from "./warning.ts";
 

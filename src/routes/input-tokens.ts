@@ -1,18 +1,12 @@
 // POST /v1/responses/input_tokens: how many tokens the model would read of a request for a response.
 import { createRoute, z } from "@hono/zod-openapi";
-import {
-  AUTO,
-  checkCalls,
-  errorResponses,
-  parseResponseRequest,
-  readJson,
-  responseRequestSchema,
-} from "../openai/index.ts";
-import { readPrompts } from "../serving/serve.ts";
+import { checkCalls, errorResponses, parseResponseRequest, readJson, responseRequestSchema } from "../openai/index.ts";
+import { AUTO, prepare } from "../serving/index.ts";
 import { bearer } from "./bearer.ts";
 import type { AddRoutes } from "./context.ts";
 import { GENERATION_ERRORS } from "./generation-errors.ts";
 import { historyOf } from "./history.ts";
+import { warn } from "./warning.ts";
 
 const countSchema = z
   .object({ object: z.literal("response.input_tokens"), input_tokens: z.int() })
@@ -45,13 +39,9 @@ export const addInputTokensRoutes: AddRoutes = (app, deps) => {
     const request = await parseResponseRequest(counted, deps.newId);
     const conversation = [...(await historyOf(c, request, deps)), ...request.items];
     checkCalls(conversation);
-    const { prompts } = await readPrompts(
-      c,
-      deps,
-      request.ask(conversation, () => {}),
-    );
-    const tokens = prompts.reduce((sum, { ids }) => sum + ids.length, 0);
-    return c.json({ object: "response.input_tokens" as const, input_tokens: tokens });
+    const scope = { log: c.get("record"), warn: (...warnings: readonly string[]) => warn(c, ...warnings) };
+    const { promptTokens } = await prepare(deps, scope, request.ask(conversation));
+    return c.json({ object: "response.input_tokens" as const, input_tokens: promptTokens });
   });
 };
 

@@ -1,7 +1,7 @@
 // GET /v1/models and GET /v1/models/{model}: the variants that this gateway serves.
 import { createRoute, z } from "@hono/zod-openapi";
-import { ApiError, AUTO, errorResponses } from "../openai/index.ts";
-import { weightsToChooseFrom } from "../serving/choose.ts";
+import { ApiError, errorResponses } from "../openai/index.ts";
+import { AUTO, weightsToChooseFrom } from "../serving/index.ts";
 import type { Catalogue, Variant } from "../variants/catalogue.ts";
 import { STATUSES, statusSchema } from "../variants/recipe.ts";
 import { bearer } from "./bearer.ts";

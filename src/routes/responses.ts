@@ -10,7 +10,6 @@ import {
   errorResponses,
   type Item,
   newResponse,
-  parseBody,
   parseResponseRequest,
   type ResponseObject,
   type ResponseRequest,
@@ -20,12 +19,14 @@ import {
   responseSchema,
   writeExactly,
 } from "../openai/index.ts";
-import { type ResponseKeeping, RUN_PATH, whyNotStorable } from "../responses/index.ts";
-import { type Answer, answer, readPrompts, type StreamedReply } from "../serving/serve.ts";
+import { type ResponseKeeping, type StoredResponse, whyNotStorable } from "../responses/index.ts";
+import { type GenerationRun, prepare, serve } from "../serving/index.ts";
 import { bearer } from "./bearer.ts";
 import { type AddRoutes, type AppEnv, type GatewayDeps, reportError } from "./context.ts";
+import { writeDecision } from "./decision-headers.ts";
 import { GENERATION_ERRORS } from "./generation-errors.ts";
 import { historyOf } from "./history.ts";
+import { openScope, withBudget } from "./scope.ts";
 import { streamReply } from "./stream.ts";
 import { warn } from "./warning.ts";
 import { wholeReply } from "./whole.ts";
@@ -57,75 +58,36 @@ interface Making {
   /** The previous response's items and its own. */
   readonly conversation: readonly Item[];
   readonly id: string;
-  /** Unix seconds. Default: when the answer began. */
-  readonly createdAt?: number;
-  /** What keeps it in the end, if anything here is to. */
+  /** What keeps it in the end, if anything is to. */
   readonly keeping: ResponseKeeping | undefined;
-  readonly stored: boolean;
-  /** It is a background response's, whose object reads the reply. */
-  readonly held: boolean;
-  /** Oldest items that were left out. */
-  dropped: number;
 }
-
-const askOf = (making: Making) =>
-  making.request.ask(making.conversation, (count) => {
-    making.dropped = count;
-  });
 
 export const addResponseRoutes: AddRoutes = (app, deps) => {
   app.openAPIRegistry.registerPath(responsesRoute);
   app.post(responsesRoute.path, async (c) => {
-    const id = `resp_${deps.newId()}`;
-    let making: Making;
-    return answer(
-      c,
-      deps,
-      id,
-      async () => {
-        const request = await parseResponseRequest(await readJson(c.req.raw), deps.newId);
-        const keeping = keepingFor(request, deps);
-        const conversation = [...(await historyOf(c, request, deps)), ...request.items];
-        checkCalls(conversation);
-        making = { request, conversation, id, keeping, stored: keeping !== undefined, held: false, dropped: 0 };
-        if (isTooLarge(c, deps, making)) making = { ...making, keeping: undefined, stored: false };
-        return request.background && keeping ? queue(c, deps, making, keeping) : askOf(making);
-      },
-      (reply) => respond(c, deps, making, reply),
-    );
-  });
-
-  // Not a client's: what a background response's object asks for. Without a database there are none.
-  if (!deps.responses) return;
-  app.post(RUN_PATH, async (c) => {
-    const { job } = c.env;
-    if (!job) throw new ApiError("unknown_url", `Invalid URL (POST ${RUN_PATH})`);
-    // The request was counted when it came; its tokens are now.
-    const { access } = job;
-    c.set("access", { ...access, limits: { ...access.limits, requests: undefined } });
-    const { id, created_at: createdAt } = job.response;
-    const body = await parseBody(job.body);
-    const request = { ...(await parseResponseRequest(body, deps.newId)), stream: false };
-    const { conversation } = job;
-    const making: Making = {
-      request,
-      conversation,
-      id,
-      createdAt,
-      keeping: undefined,
-      stored: true,
-      held: true,
-      dropped: 0,
-    };
-    return answer(
-      c,
-      deps,
-      id,
-      async () => askOf(making),
-      (reply) => respond(c, deps, making, reply),
-    );
+    const scope = await openScope(c, deps, `resp_${deps.newId()}`);
+    const making = await read(c, deps, scope.replyId);
+    const { request, keeping } = making;
+    const asked = request.ask(making.conversation);
+    if (request.background && keeping) {
+      const { dropped } = await prepare(deps, scope, asked);
+      return queue(c, deps, { ...making, keeping }, dropped);
+    }
+    const run = await serve(deps, scope, withBudget(c, asked));
+    writeDecision(c, run.decision);
+    return reply(c, deps, making, run);
   });
 };
+
+/** @throws ApiError for what is wrong with the request, or cannot be kept as it asks */
+async function read(c: Context<AppEnv>, deps: GatewayDeps, id: string): Promise<Making> {
+  const request = await parseResponseRequest(await readJson(c.req.raw), deps.newId);
+  const keeping = keepingFor(request, deps);
+  const conversation = [...(await historyOf(c, request, deps)), ...request.items];
+  checkCalls(conversation);
+  const making = { request, conversation, id, keeping };
+  return isTooLarge(c, deps, making) ? { ...making, keeping: undefined } : making;
+}
 
 /** @throws ApiError for what needs a database where there is none */
 function keepingFor({ store, background, previousResponseId }: ResponseRequest, { responses }: GatewayDeps) {
@@ -165,21 +127,21 @@ function isTooLarge(c: Context<AppEnv>, deps: GatewayDeps, making: Making): bool
 }
 
 /** A response of which nothing is there yet. */
-const unmade = ({ request, id, stored }: Making, { now }: GatewayDeps): ResponseObject =>
+const unmade = ({ request, id, keeping }: Making, { now }: GatewayDeps): ResponseObject =>
   newResponse(
     { id, createdAt: Math.floor(now() / 1000), model: request.model, status: "queued" },
-    request.echo(stored),
+    request.echo(keeping !== undefined),
   );
 
 /** Has a response made in the background, after what a client can mend has been checked. */
 async function queue(
   c: Context<AppEnv>,
   deps: GatewayDeps,
-  making: Making,
-  { store, runnerOf, lineOf }: ResponseKeeping,
+  making: Making & { readonly keeping: ResponseKeeping },
+  dropped: number,
 ): Promise<Response> {
-  await readPrompts(c, deps, askOf(making));
-  const { request, conversation, id, dropped } = making;
+  const { request, conversation, id } = making;
+  const { store, runnerOf, lineOf } = making.keeping;
   const line = lineOf(c.get("access").keyId);
   // A line that is not at hand holds nobody up: the response asks for its turn later.
   if (!(await line.join(id).catch(() => true))) throw lineIsFull();
@@ -215,44 +177,36 @@ const lineIsFull = (): ApiError =>
     headers: { "retry-after": String(LINE_RETRY_S) },
   });
 
-async function respond(
+function reply(
   c: Context<AppEnv>,
   deps: GatewayDeps,
-  making: Making,
-  reply: Answer,
-): Promise<Response | StreamedReply> {
-  const { request, id, createdAt = reply.created, stored } = making;
-  const response = newResponse({ id, createdAt, model: reply.variant, status: "in_progress" }, request.echo(stored));
+  { request, id, keeping, conversation }: Making,
+  run: GenerationRun,
+): Promise<Response> {
+  const { log, now, newId } = deps;
+  const response = newResponse(
+    { id, createdAt: run.created, model: run.variant, status: "in_progress" },
+    request.echo(keeping !== undefined),
+  );
   const { tellsLogprobs, format } = request;
-  const writer = createResponseWriter({
-    ...{ response, tellsLogprobs, mayCall: format.mayCall, tokenizer: reply.tokenizer, downshifts: reply.downshifts },
-    usage: reply.usage,
-    now: deps.now,
-    newId: deps.newId,
-  });
+  const writer = createResponseWriter({ response, tellsLogprobs, mayCall: format.mayCall, answer: run, now, newId });
   const finish = async (): Promise<ResponseObject> => {
     writer.finish();
-    await keep(c, deps, making, response);
+    if (keeping) await keep(c, deps, keeping, { response, input: conversation.slice(run.dropped) });
     return response;
   };
-  if (request.stream) {
-    return streamReply(c, {
-      log: deps.log,
-      answer: reply,
-      createWriter: () => ({
-        begin: writer.begin,
-        write: ({ event }) => writer.write(event),
-        async end() {
-          await finish();
-          return writer.end();
-        },
-      }),
-      errorEvents: writer.fail,
-    });
-  }
-  return wholeReply(c, {
-    ...{ log: deps.log, answer: reply, end: finish, held: making.held },
-    write: ({ event }) => void writer.write(event),
+  if (!request.stream) return wholeReply(c, { log, run, write: ({ event }) => void writer.write(event), end: finish });
+  return streamReply(c, {
+    ...{ log, run },
+    writer: {
+      begin: writer.begin,
+      write: ({ event }) => writer.write(event),
+      async end() {
+        await finish();
+        return writer.end();
+      },
+      fail: writer.fail,
+    },
   });
 }
 
@@ -260,13 +214,11 @@ async function respond(
 async function keep(
   c: Context<AppEnv>,
   deps: GatewayDeps,
-  { keeping, conversation, dropped }: Making,
-  response: ResponseObject,
+  { store }: ResponseKeeping,
+  { response, input }: StoredResponse,
 ): Promise<void> {
-  if (!keeping) return;
   try {
-    const input = conversation.slice(dropped);
-    await keeping.store.insert(c.get("access").keyId, { response: withoutLogprobs(response), input });
+    await store.insert(c.get("access").keyId, { response: withoutLogprobs(response), input });
   } catch (error) {
     reportError(c, deps.log, error);
     response.store = false;

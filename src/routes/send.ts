@@ -1,7 +1,7 @@
 // A reply that goes on after its handler has returned: written as its parts come, until it ends in whatever way.
 import type { Context } from "hono";
-import { type ApiError, ClientGoneError, type ReplyStream } from "../openai/index.ts";
-import type { Answer } from "../serving/serve.ts";
+import type { ApiError, ReplyStream } from "../openai/index.ts";
+import { ClientGoneError, type GenerationRun } from "../serving/index.ts";
 import type { Log } from "../telemetry/index.ts";
 import { type AppEnv, reportError } from "./context.ts";
 
@@ -10,7 +10,7 @@ const STUCK_MS = 5_000;
 
 export interface SendOptions {
   readonly log: Log;
-  readonly answer: Answer;
+  readonly run: GenerationRun;
   readonly out: ReplyStream;
   /** Writes the reply. Throws what it fails of. */
   write(): Promise<void>;
@@ -18,16 +18,21 @@ export interface SendOptions {
   fail(error: ApiError): void | Promise<void>;
 }
 
-/** @returns settles when the reply has ended; it does not reject */
-export async function sendReply(c: Context<AppEnv>, { log, answer, out, write, fail }: SendOptions): Promise<void> {
-  const { events, signal } = answer;
+/** Begins to send: the request is over when the reply has ended. */
+export function sendReply(c: Context<AppEnv>, options: SendOptions): void {
+  c.set("settled", send(c, options));
+}
+
+async function send(c: Context<AppEnv>, { log, run, out, write, fail }: SendOptions): Promise<void> {
   let stuck: ReturnType<typeof setTimeout> | undefined;
   const cutOff = (): void => {
     stuck = setTimeout(out.abort, STUCK_MS);
   };
-  signal.addEventListener("abort", cutOff);
+  run.signal.addEventListener("abort", cutOff);
+  let failure: unknown;
   try {
     await write().catch((error: unknown) => {
+      failure = error;
       const known = reportError(c, log, error);
       return error instanceof ClientGoneError ? undefined : fail(known);
     });
@@ -35,8 +40,8 @@ export async function sendReply(c: Context<AppEnv>, { log, answer, out, write, f
   } catch {
     // The client left while it was told.
   } finally {
-    signal.removeEventListener("abort", cutOff);
+    run.signal.removeEventListener("abort", cutOff);
     clearTimeout(stuck);
-    await events.return();
+    await run.leave(failure);
   }
 }

@@ -2,14 +2,13 @@
 import type { Context } from "hono";
 import {
   type ApiError,
-  type ChoiceEvent,
   commentText,
   createReplyStream,
   eventText,
   type ServerEvent,
   toEnvelope,
 } from "../openai/index.ts";
-import type { Answer, StreamedReply } from "../serving/serve.ts";
+import type { ChoiceEvent, GenerationRun } from "../serving/index.ts";
 import type { Log } from "../telemetry/index.ts";
 import type { AppEnv } from "./context.ts";
 import { sendReply } from "./send.ts";
@@ -21,47 +20,42 @@ export interface ReplyWriter {
   write(event: ChoiceEvent): readonly ServerEvent[];
   /** The last events of a reply that is complete. */
   end(): readonly ServerEvent[] | Promise<readonly ServerEvent[]>;
+  /** What a client is told of an error in mid-stream. Default: `Error` without a name. */
+  fail?(error: ApiError): readonly ServerEvent[];
 }
 
 export interface StreamOptions {
   readonly log: Log;
-  readonly answer: Answer;
-  /** Called with the fingerprint once the replica has sent something. */
-  createWriter(fingerprint: string): ReplyWriter;
-  /** What a client is told of an error in mid-stream. Default: `Error` without a name. */
-  errorEvents?(error: ApiError): readonly ServerEvent[];
+  readonly run: GenerationRun;
+  readonly writer: ReplyWriter;
 }
 
 /** Waits for a sign of life first: until then, a failure still gets its own status. */
-export async function streamReply(c: Context<AppEnv>, options: StreamOptions): Promise<StreamedReply> {
-  const { log, answer, createWriter, errorEvents = (error) => [{ data: toEnvelope(error) }] } = options;
-  const { events } = answer;
+export async function streamReply(c: Context<AppEnv>, { log, run, writer }: StreamOptions): Promise<Response> {
+  const { events } = run;
   const first = await events.next();
   const out = createReplyStream();
   const sendAll = async (all: readonly ServerEvent[]): Promise<void> => {
     for (const event of all) await out.write(eventText(event));
   };
-  const settled = sendReply(c, {
-    ...{ log, answer, out },
+  sendReply(c, {
+    ...{ log, run, out },
     async write() {
-      let writer: ReplyWriter | undefined;
+      let begun = false;
       for (let next = first; !next.done; next = await events.next()) {
         const { value } = next;
         if (value.event.type === "idle") {
           await out.write(commentText("waiting"));
           continue;
         }
-        if (!writer) {
-          writer = createWriter(answer.fingerprint());
-          await sendAll(writer.begin());
-        }
-        if (value.event.type === "end") c.get("record").finishReason = value.event.finishReason;
+        if (!begun) await sendAll(writer.begin());
+        begun = true;
         await sendAll(writer.write(value));
       }
-      if (writer) await sendAll(await writer.end());
+      if (begun) await sendAll(await writer.end());
     },
-    fail: (error) => sendAll(errorEvents(error)),
+    fail: (error) => sendAll(writer.fail?.(error) ?? [{ data: toEnvelope(error) }]),
   });
   const headers = { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" };
-  return { response: c.body(out.readable, 200, headers), settled };
+  return c.body(out.readable, 200, headers);
 }

@@ -1,21 +1,20 @@
-// A reply that is told whole. Until its first token nothing is sent, and a failure has a status of its own. From then on white space goes
-// ahead of the JSON, which readers skip: only by a write that fails does the runtime tell that a client has left.
+// A reply that is told whole. Until its first token nothing is sent, and a failure has a status of its own. From then on
+// white space goes ahead of the JSON, which readers skip: only by a write that fails does the runtime tell that a client
+// has left.
 import type { Context } from "hono";
-import { type ChoiceEvent, createReplyStream } from "../openai/index.ts";
-import type { Answer, StreamedReply } from "../serving/serve.ts";
+import { createReplyStream } from "../openai/index.ts";
+import type { ChoiceEvent, GenerationRun } from "../serving/index.ts";
 import type { Log } from "../telemetry/index.ts";
 import type { AppEnv } from "./context.ts";
 import { sendReply } from "./send.ts";
 
 export interface WholeOptions {
   readonly log: Log;
-  readonly answer: Answer;
+  readonly run: GenerationRun;
   /** Takes what comes of the choices. */
   write(event: ChoiceEvent): void;
   /** The reply, once all has come. */
-  end(fingerprint: string): object | Promise<object>;
-  /** Sends nothing before the end, so that every failure has its status: for a caller that does not leave. Default: false. */
-  readonly held?: boolean;
+  end(): object | Promise<object>;
 }
 
 /** A compressor in between would hold white space back until there is more of it. */
@@ -26,40 +25,36 @@ const HEADERS = {
 };
 
 /** @throws what the choices fail of before the first token */
-export async function wholeReply(c: Context<AppEnv>, options: WholeOptions): Promise<Response | StreamedReply> {
-  const { log, answer, end, held = false } = options;
-  const { events } = answer;
-  const take = (value: ChoiceEvent): void => {
-    if (value.event.type === "end") c.get("record").finishReason = value.event.finishReason;
-    options.write(value);
-  };
+export async function wholeReply(c: Context<AppEnv>, options: WholeOptions): Promise<Response> {
+  const { log, run, write, end } = options;
+  const { events } = run;
   const hasBegun = ({ event }: ChoiceEvent): boolean =>
-    !held && (event.type === "text" || event.type === "prompt" || answer.usage().completionTokens > 0);
+    event.type === "text" || event.type === "prompt" || run.usage().completionTokens > 0;
   try {
-    for (;;) {
+    for (let begun = false; !begun; ) {
       const next = await events.next();
-      if (next.done) return c.json(await end(answer.fingerprint()));
-      take(next.value);
-      if (hasBegun(next.value)) break;
+      if (next.done) return c.json(await end());
+      write(next.value);
+      begun = hasBegun(next.value);
     }
   } catch (error) {
-    await events.return();
+    await run.leave(error);
     throw error;
   }
   const out = createReplyStream();
-  const settled = sendReply(c, {
-    ...{ log, answer, out },
+  sendReply(c, {
+    ...{ log, run, out },
     async write() {
       await out.write(" ");
       for await (const value of events) {
-        take(value);
+        write(value);
         await out.write(" ");
       }
-      await out.write(JSON.stringify(await end(answer.fingerprint())));
+      await out.write(JSON.stringify(await end()));
     },
     // Of an answer that failed half-way nothing was told: it ends without JSON. workerd then ends the body in order, where another runtime
     // breaks the connection (docs/bounds.md has what was tried).
     fail: out.abort,
   });
-  return { response: c.body(out.readable, 200, HEADERS), settled };
+  return c.body(out.readable, 200, HEADERS);
 }

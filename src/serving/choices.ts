@@ -1,33 +1,40 @@
 // The choices of one reply, generated side by side and told as one stream of events.
-import type { FrameToken } from "../replica/protocol.ts";
-import type { FinishReason, Generation, GenerationEvent } from "./generate.ts";
+import type { ChoiceEvent, GenerationEvent } from "./events.ts";
 
-export interface ChoiceEvent {
-  /** Index of the choice. */
-  readonly choice: number;
-  readonly event: GenerationEvent;
+type Events = AsyncGenerator<GenerationEvent, void, undefined>;
+
+/** Starts one choice, which ends when the signal is aborted. */
+export type StartChoice = (choice: number, signal: AbortSignal) => Events;
+
+/** Choices of one request that are generated at once; the others wait. */
+const MAX_AT_ONCE = 8;
+
+/** The events of all choices. Leaving the loop ends them all, as the first error does, which is thrown. */
+export const followChoices = (
+  count: number,
+  start: StartChoice,
+  signal: AbortSignal,
+): AsyncGenerator<ChoiceEvent, void, undefined> =>
+  count === 1 ? onlyChoice(start(0, signal)) : mergeChoices(count, start, signal);
+
+async function* onlyChoice(events: Events): AsyncGenerator<ChoiceEvent, void, undefined> {
+  for await (const event of events) yield { choice: 0, event };
 }
 
-/**
- * Starts generations in order, each when there is room for it, and hands on their events as they come; every choice's own are in order.
- * Leaving the loop ends them all, as the first error does, which is thrown.
- * @param starts one a choice; a generation ends when the signal that it is given is aborted
- * @param most generations at once
- * @param signal ends them all
- */
-export async function* mergeChoices(
-  starts: readonly ((signal: AbortSignal) => Generation)[],
-  most: number,
+/** Starts choices in order, each when there is room for it; every choice's own events are in order. */
+async function* mergeChoices(
+  count: number,
+  start: StartChoice,
   signal: AbortSignal,
 ): AsyncGenerator<ChoiceEvent, void, undefined> {
   const over = new AbortController();
   const either = AbortSignal.any([signal, over.signal]);
-  const running = new Map<number, Generation>();
+  const running = new Map<number, Events>();
   const pending = new Map<
     number,
     Promise<{ readonly choice: number; readonly next: IteratorResult<GenerationEvent> }>
   >();
-  const ask = (choice: number, { events }: Generation): void => {
+  const ask = (choice: number, events: Events): void => {
     pending.set(
       choice,
       events.next().then((next) => ({ choice, next })),
@@ -35,10 +42,10 @@ export async function* mergeChoices(
   };
   let started = 0;
   const fill = (): void => {
-    for (; started < starts.length && pending.size < most; started++) {
-      const generation = (starts[started] as (typeof starts)[number])(either);
-      running.set(started, generation);
-      ask(started, generation);
+    for (; started < count && pending.size < MAX_AT_ONCE; started++) {
+      const events = start(started, either);
+      running.set(started, events);
+      ask(started, events);
     }
   };
   try {
@@ -50,58 +57,11 @@ export async function* mergeChoices(
         continue;
       }
       yield { choice, event: next.value };
-      ask(choice, running.get(choice) as Generation);
+      ask(choice, running.get(choice) as Events);
     }
   } finally {
     // A generation that is waiting for its replica ends only when it is told to.
     over.abort(new Error("the reply is over"));
-    await Promise.allSettled([...running.values()].map(({ events }) => events.return()));
+    await Promise.allSettled([...running.values()].map((events) => events.return()));
   }
-}
-
-/** What came of one choice. */
-export interface WholeChoice {
-  readonly text: string;
-  /** Tokens of the prompt from its second one on, and of the text, where they were asked for. */
-  readonly promptTokens: readonly FrameToken[];
-  readonly tokens: readonly FrameToken[];
-  /** The token that ended the turn, where log-probabilities were asked for. */
-  readonly endToken: FrameToken | undefined;
-  readonly finishReason: FinishReason;
-}
-
-export interface ChoiceCollector {
-  write(event: ChoiceEvent): void;
-  /** To be called after the last event. */
-  choices(): WholeChoice[];
-}
-
-/** @param count choices there are */
-export function createChoiceCollector(count: number): ChoiceCollector {
-  const all = Array.from({ length: count }, () => ({
-    text: "",
-    promptTokens: [] as FrameToken[],
-    tokens: [] as FrameToken[],
-    endToken: undefined as FrameToken | undefined,
-    finishReason: undefined as FinishReason | undefined,
-  }));
-  return {
-    write({ choice: index, event }) {
-      const choice = all[index] as (typeof all)[number];
-      if (event.type === "prompt") choice.promptTokens.push(...event.tokens);
-      if (event.type === "text") {
-        choice.text += event.text;
-        choice.tokens.push(...event.tokens);
-      }
-      if (event.type === "end") {
-        choice.finishReason = event.finishReason;
-        choice.endToken = event.token;
-      }
-    },
-    choices: () =>
-      all.map((choice) => {
-        if (!choice.finishReason) throw new Error("a generation ended without its last event");
-        return { ...choice, finishReason: choice.finishReason };
-      }),
-  };
 }

@@ -1,8 +1,7 @@
 // Encodes a prompt and fits it and its reply into the model's context.
-
-import { ApiError } from "../openai/errors.ts";
 import { type Encoded, RunTooLongError } from "../tokenizer/index.ts";
 import { WorkLimitError } from "../work.ts";
+import { ServingError } from "./errors.ts";
 
 /** Tokens of a reply at most when the request does not say. */
 export const DEFAULT_MAX_TOKENS = 512;
@@ -20,7 +19,7 @@ export interface Prompt {
 }
 
 /** What is to become a prompt, and how long the reply may be. */
-export interface PromptSource {
+export interface PromptOptions {
   /** What the client calls it, which is the request's field too. */
   readonly name: "messages" | "prompt" | "input";
   /** Where it is in the request, if not under `name` itself. */
@@ -41,13 +40,13 @@ export interface PromptSource {
 /**
  * Clients send constants for the length of replies: one beyond the room is lowered to it.
  * @param contextLength tokens of prompt and reply together, at most
- * @throws ApiError `context_length_exceeded` with both numbers, or naming a run of characters that is too long to read
+ * @throws ServingError `prompt_too_long` with both numbers, or `invalid_request` for a run of characters that is too long to read
  */
-export async function fitPrompt(source: PromptSource, contextLength: number): Promise<Prompt> {
+export async function fitPrompt(source: PromptOptions, contextLength: number): Promise<Prompt> {
   const { name, param = name, characters, encode, maxTokensParam, defaultMaxTokens = DEFAULT_MAX_TOKENS } = source;
-  const exceeded = (sentence: string, at: string): ApiError =>
-    new ApiError(
-      "context_length_exceeded",
+  const exceeded = (sentence: string, at: string): ServingError =>
+    new ServingError(
+      "prompt_too_long",
       `This model's maximum context length is ${contextLength} tokens. However, ${sentence}`,
       { param: at },
     );
@@ -68,7 +67,7 @@ export async function fitPrompt(source: PromptSource, contextLength: number): Pr
       );
     }
     if (error instanceof RunTooLongError)
-      throw new ApiError("invalid_value", `The text cannot be read: ${error.message}.`, { param });
+      throw new ServingError("invalid_request", `The text cannot be read: ${error.message}.`, { param });
     throw error;
   });
   const left = contextLength - ids.length;

@@ -1,27 +1,27 @@
-// What every endpoint that generates makes of its request.
+// A request to generate, whatever endpoint it came to: what the wire's parsers make of it.
 import type { Grammar } from "../grammar/index.ts";
-import type { WireBudget } from "../openai/budget.ts";
-import type { Seed } from "../openai/seed.ts";
 import type { Sampling } from "../replica/protocol.ts";
-import type { Tokenizer } from "../tokenizer/index.ts";
-import type { Prompt } from "./prompt.ts";
+import type { StatedBudget } from "./budget.ts";
+import type { PromptSource } from "./prompts.ts";
+
+/** The most of the likeliest tokens that a reply can tell in each place. */
+export { MAX_LIKELIEST } from "../engine/types.ts";
 
 /** The model that stands for the best variant within the budget. */
 export const AUTO = "auto";
 
-/** A request that is to be answered, whatever endpoint it came to. */
-export interface Ask {
+/** A request whose budget is not read yet: headers and the key have a part in it. */
+export interface UnbudgetedRequest {
   /** A variant's id, or `auto`. */
   readonly model: string;
   /** The client's name for who asks, if it has one. */
   readonly user: string | undefined;
-  /** The body's field, without what headers and the key say. */
-  readonly budget: WireBudget | undefined;
+  /** For the log alone. */
   readonly stream: boolean;
   /** What the reply's warning says of the request: what was left out of it. */
   readonly warnings: readonly string[];
-  /** Reads the prompts, one or more. @param room tokens that prompt and reply may have together */
-  prompts(tokenizer: Tokenizer, room: number): Promise<readonly Prompt[]>;
+  /** One prompt or more. */
+  readonly prompt: PromptSource;
   /** The length of replies is a default, and not the client's wish. */
   readonly mayShorten: boolean;
   /** Choices for each prompt. */
@@ -30,12 +30,18 @@ export interface Ask {
   /** A reply that begins with this is not cut at `stop`. Default: there is no such text. */
   readonly unstopped?: string | undefined;
   readonly sampling: Omit<Sampling, "choice" | "seed">;
-  /** Undefined when any will do. */
-  readonly seed: Seed | undefined;
+  /** Its low 64 bits count. Undefined when any will do. */
+  readonly seed: number | bigint | undefined;
   /** As in `GenerateRequest`. */
   readonly logprobs?: number | undefined;
   readonly promptLogprobs?: number | undefined;
+  /** Log-probabilities that all choices may tell together. Default: as many as there are. */
+  readonly maxLogprobs?: number | undefined;
   readonly grammar?: Grammar | undefined;
-  /** As `ReplyFormat` has it. */
+  /** Names the request's field that asks for what comes after a text, for error messages. */
   readonly grammarField?: ((text: string) => string | undefined) | undefined;
+}
+
+export interface GenerationRequest extends UnbudgetedRequest {
+  readonly budget: StatedBudget;
 }

@@ -186,7 +186,7 @@ describe("a background response", () => {
       () => {
         const [run] = server
           .events("request")
-          .filter(({ route }) => route === "/internal/responses")
+          .filter(({ route }) => route === "/v1/responses (background)")
           .slice(-1);
         expect(run).toMatchObject({ stream: false, error: expect.any(String) });
         expect(run?.completionTokens).toBeLessThan(1_000);

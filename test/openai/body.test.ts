@@ -1,7 +1,7 @@
 import { deflateSync, gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { ApiError, drainBody, readJson } from "../../src/openai/index.ts";
-import { ClientGoneError } from "../../src/openai/reply-stream.ts";
+import { ClientGoneError } from "../../src/serving/index.ts";
 import { KEY, saying, testGateway, USER } from "../routes/gateway.ts";
 
 const MIB = 2 ** 20;

@@ -10,7 +10,7 @@ async function read(headers: Record<string, string>, budget?: unknown, defaults?
     messages: USER,
     ...(budget === undefined ? {} : { budget }),
   });
-  return readBudget((name) => headers[name], ask.budget, defaults);
+  return readBudget((name) => headers[name], ask.budget, defaults).budget;
 }
 
 const failure = async (run: () => unknown): Promise<ApiError> => {

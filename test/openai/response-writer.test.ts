@@ -54,12 +54,14 @@ async function tell(pieces: readonly string[], mayCall: boolean, finishReason: "
       response,
       mayCall,
       newId,
-      tokenizer: sharedTokenizer(),
       tellsLogprobs: false,
-      downshifts: [],
       now: () => 2000,
     },
-    usage: () => ({ promptTokens: 1, cachedTokens: 0, completionTokens: 1 }),
+    answer: {
+      tokenizer: sharedTokenizer(),
+      downshifts: [],
+      usage: () => ({ promptTokens: 1, cachedTokens: 0, completionTokens: 1 }),
+    },
   });
   const events: ServerEvent[] = [
     ...writer.begin(),
@@ -155,7 +157,7 @@ describe("a request for a response", () => {
         try {
           const request = await parseResponseRequest(body, () => "1");
           request.echo(true);
-          request.ask(request.items, () => {});
+          request.ask(request.items);
         } catch (error) {
           expect(error).toBeInstanceOf(ApiError);
           expect((error as ApiError).param).toBeTruthy();

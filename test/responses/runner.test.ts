@@ -4,7 +4,13 @@ import { env as bindings } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { createSlots, type Slots } from "../../src/limits/slots.ts";
 import { newResponse, parseResponseRequest, type ResponseObject } from "../../src/openai/index.ts";
-import type { ResponseJob, ResponseRunner, ResponseStore } from "../../src/responses/index.ts";
+import {
+  JobError,
+  type ResponseJob,
+  type ResponseRunner,
+  type ResponseStore,
+  type RunJob,
+} from "../../src/responses/index.ts";
 import { createRunnerClass } from "../../src/responses/runner-object.ts";
 
 const { RESPONSES } = bindings as unknown as { RESPONSES: DurableObjectNamespace };
@@ -20,11 +26,12 @@ const job: ResponseJob = {
   headers: [["x-request-id", "req_1"]],
 };
 const completed: ResponseObject = { ...queued, status: "completed" };
-const refusal = (status: number, retry: string) =>
-  Response.json({ error: { message: "refused" } }, { status, headers: { "x-should-retry": retry } });
+const refusal = (code: JobError["code"], retry: boolean, retryMs?: number) =>
+  new JobError(code, "refused", { retry, retryMs });
+const refuse = (error: JobError) => () => Promise.reject(error);
 
 interface Setting {
-  readonly runs: { readonly request: Request; readonly job: ResponseJob }[];
+  readonly runs: Parameters<RunJob>[];
   readonly updates: ResponseObject[];
   readonly state: DurableObjectState;
   /** Of the key's background responses: one at a time. */
@@ -38,14 +45,14 @@ interface Setting {
 }
 interface Behaviour {
   /** Answers a run; the last one answers the later ones too. */
-  readonly answers: ((request: Request) => Response | Promise<Response>)[];
+  readonly answers: ((signal: AbortSignal) => Promise<ResponseObject>)[];
   /** Updates of the database that fail, beginning with the first of a response that is over. */
   readonly storeFailures?: number;
 }
 
 const inObject = (name: string, { answers, storeFailures = 0 }: Behaviour, use: (setting: Setting) => Promise<void>) =>
   runInDurableObject(RESPONSES.getByName(name), async (_, state) => {
-    const runs: { request: Request; job: ResponseJob }[] = [];
+    const runs: Parameters<RunJob>[] = [];
     const updates: ResponseObject[] = [];
     const resumed: string[] = [];
     const line = createSlots({ most: 1, mostWaiting: 9, leaseMs: 60_000, now: Date.now });
@@ -65,9 +72,9 @@ const inObject = (name: string, { answers, storeFailures = 0 }: Behaviour, use: 
         leave: async (id) => line.leave(id),
       }),
       runnerOf: (_, id) => ({ resume: async () => void resumed.push(id) }),
-      async run(_env, request, job) {
-        runs.push({ request, job });
-        return (answers[runs.length - 1] ?? (answers.at(-1) as Behaviour["answers"][number]))(request);
+      async run(_env, job, event) {
+        runs.push([job, event]);
+        return (answers[runs.length - 1] ?? (answers.at(-1) as Behaviour["answers"][number]))(event.signal);
       },
     });
     const object = () => new Runner(state, {});
@@ -89,12 +96,8 @@ describe("a background response's object", () => {
       "no-room",
       {
         answers: [
-          ...Array.from({ length: 20 }, () => () => {
-            const response = refusal(429, "true");
-            response.headers.set("retry-after-ms", "15000");
-            return response;
-          }),
-          () => Response.json(completed),
+          ...Array.from({ length: 20 }, () => refuse(refusal("rate_limit_exceeded", true, 15_000))),
+          async () => completed,
         ],
       },
       async ({ started, object, runs, updates, state }) => {
@@ -112,24 +115,19 @@ describe("a background response's object", () => {
     ));
 
   test("answers the job as it was asked, keeps the result, and leaves nothing behind", () =>
-    inObject(
-      "whole",
-      { answers: [() => Response.json(completed)] },
-      async ({ started, object, runs, updates, state }) => {
-        await started();
-        await object().alarm();
-        expect(runs).toHaveLength(1);
-        expect(runs[0]?.job).toEqual(job);
-        expect(runs[0]?.request.headers.get("x-request-id")).toBe("req_1");
-        expect(updates.map(({ status }) => status)).toEqual(["in_progress", "completed"]);
-        expect((await state.storage.list()).size).toBe(0);
-      },
-    ));
+    inObject("whole", { answers: [async () => completed] }, async ({ started, object, runs, updates, state }) => {
+      await started();
+      await object().alarm();
+      expect(runs).toHaveLength(1);
+      expect(runs[0]?.[0]).toEqual(job);
+      expect(updates.map(({ status }) => status)).toEqual(["in_progress", "completed"]);
+      expect((await state.storage.list()).size).toBe(0);
+    }));
 
   test("begins again after a restart in mid-run", () =>
     inObject(
       "restart",
-      { answers: [() => new Promise<Response>(() => {}), () => Response.json(completed)] },
+      { answers: [() => new Promise<ResponseObject>(() => {}), async () => completed] },
       async ({ started, object, updates }) => {
         void (await started()).alarm();
         await scheduler.wait(10);
@@ -139,34 +137,46 @@ describe("a background response's object", () => {
     ));
 
   test("tries again later when there was no room, and gives up in the end", () =>
-    inObject("busy", { answers: [() => refusal(503, "true")] }, async ({ started, object, runs, updates, state }) => {
-      await started();
-      await object().alarm();
-      expect((await state.storage.getAlarm()) ?? 0).toBeGreaterThan(Date.now() + 1_000);
-      for (let i = 0; i < 5; i++) await object().alarm();
-      expect(runs).toHaveLength(6);
-      expect(updates.at(-1)).toMatchObject({ status: "failed", error: { code: "server_error", message: "refused" } });
-    }));
+    inObject(
+      "busy",
+      { answers: [refuse(refusal("server_error", true))] },
+      async ({ started, object, runs, updates, state }) => {
+        await started();
+        await object().alarm();
+        expect((await state.storage.getAlarm()) ?? 0).toBeGreaterThan(Date.now() + 1_000);
+        for (let i = 0; i < 5; i++) await object().alarm();
+        expect(runs).toHaveLength(6);
+        expect(updates.at(-1)).toMatchObject({ status: "failed", error: { code: "server_error", message: "refused" } });
+      },
+    ));
 
   test("fails at once for what no retry can mend", () =>
-    inObject("wrong", { answers: [() => refusal(400, "false")] }, async ({ started, object, runs, updates }) => {
-      await started();
-      await object().alarm();
-      expect(runs).toHaveLength(1);
-      expect(updates.at(-1)).toMatchObject({ status: "failed", error: { code: "invalid_prompt" } });
-    }));
+    inObject(
+      "wrong",
+      { answers: [refuse(refusal("invalid_prompt", false))] },
+      async ({ started, object, runs, updates }) => {
+        await started();
+        await object().alarm();
+        expect(runs).toHaveLength(1);
+        expect(updates.at(-1)).toMatchObject({ status: "failed", error: { code: "invalid_prompt" } });
+      },
+    ));
 
   test("tells a key's limit from what was wrong with the request", () =>
-    inObject("limited", { answers: [() => refusal(429, "false")] }, async ({ started, object, updates }) => {
-      await started();
-      await object().alarm();
-      expect(updates.at(-1)).toMatchObject({ status: "failed", error: { code: "rate_limit_exceeded" } });
-    }));
+    inObject(
+      "limited",
+      { answers: [refuse(refusal("rate_limit_exceeded", false))] },
+      async ({ started, object, updates }) => {
+        await started();
+        await object().alarm();
+        expect(updates.at(-1)).toMatchObject({ status: "failed", error: { code: "rate_limit_exceeded" } });
+      },
+    ));
 
   test("keeps the result until the database takes it, without answering twice", () =>
     inObject(
       "away",
-      { answers: [() => Response.json(completed)], storeFailures: 2 },
+      { answers: [async () => completed], storeFailures: 2 },
       async ({ started, object, runs, updates, state }) => {
         await started();
         for (let i = 0; i < 3; i++) await object().alarm();
@@ -179,7 +189,7 @@ describe("a background response's object", () => {
   test("stays queued until its turn comes among those of its key, and then tells the next", () =>
     inObject(
       "in-line",
-      { answers: [() => Response.json(completed)] },
+      { answers: [async () => completed] },
       async ({ started, runs, updates, state, line, resumed }) => {
         line.enter("resp_0");
         const runner = await started();
@@ -214,8 +224,8 @@ describe("a background response's object", () => {
       "cancelled",
       {
         answers: [
-          (request) =>
-            new Promise((resolve) => request.signal.addEventListener("abort", () => resolve(refusal(500, "false")))),
+          (signal) =>
+            new Promise((_, reject) => signal.addEventListener("abort", () => reject(refusal("server_error", false)))),
         ],
       },
       async ({ started, runs, updates, state }) => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { createApp } from "../../src/app.ts";
 import { errorEnvelopeSchema } from "../../src/openai/index.ts";
+import { createServices } from "../../src/services.ts";
 import {
   catalogue,
   errorOf,
@@ -140,7 +141,7 @@ describe("the description", () => {
       limitsOf: () => ({ take: async () => ({ standings: {}, refused: undefined }) }),
       routing: routingOptions(),
     };
-    const served = createApp(options)
+    const served = createApp(createServices(options))
       .routes.filter(({ method }) => method !== "ALL")
       .map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, "{$1}")}`);
     expect(described.sort()).toEqual([...new Set(served)].sort());

@@ -1,8 +1,8 @@
 // A gateway with experiments on the database of the test file, and the queue of records before it.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import type { AppOptions } from "../../src/app.ts";
 import { createExperiments, type Experiments, type ExperimentsOptions } from "../../src/experiments/live/index.ts";
 import type { GenerateRequest } from "../../src/replica/protocol.ts";
+import type { ServicesOptions } from "../../src/services.ts";
 import { createRecorder } from "../../src/storage/recorder.ts";
 import { env, migratedDatabase } from "../support/database.ts";
 import { catalogue, KEY, type Script, saying, type TestGateway, testGateway } from "./gateway.ts";
@@ -36,7 +36,7 @@ export interface ExperimentGateway extends TestGateway {
   flush(tries?: number): Promise<void>;
 }
 
-export interface SetupOptions extends Partial<AppOptions> {
+export interface SetupOptions extends Partial<ServicesOptions> {
   readonly script?: Script | ((request: GenerateRequest) => Script);
   readonly db?: D1Database;
   /** Name of its queue. */

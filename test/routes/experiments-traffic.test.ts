@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Place } from "../../src/experiments/live/index.ts";
-import { createResponseStore, type ResponseJob, RUN_PATH } from "../../src/responses/index.ts";
+import { createResponseStore, type ResponseJob } from "../../src/responses/index.ts";
 import { migratedDatabase } from "../support/database.ts";
 import {
   BASE,
@@ -100,12 +100,12 @@ describe("requests", () => {
     await gateway.flush();
     expect(await rows("outcomes", id)).toHaveLength(5);
     const [job] = jobs as [ResponseJob];
-    const made = await gateway.fetch(RUN_PATH, { method: "POST", headers: Object.fromEntries(job.headers) }, job);
-    expect([made.status, armOf(made)]).toEqual([200, arm]);
+    expect((await gateway.run(job)).status).toBe("completed");
     await gateway.flush();
-    const outcomes = await rows<{ request: string; unit: string }>("outcomes", id);
+    const outcomes = await rows<{ request: string; unit: string; arm: string }>("outcomes", id);
     expect(outcomes.filter(({ request }) => request === job.response.id)).toHaveLength(5);
     expect(new Set(outcomes.map(({ unit }) => unit)).size).toBe(1);
+    expect(new Set(outcomes.map((outcome) => outcome.arm))).toEqual(new Set([arm]));
   });
 
   test("that name a variant, have no unit or are not invited take no part", async () => {

@@ -1,6 +1,6 @@
 // The app with a stand-in for the replica, which is the edge of these tests: it plays frames that a test gives it.
 import catalogueJson from "../../dist/catalogue.json";
-import { type AppOptions, createApp } from "../../src/app.ts";
+import { createApp } from "../../src/app.ts";
 import { createScoreboard, type Scoreboard } from "../../src/monitor/index.ts";
 import {
   type Frame,
@@ -9,11 +9,13 @@ import {
   type ReplicaStatus,
   statusFrame,
 } from "../../src/replica/protocol.ts";
-import type { ResponseJob } from "../../src/responses/index.ts";
+import type { RunJob } from "../../src/responses/index.ts";
+import { runInBackground } from "../../src/routes/index.ts";
 import { createQualityBook, type RouterStore } from "../../src/routing/index.ts";
 import { POLICY } from "../../src/routing/question.ts";
 import { newState } from "../../src/routing/state.ts";
 import { type KeptDecision, learnReport } from "../../src/routing/store.ts";
+import { createServices, type ServicesOptions } from "../../src/services.ts";
 import type { FailureRecord, RequestRecord } from "../../src/telemetry/index.ts";
 import { createTokenizer, type Tokenizer } from "../../src/tokenizer/index.ts";
 import { compileCatalogue } from "../../src/variants/catalogue.ts";
@@ -113,7 +115,7 @@ export const KEY = "sk-test-one";
 export const USER = [{ role: "user", content: "Hi" }];
 
 /** Routing that keeps what it learns in memory. */
-export function routingOptions(overrides: Partial<AppOptions["routing"]> = {}): AppOptions["routing"] {
+export function routingOptions(overrides: Partial<ServicesOptions["routing"]> = {}): ServicesOptions["routing"] {
   const state = newState();
   const kept = new Map<string, KeptDecision>();
   const store: RouterStore = {
@@ -157,13 +159,14 @@ export interface TestGateway {
   /**
    * Sends a request with the key, unless `headers` has another authorization (or an empty one, for none).
    * Reads whole replies to their end, as clients do.
-   * @param job of a background response, which its object sends beside its request
    */
-  fetch(path: string, init?: RequestInit, job?: ResponseJob): Promise<Response>;
+  fetch(path: string, init?: RequestInit): Promise<Response>;
   /** The same, and reads nothing. */
-  open(path: string, init?: RequestInit, job?: ResponseJob): Promise<Response>;
+  open(path: string, init?: RequestInit): Promise<Response>;
   /** Posts a chat completion; `model` and `messages` have defaults. */
   chat(body: object): Promise<Response>;
+  /** Makes the response of a background job. */
+  run(job: Parameters<RunJob>[0]): ReturnType<RunJob>;
   readonly replica: StandIn;
   readonly records: RequestRecord[];
   readonly failures: FailureRecord[];
@@ -173,12 +176,12 @@ export interface TestGateway {
 
 export function testGateway(
   script: Script | StandIn | ((request: GenerateRequest) => Script) = [end],
-  options: Partial<AppOptions> = {},
+  options: Partial<ServicesOptions> = {},
 ): TestGateway {
   const replica = "generate" in script ? script : standIn(script);
   const records: RequestRecord[] = [];
   const failures: FailureRecord[] = [];
-  const app = createApp({
+  const services = createServices({
     catalogue,
     replicaOf: () => replica,
     tokenizerOf: sharedTokenizer,
@@ -192,19 +195,21 @@ export function testGateway(
     log: { request: (record) => records.push({ ...record }), failure: (failure) => failures.push(failure) },
     ...options,
   });
+  const app = createApp(services);
   const running: Promise<unknown>[] = [];
+  const waitUntil = (promise: Promise<unknown>): void => void running.push(promise);
   const context = {
-    waitUntil: (promise: Promise<unknown>) => void running.push(promise),
+    waitUntil,
     passThroughOnException() {},
     props: {},
   } as unknown as ExecutionContext;
   const gateway: TestGateway = {
     fetch: async (...request) => readAhead(await gateway.open(...request)),
-    async open(path, init = {}, job = undefined) {
+    async open(path, init = {}) {
       const headers = new Headers(init.headers);
       if (!headers.has("authorization")) headers.set("authorization", `Bearer ${KEY}`);
       if (!headers.get("authorization")) headers.delete("authorization");
-      return app.fetch(new Request(`https://gateway.test${path}`, { ...init, headers }), job ? { job } : {}, context);
+      return app.fetch(new Request(`https://gateway.test${path}`, { ...init, headers }), {}, context);
     },
     chat: (body) =>
       gateway.fetch("/v1/chat/completions", {
@@ -212,6 +217,7 @@ export function testGateway(
         headers: { "content-type": "application/json" },
         body: JSON.stringify({ model: "smollm2-135m", messages: USER, ...body }),
       }),
+    run: (job) => runInBackground(services)(job, { signal: new AbortController().signal, waitUntil }),
     replica,
     records,
     failures,

@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
-import type { AppOptions } from "../../src/app.ts";
 import { type Buckets, type Limits, take } from "../../src/limits/bucket.ts";
 import { LIMIT_HEADERS } from "../../src/limits/index.ts";
+import type { ServicesOptions } from "../../src/services.ts";
 import { end, errorOf, saying, type TestGateway, testGateway } from "./gateway.ts";
 
 const TIME = 1_700_000_000_000;
 
 /** A gateway whose key has limits, with buckets in memory and a clock that a test moves. */
-async function limited(limits: Limits, options: Partial<AppOptions> = {}) {
+async function limited(limits: Limits, options: Partial<ServicesOptions> = {}) {
   const clock = { now: TIME };
   const kept = new Map<string, Buckets>();
   const gateway = testGateway(await saying("Hello there"), {

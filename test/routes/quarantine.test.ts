@@ -2,7 +2,8 @@
 // under /v1 has come there, so nothing has read the list of quarantined variants yet.
 import { beforeAll, expect, test } from "vitest";
 import { createScoreboard } from "../../src/monitor/index.ts";
-import { createResponseStore, type ResponseJob, RUN_PATH } from "../../src/responses/index.ts";
+import type { ResponseObject } from "../../src/openai/index.ts";
+import { createResponseStore, type ResponseJob } from "../../src/responses/index.ts";
 import { variantDigest } from "../../src/scores/digest.ts";
 import { migratedDatabase } from "../support/database.ts";
 import { catalogue, openLine, ready, saying, standIn, type TestGateway, testGateway } from "./gateway.ts";
@@ -44,25 +45,23 @@ const post = (body: object): RequestInit => ({
 });
 
 /** Queues a background response in one isolate, and runs its job as the first event of another. */
-async function runElsewhere(model: string): Promise<{ gateway: TestGateway; reply: Response }> {
+async function runElsewhere(model: string): Promise<{ gateway: TestGateway; response: ResponseObject }> {
   const queued = await (await fresh()).fetch("/v1/responses", post({ model, input: "Hi", background: true }));
   expect(queued.status).toBe(200);
   const gateway = await fresh();
-  const reply = await gateway.fetch(RUN_PATH, { method: "POST" }, structuredClone(jobs.at(-1)));
-  expect(reply.status).toBe(200);
-  return { gateway, reply };
+  return { gateway, response: await gateway.run(structuredClone(jobs.at(-1) as ResponseJob)) };
 }
 
 test("auto answers a background response with a variant that is not quarantined", async () => {
-  const { gateway, reply } = await runElsewhere("auto");
-  const { model } = (await reply.json()) as { model: string };
+  const { gateway, response } = await runElsewhere("auto");
+  const { model } = response;
   expect(model).not.toBe(BASE);
   expect(gateway.replica.requests.map(({ variant }) => variant)).toEqual([model]);
 });
 
 test("a quarantined variant that is named answers, and the reply to the request warns", async () => {
-  const { reply } = await runElsewhere(BASE);
-  expect(await reply.json()).toMatchObject({ model: BASE });
+  const { response } = await runElsewhere(BASE);
+  expect(response).toMatchObject({ model: BASE });
   const queued = await (await fresh()).fetch("/v1/responses", post({ model: BASE, input: "Hi", background: true }));
   expect(queued.headers.get("x-franken-warning")).toBe(`${BASE} is quarantined: ${REASON}`);
 });

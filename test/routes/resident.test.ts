@@ -1,11 +1,11 @@
 // Weight sets that share the first one's memory: `auto` chooses among their variants while they are loaded, and all else goes where they are.
 import { describe, expect, it } from "vitest";
 import catalogueJson from "../../dist/catalogue.json";
-import type { AppOptions } from "../../src/app.ts";
 import { createHomes } from "../../src/replica/homes.ts";
 import type { ReplicaStatus } from "../../src/replica/protocol.ts";
 import { checkArms } from "../../src/routes/experiment-checks.ts";
 import { createQualityBook } from "../../src/routing/quality.ts";
+import type { ServicesOptions } from "../../src/services.ts";
 import { compileCatalogue } from "../../src/variants/catalogue.ts";
 import { catalogueFileSchema } from "../../src/variants/catalogue-file.ts";
 import { slotRecipeSchema } from "../../src/variants/recipe.ts";
@@ -52,7 +52,7 @@ type State = ReplicaStatus["state"];
 async function gatewayOf(
   shared: readonly string[],
   states: Record<string, State>,
-  options: Partial<AppOptions> = {},
+  options: Partial<ServicesOptions> = {},
   script = answer,
 ) {
   const objects = new Map<string, StandIn>();

@@ -7,6 +7,7 @@ import {
   parseResponseRequest,
   readJson,
 } from "../../src/openai/index.ts";
+import { readPrompts } from "../../src/serving/prompts.ts";
 import { createTokenizer, type Tokenizer } from "../../src/tokenizer/index.ts";
 import { parseTemplate } from "../../src/tokenizer/template.ts";
 import { createWork, WorkLimitError } from "../../src/work.ts";
@@ -20,14 +21,14 @@ export interface HostileBody {
 const CONTEXT = 8192;
 const ENDPOINTS = {
   async chat(body: unknown, tokenizer: Tokenizer) {
-    await (await parseChatRequest(body)).ask.prompts(tokenizer, CONTEXT);
+    await readPrompts((await parseChatRequest(body)).ask.prompt, tokenizer, CONTEXT);
   },
   async completions(body: unknown, tokenizer: Tokenizer) {
-    await parseCompletionRequest(body).ask.prompts(tokenizer, CONTEXT);
+    await readPrompts(parseCompletionRequest(body).ask.prompt, tokenizer, CONTEXT);
   },
   async responses(body: unknown, tokenizer: Tokenizer) {
     const request = await parseResponseRequest(body, () => "1");
-    await request.ask(request.items, () => {}).prompts(tokenizer, CONTEXT);
+    await readPrompts(request.ask(request.items).prompt, tokenizer, CONTEXT);
   },
 };
 
