@@ -13,8 +13,8 @@ import {
   wandaModel,
 } from "../compress/methods/models.ts";
 import { openCheckpoint } from "../compress/open.ts";
-import { compare } from "../src/scores/compare.ts";
-import { aggregate, type Metric, type MetricRule } from "../src/scores/metrics.ts";
+import { compare } from "../evaluation/compare.ts";
+import { aggregate, type Metric, type MetricRule } from "../evaluation/metrics.ts";
 import { EORA_3, FLAP_20, GPTQ_4, type PaperFigures, WANDA_2_4 } from "./compress/papers.ts";
 import { pageResults, readPages } from "./compress/perplexity.ts";
 import { positive } from "./options.ts";

@@ -5,9 +5,9 @@ import { basename } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { root } from "../build/paths.ts";
 import { readShipped } from "../evaluation/offline/texts.ts";
+import { SOURCES } from "../evaluation/sources.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { UserError } from "../formats/error.ts";
-import { SOURCES } from "../src/scores/sources.ts";
 import type { Tokens } from "./forward/forward.ts";
 import { openTokenizer, type TextEncoding } from "./tokenizer.ts";
 

@@ -55,7 +55,7 @@ const STEPS: readonly Step[] = [
   },
   {
     name: "scores",
-    inputs: ["data", "scores", ownScoresDir(), "src/scores", "evaluation", "build/paths.ts", "package-lock.json"],
+    inputs: ["data", "scores", ownScoresDir(), "src/monitor", "evaluation", "build/paths.ts", "package-lock.json"],
     outputs: [samplesFile, recordedFile],
     async run() {
       const { packSamples } = await import("../evaluation/offline/pack-samples.ts");
@@ -114,7 +114,7 @@ const bundleSteps = (): Step[] =>
   workersFor().map((worker) => ({
     name: worker.name,
     inputs: [
-      "src",
+      ...["src", "evaluation"],
       worker.config,
       "build/workers.ts",
       "package-lock.json",

@@ -1,6 +1,6 @@
 // Makes the files of data/ from the data sets as their packages hold them: `npm run data -- FOLDER [NAME,…]` (data/README.md says
 // where from), and under .eval/ those that the project may not hold. The fields that a task reads, one document a line; what
-// comes out is checked against the digests in src/scores/sources.ts.
+// comes out is checked against the digests in evaluation/sources.ts.
 
 import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
@@ -8,9 +8,9 @@ import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { root, tokenizersFile } from "../build/paths.ts";
 import { readShipped } from "../evaluation/offline/texts.ts";
+import { SOURCES, type Source } from "../evaluation/sources.ts";
+import { jsonLines as documentsOf } from "../evaluation/task.ts";
 import { commandVariable } from "../src/config.ts";
-import { SOURCES, type Source } from "../src/scores/sources.ts";
-import { jsonLines as documentsOf } from "../src/scores/task.ts";
 import { createTokenizer, type TokenizerJson } from "../src/tokenizer/index.ts";
 import { heldChats } from "./data/chats.ts";
 import { openBook, type Question } from "./data/open-book.ts";

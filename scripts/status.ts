@@ -1,9 +1,10 @@
 // The status of each shipped variant, by one rule over its recorded scores and its costs. `npm run readme` writes it into the recipes.
 
+import { type ItemResult, type ItemResults, type RecordedScore, TASKS } from "../evaluation/index.ts";
+import { metricValue, sharesOf } from "../evaluation/metrics.ts";
 import { costsOf } from "../src/routing/costs.ts";
-import { type ItemResult, type ItemResults, type RecordedScore, TASKS, variantDigest } from "../src/scores/index.ts";
-import { metricValue, sharesOf } from "../src/scores/metrics.ts";
 import type { Catalogue, Variant } from "../src/variants/catalogue.ts";
+import { variantDigest } from "../src/variants/digest.ts";
 import type { Status } from "../src/variants/recipe.ts";
 
 /** Most word perplexity of a variant with that status, over the base's on the same pages. */

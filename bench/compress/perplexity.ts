@@ -7,14 +7,14 @@ import { createForward, type Hidden, type Tokens } from "../../compress/forward/
 import { readLayer } from "../../compress/forward/layer-weights.ts";
 import type { Changes } from "../../compress/methods/models.ts";
 import { openTokenizer } from "../../compress/tokenizer.ts";
+import type { ItemResults } from "../../evaluation/compare.ts";
+import { rollingWindows } from "../../evaluation/encode.ts";
+import type { ItemResult } from "../../evaluation/metrics.ts";
 import { readShipped } from "../../evaluation/offline/texts.ts";
+import { countWords } from "../../evaluation/python.ts";
+import { SOURCES } from "../../evaluation/sources.ts";
+import { WINDOW } from "../../evaluation/tasks/text.ts";
 import type { Checkpoint } from "../../formats/checkpoint.ts";
-import type { ItemResults } from "../../src/scores/compare.ts";
-import { rollingWindows } from "../../src/scores/encode.ts";
-import type { ItemResult } from "../../src/scores/metrics.ts";
-import { countWords } from "../../src/scores/python.ts";
-import { SOURCES } from "../../src/scores/sources.ts";
-import { WINDOW } from "../../src/scores/tasks/text.ts";
 
 export interface Page {
   readonly words: number;

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { evalFile, root } from "../../build/paths.ts";
-import { formatItems, parseItems } from "../../src/scores/index.ts";
+import { formatItems, parseItems } from "../../evaluation/index.ts";
 import type { Paper, Row } from "./paper.ts";
 import { type Results, variantsDir } from "./results.ts";
 

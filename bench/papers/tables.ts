@@ -1,6 +1,6 @@
 // A paper's table: figure beside figure, each as it is and as a ratio to the model as it was
 // before.
-import { aggregate, type Metric, TASKS, type Task } from "../../src/scores/index.ts";
+import { aggregate, type Metric, TASKS, type Task } from "../../evaluation/index.ts";
 import { BASE, type Column, type Paper, type Reference, type Row } from "./paper.ts";
 import { type Results, sharedResults } from "./results.ts";
 

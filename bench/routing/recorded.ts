@@ -2,8 +2,8 @@
 import { packRecorded } from "../../evaluation/offline/pack-recorded.ts";
 import { createRecordedScores } from "../../src/monitor/recorded.ts";
 import type { QualityBook } from "../../src/routing/index.ts";
-import { variantDigest } from "../../src/scores/index.ts";
 import type { Catalogue } from "../../src/variants/catalogue.ts";
+import { variantDigest } from "../../src/variants/digest.ts";
 import { type Rung, withRungs } from "./ladder.ts";
 
 /**

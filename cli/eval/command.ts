@@ -2,12 +2,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { root } from "../../build/paths.ts";
-import { readCatalogue, referenceOf } from "../../evaluation/offline/built.ts";
-import { type Pool, startPool } from "../../evaluation/offline/pool.ts";
-import { record } from "../../evaluation/offline/record.ts";
-import { openState, type State } from "../../evaluation/offline/state.ts";
-import { dataDirectory, readSource } from "../../evaluation/offline/texts.ts";
-import type { Order } from "../../evaluation/offline/worker.ts";
 import {
   aggregate,
   formatItems,
@@ -17,9 +11,15 @@ import {
   SOURCES,
   type SourceId,
   type Task,
-  variantDigest,
-} from "../../src/scores/index.ts";
+} from "../../evaluation/index.ts";
+import { readCatalogue, referenceOf } from "../../evaluation/offline/built.ts";
+import { type Pool, startPool } from "../../evaluation/offline/pool.ts";
+import { record } from "../../evaluation/offline/record.ts";
+import { openState, type State } from "../../evaluation/offline/state.ts";
+import { dataDirectory, readSource } from "../../evaluation/offline/texts.ts";
+import type { Order } from "../../evaluation/offline/worker.ts";
 import type { Catalogue, Variant } from "../../src/variants/catalogue.ts";
+import { variantDigest } from "../../src/variants/digest.ts";
 import { createProgress } from "../progress.ts";
 import { type EvalOptions, helpText, readOptions, UsageError } from "./options.ts";
 

@@ -1,8 +1,8 @@
 // The command line of `npm run eval`.
 import { parseArgs } from "node:util";
-import { parseItems, sampleOf } from "../../src/scores/items.ts";
-import type { Task } from "../../src/scores/task.ts";
-import { TASKS } from "../../src/scores/tasks/index.ts";
+import { parseItems, sampleOf } from "../../evaluation/items.ts";
+import type { Task } from "../../evaluation/task.ts";
+import { TASKS } from "../../evaluation/tasks/index.ts";
 import type { Catalogue, Variant } from "../../src/variants/catalogue.ts";
 
 export class UsageError extends Error {

@@ -1,6 +1,6 @@
 // What a sweep leaves: all scores as JSON, a table, and the plot of the frontier.
 import { join } from "node:path";
-import type { Metric } from "../../src/scores/index.ts";
+import type { Metric } from "../../evaluation/index.ts";
 import { put } from "../importance/report.ts";
 import type { Candidate } from "./candidates.ts";
 import { frontier } from "./frontier.ts";

@@ -2,25 +2,24 @@
 import { join } from "node:path";
 import { buildCatalogue } from "../../build/catalogue.ts";
 import { openFolder } from "../../build/content-store.ts";
-import { loadEngine } from "../../evaluation/offline/built.ts";
-import { runEngine } from "../../evaluation/offline/engine-run.ts";
-import { readSource } from "../../evaluation/offline/texts.ts";
-import { UserError } from "../../formats/error.ts";
-import type { Engine } from "../../src/engine/types.ts";
-import { createEngineScorer } from "../../src/scores/engine-scorer.ts";
 import {
   aggregate,
   createTaskTools,
   type Item,
   type ItemResult,
   type Metric,
-  type ScoreAnswer,
-  type Scorer,
   SOURCES,
   sampleOf,
   TASKS,
   type Task,
-} from "../../src/scores/index.ts";
+} from "../../evaluation/index.ts";
+import { loadEngine } from "../../evaluation/offline/built.ts";
+import { runEngine } from "../../evaluation/offline/engine-run.ts";
+import { readSource } from "../../evaluation/offline/texts.ts";
+import { UserError } from "../../formats/error.ts";
+import type { Engine } from "../../src/engine/types.ts";
+import { createEngineScorer } from "../../src/scoring/engine-scorer.ts";
+import type { ScoreAnswer, Scorer } from "../../src/scoring/scorer.ts";
 import { createTokenizer, type TokenizerJson } from "../../src/tokenizer/index.ts";
 import type { BaseModel } from "../../src/variants/base.ts";
 import { compileCatalogue, type Variant } from "../../src/variants/catalogue.ts";

@@ -9,14 +9,14 @@ import type { EngineName } from "../../cli/eval/options.ts";
 import type { Engine } from "../../src/engine/types.ts";
 import { createWasmEngine } from "../../src/engine/wasm/index.ts";
 import type { OpenFile } from "../../src/engine/weights.ts";
-import type { TaskTools } from "../../src/scores/task.ts";
-import { createTaskTools } from "../../src/scores/tools.ts";
 import { createTokenizer, type TokenizerJson } from "../../src/tokenizer/index.ts";
 import type { BaseModel } from "../../src/variants/base.ts";
 import { type Catalogue, compileCatalogue } from "../../src/variants/catalogue.ts";
 import type { CatalogueFile } from "../../src/variants/catalogue-file.ts";
 import { checkpointOf } from "../../src/variants/checkpoint.ts";
 import type { Plan } from "../../src/variants/plan.ts";
+import type { TaskTools } from "../task.ts";
+import { createTaskTools } from "../tools.ts";
 import { compileWasm, readKernels } from "./wasm.ts";
 
 /** Room for long windows under plans with many slots: this is no isolate of 128 MB. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { scoresDir } from "../../build/paths.ts";
 import type { RecordedFile } from "../../src/monitor/recorded.ts";
-import { type ItemResult, parseRecordedScore, type RecordedScore, TASKS } from "../../src/scores/index.ts";
+import { type ItemResult, parseRecordedScore, type RecordedScore, TASKS } from "../index.ts";
 
 /**
  * Scores of another version of a task are left out: they are no scores of the task as it is.

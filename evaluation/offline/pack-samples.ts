@@ -4,7 +4,7 @@ import { gzip } from "node:zlib";
 import { root } from "../../build/paths.ts";
 import type { SamplesFile } from "../../src/monitor/samples.ts";
 import { MONITORED } from "../../src/monitor/tasks.ts";
-import { SOURCES, sampleOf, TASKS } from "../../src/scores/index.ts";
+import { SOURCES, sampleOf, TASKS } from "../index.ts";
 import { readShipped } from "./texts.ts";
 
 /** Texts with fewer items are not sampled. */

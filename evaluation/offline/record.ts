@@ -12,7 +12,7 @@ import {
   recordScore,
   TASKS,
   type Task,
-} from "../../src/scores/index.ts";
+} from "../index.ts";
 
 /** Writes a score under scores/, or among the artifacts where the variant is one of those. */
 export async function record(score: RecordedScore): Promise<void> {

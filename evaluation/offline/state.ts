@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { appendFileSync, closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { ItemResult } from "../../src/scores/metrics.ts";
+import type { ItemResult } from "../metrics.ts";
 
 export interface Kept {
   readonly result: ItemResult;

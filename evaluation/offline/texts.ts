@@ -8,7 +8,7 @@ import { gunzipSync } from "node:zlib";
 import { unzipSync } from "fflate";
 import { root } from "../../build/paths.ts";
 import { commandVariable } from "../../src/config.ts";
-import { SOURCES, type Source, type SourceId } from "../../src/scores/sources.ts";
+import { SOURCES, type Source, type SourceId } from "../sources.ts";
 
 export interface SourceOptions {
   /** Folder with the texts that the project does not hold; they may also be in `cache`, and are downloaded to there. */

@@ -2,14 +2,14 @@
 import { parentPort, workerData } from "node:worker_threads";
 import type { EngineName } from "../../cli/eval/options.ts";
 import type { Engine } from "../../src/engine/types.ts";
-import { createEngineScorer } from "../../src/scores/engine-scorer.ts";
-import type { ItemResult } from "../../src/scores/metrics.ts";
-import type { ScoreAnswer, Scorer } from "../../src/scores/scorer.ts";
-import type { SourceId } from "../../src/scores/sources.ts";
-import type { Item } from "../../src/scores/task.ts";
-import { TASKS } from "../../src/scores/tasks/index.ts";
+import { createEngineScorer } from "../../src/scoring/engine-scorer.ts";
+import type { ScoreAnswer, Scorer } from "../../src/scoring/scorer.ts";
 import type { BaseModel } from "../../src/variants/base.ts";
 import { checkpointOf } from "../../src/variants/checkpoint.ts";
+import type { ItemResult } from "../metrics.ts";
+import type { SourceId } from "../sources.ts";
+import type { Item } from "../task.ts";
+import { TASKS } from "../tasks/index.ts";
 import { loadEngine, readCatalogue, readTools, referenceOf } from "./built.ts";
 
 export interface WorkerData {

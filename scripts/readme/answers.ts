@@ -2,9 +2,10 @@
 // side.
 
 import { root } from "../../build/paths.ts";
+import { type RecordedScore, SOURCES } from "../../evaluation/index.ts";
 import { readShipped as readText } from "../../evaluation/offline/texts.ts";
-import { type RecordedScore, SOURCES, variantDigest } from "../../src/scores/index.ts";
-import { jsonLines } from "../../src/scores/task.ts";
+import { jsonLines } from "../../evaluation/task.ts";
+import { variantDigest } from "../../src/variants/digest.ts";
 import { PICTURES } from "./pareto.ts";
 import { type Standings, standingsTable } from "./standing.ts";
 

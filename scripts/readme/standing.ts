@@ -1,6 +1,6 @@
 // What is recorded of the variants that are meant for use, on items that all of them were measured
 // on.
-import { costsOf, stepTime } from "../../src/routing/costs.ts";
+
 import {
   aggregate,
   type ItemResult,
@@ -8,9 +8,10 @@ import {
   type RecordedScore,
   TASKS,
   type Task,
-  variantDigest,
-} from "../../src/scores/index.ts";
+} from "../../evaluation/index.ts";
+import { costsOf, stepTime } from "../../src/routing/costs.ts";
 import type { Catalogue, Variant } from "../../src/variants/catalogue.ts";
+import { variantDigest } from "../../src/variants/digest.ts";
 import type { Status } from "../../src/variants/recipe.ts";
 
 /** A metric of a task that the tables and pictures show. */

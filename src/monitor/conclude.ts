@@ -1,6 +1,6 @@
 // What follows from a run's items: its metrics so far, a line in the log when it is finished, and quarantine when what is served is not
 // what was recorded.
-import { aggregate } from "../scores/metrics.ts";
+import { aggregate } from "../../evaluation/metrics.ts";
 import { alarmThreshold, logEvidence } from "./evidence.ts";
 import type { MonitorOptions, Run } from "./slice.ts";
 import { type MeasuredItem, quarantines } from "./store.ts";

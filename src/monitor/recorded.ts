@@ -1,7 +1,7 @@
 // Scores that are committed with the project, as the build packs them for the gateway: what the API tells of variants, and what served
 // results are compared with.
-import type { ItemResult } from "../scores/metrics.ts";
-import type { RecordedScore as CommittedScore } from "../scores/recorded.ts";
+import type { ItemResult } from "../../evaluation/metrics.ts";
+import type { RecordedScore as CommittedScore } from "../../evaluation/recorded.ts";
 
 /** A recorded score as the service needs it. */
 export type RecordedScore = Pick<

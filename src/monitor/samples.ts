@@ -1,6 +1,6 @@
 // The items that the service measures by itself: of each task's text the sample, packed by the build into the gateway's bundle, because a
 // gateway has no files.
-import type { Item, Task, TaskTools } from "../scores/task.ts";
+import type { Item, Task, TaskTools } from "../../evaluation/task.ts";
 
 /** What the build packs: gzip of JSON, by task. */
 export type SamplesFile = Readonly<

@@ -1,15 +1,15 @@
 // One slice of the service's own measuring: a few items of the run that is furthest behind, on the artifact that serves. What is done is
 // read from D1 item by item, so a slice may be cut off anywhere and the next one goes on from there.
 import { createHash } from "node:crypto";
+import type { Task } from "../../evaluation/task.ts";
+import { TASKS } from "../../evaluation/tasks/index.ts";
+import { createTaskTools } from "../../evaluation/tools.ts";
 import type { Replica } from "../replica/protocol.ts";
-import { variantDigest } from "../scores/digest.ts";
-import type { Task } from "../scores/task.ts";
-import { TASKS } from "../scores/tasks/index.ts";
-import { createTaskTools } from "../scores/tools.ts";
 import type { Recorder } from "../storage/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import type { BaseModel } from "../variants/base.ts";
 import type { Catalogue, Variant } from "../variants/catalogue.ts";
+import { variantDigest } from "../variants/digest.ts";
 import { conclude } from "./conclude.ts";
 import type { RecordedScores } from "./recorded.ts";
 import type { Sample, Samples } from "./samples.ts";

@@ -1,6 +1,6 @@
 // What the service has measured so far, read from D1. Rows get there through src/storage.
 
-import type { ItemResult, Metrics } from "../scores/metrics.ts";
+import type { ItemResult, Metrics } from "../../evaluation/metrics.ts";
 import type { RowOf } from "../storage/index.ts";
 
 /** A run of a task on a variant, as far as it is; `finished` is 0 or 1. */

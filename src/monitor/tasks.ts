@@ -1,5 +1,5 @@
 // What the service measures by itself, and when a served result is not the recorded one. A new task is a line here.
-import type { ItemResult } from "../scores/metrics.ts";
+import type { ItemResult } from "../../evaluation/metrics.ts";
 
 export interface MonitoredTask {
   /** One of `TASKS`. */

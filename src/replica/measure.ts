@@ -2,8 +2,8 @@
 
 import { type Engine, EngineError } from "../engine/types.ts";
 import { type Batcher, GaveWayError } from "../scheduler/batch.ts";
-import { createEngineScorer } from "../scores/engine-scorer.ts";
-import { type ScoreAnswer, type ScoreRequest, ScoringError } from "../scores/scorer.ts";
+import { createEngineScorer } from "../scoring/engine-scorer.ts";
+import { type ScoreAnswer, type ScoreRequest, ScoringError } from "../scoring/scorer.ts";
 import type { Plan } from "../variants/plan.ts";
 import type { MeasureReply } from "./protocol.ts";
 

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { Grammar } from "../grammar/index.ts";
 import type { TimeAllowed } from "../scheduler/turns.ts";
-import type { ScoreAnswer, ScoreRequest } from "../scores/scorer.ts";
+import type { ScoreAnswer, ScoreRequest } from "../scoring/scorer.ts";
 
 /** How tokens are drawn; `SamplerOptions` says what each field does. */
 export interface Sampling {

@@ -1,7 +1,7 @@
 // GET /v1/scores: what was measured of the variants, beforehand and by this service itself.
 import { createRoute, z } from "@hono/zod-openapi";
+import { TASKS } from "../../evaluation/index.ts";
 import { ApiError, errorResponses } from "../openai/index.ts";
-import { TASKS } from "../scores/index.ts";
 import { bearer } from "./bearer.ts";
 import type { AddRoutes } from "./context.ts";
 import { readMeasured, scoreSchema } from "./score-schema.ts";

@@ -1,8 +1,8 @@
 // GET /v1/variants and GET /v1/variants/{id}: what each variant is made of, costs and scores.
 import { createRoute, z } from "@hono/zod-openapi";
 import { ApiError, errorResponses } from "../openai/index.ts";
-import { variantDigest } from "../scores/index.ts";
 import type { Variant } from "../variants/catalogue.ts";
+import { variantDigest } from "../variants/digest.ts";
 import { onnxRecipeSchema, slotRecipeSchema } from "../variants/recipe.ts";
 import { bearer } from "./bearer.ts";
 import type { AddRoutes } from "./context.ts";

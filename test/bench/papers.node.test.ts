@@ -4,7 +4,7 @@ import { sliceOf } from "../../bench/papers/measure.ts";
 import { BASE, digits, type Paper, percent } from "../../bench/papers/paper.ts";
 import { type Results, readResults } from "../../bench/papers/results.ts";
 import { cellsOf, papersPage } from "../../bench/papers/tables.ts";
-import { type ItemResult, TASKS } from "../../src/scores/index.ts";
+import { type ItemResult, TASKS } from "../../evaluation/index.ts";
 
 const planOf = (await readResults()).planOf;
 

@@ -2,15 +2,15 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { root } from "../../build/paths.ts";
+import type { ItemResult, RecordedScore } from "../../evaluation/index.ts";
 import { readRecorded } from "../../evaluation/offline/pack-recorded.ts";
 import { variantsPage } from "../../scripts/readme/answers.ts";
 import { PICTURES, pictureOf } from "../../scripts/readme/pareto.ts";
 import { COLUMNS, standingsOf, standingsTable } from "../../scripts/readme/standing.ts";
 import { readShipped, writtenFiles } from "../../scripts/readme.ts";
 import { statuses } from "../../scripts/status.ts";
-import type { ItemResult, RecordedScore } from "../../src/scores/index.ts";
-import { variantDigest } from "../../src/scores/index.ts";
 import type { Variant } from "../../src/variants/catalogue.ts";
+import { variantDigest } from "../../src/variants/digest.ts";
 
 const catalogue = await readShipped();
 const recorded = await readRecorded();

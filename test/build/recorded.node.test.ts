@@ -3,10 +3,10 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { type RecordedScore, recordScore, TASKS } from "../../evaluation/index.ts";
 import { packRecorded } from "../../evaluation/offline/pack-recorded.ts";
 import { packSamples } from "../../evaluation/offline/pack-samples.ts";
 import { createRecordedScores } from "../../src/monitor/recorded.ts";
-import { type RecordedScore, recordScore, TASKS } from "../../src/scores/index.ts";
 
 let dir: string;
 beforeAll(async () => {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
+import type { RecordedScore } from "../../evaluation/index.ts";
 import { statuses } from "../../scripts/status.ts";
-import { type RecordedScore, variantDigest } from "../../src/scores/index.ts";
 import type { Catalogue } from "../../src/variants/catalogue.ts";
+import { variantDigest } from "../../src/variants/digest.ts";
 import { compilePlan } from "../../src/variants/plan.ts";
 import { tinyBase, tinyRecipe } from "../support/base.ts";
 

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { readKernels } from "../../evaluation/offline/wasm.ts";
 import type { WasmEngine } from "../../src/engine/wasm/index.ts";
 import { createWasmEngine } from "../../src/engine/wasm/index.ts";
-import { createEngineScorer } from "../../src/scores/engine-scorer.ts";
+import { createEngineScorer } from "../../src/scoring/engine-scorer.ts";
 import type { Plan } from "../../src/variants/plan.ts";
 import { openBuilt, readCatalogue } from "../engine/wasm/built.ts";
 import { service } from "./service.ts";

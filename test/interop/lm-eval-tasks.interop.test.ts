@@ -7,8 +7,8 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { root } from "../../build/paths.ts";
 import { dataDirectory, readSource } from "../../evaluation/offline/texts.ts";
-import { jsonLines } from "../../src/scores/task.ts";
-import { questionsOf } from "../../src/scores/tasks/truthfulqa.ts";
+import { jsonLines } from "../../evaluation/task.ts";
+import { questionsOf } from "../../evaluation/tasks/truthfulqa.ts";
 import { freePort, type Server, startCommand, startServer } from "../e2e/server.ts";
 import { type Documents, harness, installed, logLikelihoodsOf, ourScores } from "./lm-eval/harness.ts";
 

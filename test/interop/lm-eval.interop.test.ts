@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { root } from "../../build/paths.ts";
 import { dataDirectory, readSource } from "../../evaluation/offline/texts.ts";
-import { parseRecordedScore } from "../../src/scores/recorded.ts";
-import { jsonLines } from "../../src/scores/task.ts";
-import { pagesOf } from "../../src/scores/tasks/wikitext.ts";
+import { parseRecordedScore } from "../../evaluation/recorded.ts";
+import { jsonLines } from "../../evaluation/task.ts";
+import { pagesOf } from "../../evaluation/tasks/wikitext.ts";
 import { freePort, type Server, startCommand, startServer } from "../e2e/server.ts";
 import { harness, installed, logLikelihoodsOf, MODEL, ourScores, type Sample } from "./lm-eval/harness.ts";
 

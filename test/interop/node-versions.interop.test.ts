@@ -16,7 +16,7 @@ const FILES = [
   "test/e2e/chat.e2e.test.ts",
   "test/engine/wasm/bits.model.test.ts",
   "test/routes/app.test.ts",
-  "test/scores/eval.node.full.test.ts",
+  "test/evaluation/eval.node.full.test.ts",
 ];
 
 const run = promisify(execFile);

@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { expect, it } from "vitest";
 import { evalFile, root } from "../../build/paths.ts";
 import { dataDirectory } from "../../evaluation/offline/texts.ts";
-import { parseRecordedScore, recordScore } from "../../src/scores/recorded.ts";
+import { parseRecordedScore, recordScore } from "../../evaluation/recorded.ts";
 
 const MINUTES = 60_000;
 const BASE = "smollm2-135m";

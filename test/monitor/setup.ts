@@ -4,8 +4,8 @@ import samples from "../../dist/samples.bin";
 import { createMonitor, createScoreboard, type RecordedFile } from "../../src/monitor/index.ts";
 import type { MonitorSettings } from "../../src/monitor/slice.ts";
 import type { MeasureReply, MeasureRequest, Replica, ReplicaStatus } from "../../src/replica/protocol.ts";
-import { variantDigest } from "../../src/scores/digest.ts";
 import { createRecorder } from "../../src/storage/recorder.ts";
+import { variantDigest } from "../../src/variants/digest.ts";
 import { catalogue, ready, sharedTokenizer, standIn } from "../routes/gateway.ts";
 import { env, migratedDatabase } from "../support/database.ts";
 

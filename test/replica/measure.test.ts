@@ -3,7 +3,7 @@ import { EngineError } from "../../src/engine/types.ts";
 import { measureItem } from "../../src/replica/measure.ts";
 import { createPace } from "../../src/replica/pace.ts";
 import { createBatcher } from "../../src/scheduler/batch.ts";
-import type { ScoreRequest } from "../../src/scores/scorer.ts";
+import type { ScoreRequest } from "../../src/scoring/scorer.ts";
 import { compilePlan } from "../../src/variants/plan.ts";
 import { tinyBase, tinyRecipe } from "../support/base.ts";
 import { countingEngine } from "../support/engine.ts";

@@ -4,7 +4,7 @@ import { beforeAll, expect, test } from "vitest";
 import { createScoreboard } from "../../src/monitor/index.ts";
 import type { ResponseObject } from "../../src/openai/index.ts";
 import { createResponseStore, type ResponseJob } from "../../src/responses/index.ts";
-import { variantDigest } from "../../src/scores/digest.ts";
+import { variantDigest } from "../../src/variants/digest.ts";
 import { migratedDatabase } from "../support/database.ts";
 import { catalogue, openLine, ready, saying, standIn, type TestGateway, testGateway } from "./gateway.ts";
 

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { evalFile, root } from "../../../build/paths.ts";
-import { jsonLines } from "../../../src/scores/task.ts";
+import { jsonLines } from "../../../evaluation/task.ts";
 import type { Server } from "../../e2e/server.ts";
 
 export const MODEL = "smollm2-135m";

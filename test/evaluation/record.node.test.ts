@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
+import type { RecordedScore } from "../../evaluation/index.ts";
 import { withEarlier } from "../../evaluation/offline/record.ts";
-import type { RecordedScore } from "../../src/scores/index.ts";
 
 const score = (results: readonly (readonly [item: number, right: number])[], engine = "e"): RecordedScore => ({
   ...{ variant: "v", task: "hellaswag", taskVersion: 1, recorded: "2026-01-01T00:00:00.000Z" },

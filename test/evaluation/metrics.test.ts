@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { compare } from "../../src/scores/compare.ts";
-import { aggregate, type ItemResult, type MetricRule } from "../../src/scores/metrics.ts";
-import { mcnemar, quantile } from "../../src/scores/statistics.ts";
-import { hellaswag } from "../../src/scores/tasks/hellaswag.ts";
-import { perTextMetrics } from "../../src/scores/tasks/text.ts";
+import { compare } from "../../evaluation/compare.ts";
+import { aggregate, type ItemResult, type MetricRule } from "../../evaluation/metrics.ts";
+import { mcnemar, quantile } from "../../evaluation/statistics.ts";
+import { hellaswag } from "../../evaluation/tasks/hellaswag.ts";
+import { perTextMetrics } from "../../evaluation/tasks/text.ts";
 
 const accuracy: MetricRule = { name: "acc", kind: "mean", of: "acc", higherIsBetter: true };
 const [wordPerplexity] = perTextMetrics as [MetricRule];

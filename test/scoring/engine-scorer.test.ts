@@ -4,8 +4,8 @@ import relaxed from "../../dist/kernels/relaxed.wasm";
 import { logSumExp } from "../../src/engine/sampling/index.ts";
 import type { StepInput } from "../../src/engine/types.ts";
 import { createWasmEngine } from "../../src/engine/wasm/index.ts";
-import { createEngineScorer, type Subject } from "../../src/scores/engine-scorer.ts";
-import { ScoringError } from "../../src/scores/scorer.ts";
+import { createEngineScorer, type Subject } from "../../src/scoring/engine-scorer.ts";
+import { ScoringError } from "../../src/scoring/scorer.ts";
 import type { Plan } from "../../src/variants/plan.ts";
 import { config, makeTiny, randomNumbers, tinyPlan } from "../engine/wasm/tiny.ts";
 

@@ -8,9 +8,9 @@ import { zipSync } from "fflate";
 import { describe, expect, it, test } from "vitest";
 import { root } from "../../build/paths.ts";
 import { dataDirectory, entryOf, readShipped, readSource } from "../../evaluation/offline/texts.ts";
-import { byteLength, countWords } from "../../src/scores/python.ts";
-import { SOURCES, type Source } from "../../src/scores/sources.ts";
-import { pagesOf } from "../../src/scores/tasks/wikitext.ts";
+import { byteLength, countWords } from "../../evaluation/python.ts";
+import { SOURCES, type Source } from "../../evaluation/sources.ts";
+import { pagesOf } from "../../evaluation/tasks/wikitext.ts";
 
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 const temporary = (): Promise<string> => mkdtemp(join(tmpdir(), "franken-data-"));

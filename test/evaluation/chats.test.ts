@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { chatAgreement, chatAnswers, mostRepeated } from "../../src/scores/tasks/chats.ts";
-import { createTaskTools } from "../../src/scores/tools.ts";
+import { chatAgreement, chatAnswers, mostRepeated } from "../../evaluation/tasks/chats.ts";
+import { createTaskTools } from "../../evaluation/tools.ts";
 import { createTokenizer } from "../../src/tokenizer/index.ts";
 import { tinyConfig } from "../support/base.ts";
 import { tokenizerJson } from "../tokenizer/load.ts";

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { root } from "../../build/paths.ts";
 import { readCatalogue } from "../../evaluation/offline/built.ts";
-import { variantDigest } from "../../src/scores/index.ts";
-import { parseRecordedScore, type RecordedScore } from "../../src/scores/recorded.ts";
+import { parseRecordedScore, type RecordedScore } from "../../evaluation/recorded.ts";
+import { variantDigest } from "../../src/variants/digest.ts";
 
 const read = async (task: string, variant: string): Promise<RecordedScore> =>
   parseRecordedScore(JSON.parse(await readFile(join(root, "scores", task, `${variant}.json`), "utf8")));

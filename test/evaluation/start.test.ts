@@ -1,7 +1,7 @@
 // What is scored begins with the bos token where the tokenizer adds it, as lm-evaluation-harness's models of transformers read a context.
 import { expect, it } from "vitest";
-import { TASKS } from "../../src/scores/tasks/index.ts";
-import { createTaskTools } from "../../src/scores/tools.ts";
+import { TASKS } from "../../evaluation/tasks/index.ts";
+import { createTaskTools } from "../../evaluation/tools.ts";
 import { createTokenizer } from "../../src/tokenizer/index.ts";
 import { tinyConfig } from "../support/base.ts";
 import { built, llamaBpeMetadata, sentencePieceMetadata } from "../tokenizer/kinds.ts";

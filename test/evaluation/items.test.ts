@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { formatItems, parseItems, sampleOf } from "../../src/scores/items.ts";
-import { parseRecordedScore, type RecordedScore, recordScore } from "../../src/scores/recorded.ts";
+import { formatItems, parseItems, sampleOf } from "../../evaluation/items.ts";
+import { parseRecordedScore, type RecordedScore, recordScore } from "../../evaluation/recorded.ts";
 
 describe("item ranges", () => {
   it.each([
