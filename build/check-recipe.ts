@@ -1,10 +1,13 @@
 // The build's checks on a recipe and its base, without the weights that the build lays out: for commands that make recipes.
 import { z } from "zod";
-import type { Adapter } from "../src/variants/adapter.ts";
-import type { BaseModel, ModelConfig } from "../src/variants/base.ts";
-import { compileCatalogue } from "../src/variants/catalogue.ts";
-import { type CatalogueFile, catalogueFileSchema } from "../src/variants/catalogue-file.ts";
-import { type SlotRecipe, slotRecipeSchema } from "../src/variants/recipe.ts";
+import type { Adapter, BaseModel, ModelConfig } from "../src/variants/index.ts";
+import {
+  type CatalogueFile,
+  catalogueFileSchema,
+  compileCatalogue,
+  type SlotRecipe,
+  slotRecipeSchema,
+} from "../src/variants/index.ts";
 import { type AdapterSource, packAdapter } from "./adapter.ts";
 import { readRecipes } from "./catalogue.ts";
 import type { Checkpoint, CheckpointTensor } from "./checkpoint.ts";

@@ -1,7 +1,7 @@
 // A folder of files under the names that their contents give them: each is written once, and stays while something wants it.
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { BuiltFile } from "../src/variants/base.ts";
+import type { BuiltFile } from "../src/variants/index.ts";
 import { sha256 } from "./checkpoint.ts";
 
 export interface Files {

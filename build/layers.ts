@@ -4,7 +4,7 @@ import { basename } from "node:path";
 import { notFinite } from "../formats/gguf/finite.ts";
 import { BLOCKS } from "../formats/gguf/header.ts";
 import { headerBytes, readPlaces } from "../formats/safetensors.ts";
-import { parseTensorName, typesOf } from "../src/variants/layer-tensors.ts";
+import { parseTensorName, typesOf } from "../src/variants/index.ts";
 import { type CheckpointTensor, readWhole, sha256 } from "./checkpoint.ts";
 import { recipeFile } from "./paths.ts";
 import { buildPieces, joinPieces, type Output, pieceOf, type SourceTensor, weightsDigest } from "./weight-image.ts";

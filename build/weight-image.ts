@@ -8,7 +8,7 @@ import {
   type ModelConfig,
   type Tensor,
   tensorSchema,
-} from "../src/variants/base.ts";
+} from "../src/variants/index.ts";
 import { sha256 } from "./checkpoint.ts";
 import { addParts, type Files } from "./content-store.ts";
 import { packQ4, packQ8 } from "./kernel-layout.ts";

@@ -5,8 +5,8 @@ import { huggingFaceRows, isRotated } from "../formats/gguf/row-order.ts";
 import { TOKEN_TYPES, tokenizerFields } from "../formats/tokenizer/gguf-fields.ts";
 import { buildTokenizer, type TokenizerFile, tokenBytes } from "../formats/tokenizer/hugging-face-form.ts";
 import { buildTree, type VocabularyTree, writeTree } from "../src/engine/grammar/index.ts";
-import type { BaseModel, ModelConfig } from "../src/variants/base.ts";
-import { parseTensorName } from "../src/variants/layer-tensors.ts";
+import type { BaseModel, ModelConfig } from "../src/variants/index.ts";
+import { parseTensorName } from "../src/variants/index.ts";
 import type { Checkpoint, CheckpointManifest, CheckpointTensor } from "./checkpoint.ts";
 import { buildPieces, joinPieces, type Output, type Piece, type SourceTensor, weightsDigest } from "./weight-image.ts";
 

@@ -1,6 +1,6 @@
 // What a method hands on: which tensors it changed, and where that came from. compress/store.ts writes it.
 import type { LowRankAdapter } from "../formats/peft/write.ts";
-import type { SlotRecipe } from "../src/variants/recipe.ts";
+import type { SlotRecipe } from "../src/variants/index.ts";
 
 /** A tensor that replaces the base's of the same name, or is new (a bias). */
 export interface ChangedTensor {

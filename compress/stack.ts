@@ -5,8 +5,8 @@ import type { Checkpoint, LayerShape, StoredTensor } from "../formats/checkpoint
 import { UserError } from "../formats/error.ts";
 import { dequantizeBlocks } from "../formats/gguf/dequantize.ts";
 import { readPairs } from "../formats/peft/factors.ts";
-import { linearWeight, SUBLAYER_TENSORS } from "../src/variants/layer-tensors.ts";
-import type { SlotRecipe } from "../src/variants/recipe.ts";
+import type { SlotRecipe } from "../src/variants/index.ts";
+import { linearWeight, SUBLAYER_TENSORS } from "../src/variants/index.ts";
 import { openModelOf } from "./open.ts";
 import { encodeBlocks } from "./quantize/encode.ts";
 import { readChange } from "./store.ts";

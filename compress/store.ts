@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { artifactsDir } from "../build/paths.ts";
 import { UserError } from "../formats/error.ts";
 import { peftFiles } from "../formats/peft/write.ts";
-import type { SlotRecipe, StoredTensor } from "../src/variants/recipe.ts";
+import type { SlotRecipe, StoredTensor } from "../src/variants/index.ts";
 import type { Artifact } from "./artifact.ts";
 
 /** A changed tensor of a recipe: its bytes are `tensors/<sha256>.bin`. */

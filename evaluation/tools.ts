@@ -1,6 +1,6 @@
 // What tasks need of text, made of a base model's tokenizer.
 import type { Tokenizer } from "../src/tokenizer/index.ts";
-import type { ModelConfig } from "../src/variants/base.ts";
+import type { ModelConfig } from "../src/variants/index.ts";
 import type { TaskTools } from "./task.ts";
 
 export function createTaskTools(tokenizer: Tokenizer, config: ModelConfig): TaskTools {

@@ -1,5 +1,5 @@
 // What the parts of the toolkit hand each other: a LLaMA checkpoint of any size, whose tensors are read when they are wanted.
-import type { RopeScaling } from "../src/variants/base.ts";
+import type { RopeScaling } from "../src/variants/index.ts";
 
 /** fp32, row-major `[rows, cols]`: rows are output features, columns input features; a norm or a bias has one row. */
 export interface Matrix {

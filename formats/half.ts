@@ -1,6 +1,6 @@
 // Numbers of 16 bits: half precision (IEEE 754 binary16), which blocks keep their scales and minima
 // in, and bfloat16.
-import { fromHalf } from "../src/engine/weights.ts";
+import { fromHalf } from "../src/engine/index.ts";
 
 /** Half-precision bits to a number. The engine's own: both read the same values. */
 export { fromHalf };

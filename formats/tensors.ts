@@ -1,5 +1,5 @@
 // The tensors of a LLaMA decoder: what GGUF and Hugging Face call them, and their shapes.
-import { LINEARS, type Linear, linearWeight } from "../src/variants/layer-tensors.ts";
+import { LINEARS, type Linear, linearWeight } from "../src/variants/index.ts";
 import type { LayerShape, ModelShape } from "./checkpoint.ts";
 
 /** What Hugging Face calls the linears of a layer. */

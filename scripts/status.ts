@@ -2,10 +2,9 @@
 
 import { type ItemResult, type ItemResults, type RecordedScore, TASKS } from "../evaluation/index.ts";
 import { metricValue, sharesOf } from "../evaluation/metrics.ts";
-import { costsOf } from "../src/routing/costs.ts";
-import type { Catalogue, Variant } from "../src/variants/catalogue.ts";
-import { variantDigest } from "../src/variants/digest.ts";
-import type { Status } from "../src/variants/recipe.ts";
+import { costsOf } from "../src/routing/index.ts";
+import type { Catalogue, Status, Variant } from "../src/variants/index.ts";
+import { variantDigest } from "../src/variants/index.ts";
 
 /** Most word perplexity of a variant with that status, over the base's on the same pages. */
 const MOST_PERPLEXITY = { stable: 1.5, experimental: 4 } as const;

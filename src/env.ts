@@ -3,7 +3,7 @@
 import type { gatewayVariables } from "./config.ts";
 import type { ShadowQueue } from "./experiments/shadow/index.ts";
 import type { BackgroundLine, LimitStore } from "./limits/index.ts";
-import type { Replica } from "./replica/protocol.ts";
+import type { Replica } from "./replica/index.ts";
 import type { ResponseRunner } from "./responses/index.ts";
 import type { RouterStore } from "./routing/index.ts";
 import type { RecordQueue } from "./storage/index.ts";

@@ -9,7 +9,7 @@ import type { GatewayEnv } from "./env.ts";
 import { createExperiments, type Experiments, recordOutcomes } from "./experiments/live/index.ts";
 import { createShadowQueueClass } from "./experiments/shadow/queue-object.ts";
 import { createMonitor, createScoreboard, type Monitor, type RecordedFile } from "./monitor/index.ts";
-import { createHomes } from "./replica/homes.ts";
+import { createHomes } from "./replica/index.ts";
 import { createResponseStore, type ResponseStore, type RunJob } from "./responses/index.ts";
 import { createRunnerClass } from "./responses/runner-object.ts";
 import { type App, runInBackground } from "./routes/index.ts";
@@ -17,10 +17,8 @@ import { createArchive, qualitiesOf } from "./routing/index.ts";
 import { createServices } from "./services.ts";
 import { createRecorder, type Recorder } from "./storage/index.ts";
 import { createTokenizer, type Tokenizer, type TokenizerJson } from "./tokenizer/index.ts";
-import type { BaseModel } from "./variants/base.ts";
-import { compileCatalogue, type Variant } from "./variants/catalogue.ts";
-import { catalogueFileSchema } from "./variants/catalogue-file.ts";
-import { checkpointOf } from "./variants/checkpoint.ts";
+import type { BaseModel } from "./variants/index.ts";
+import { catalogueFileSchema, checkpointOf, compileCatalogue, type Variant } from "./variants/index.ts";
 
 const catalogue = compileCatalogue(catalogueFileSchema.parse(catalogueJson));
 
@@ -60,7 +58,7 @@ export const ShadowQueueObject = createShadowQueueClass<GatewayEnv>({
   log: (entry) => console.log(JSON.stringify(entry)),
 });
 export { RouterObject } from "./routing/router-object.ts";
-export { RecordQueueObject } from "./storage/queue.ts";
+export { RecordQueueObject } from "./storage/queue-object.ts";
 
 const homesOf = (env: GatewayEnv) =>
   createHomes({

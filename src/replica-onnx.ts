@@ -2,8 +2,8 @@
 import ort from "onnxruntime-web/ort-wasm-simd-threaded.wasm";
 import catalogueJson from "../dist/catalogue.json";
 import { createOnnxEngine } from "./engine/onnx/index.ts";
-import { createReplicaClass, notFound } from "./replica/index.ts";
-import type { CatalogueFile } from "./variants/catalogue-file.ts";
+import { createReplicaClass, notFound } from "./replica/replica-object.ts";
+import type { CatalogueFile } from "./variants/index.ts";
 
 /** Holds one set of weights; named by its base model. */
 export const Replica = createReplicaClass(catalogueJson as CatalogueFile, {

@@ -3,8 +3,8 @@ import catalogueJson from "../dist/catalogue.json";
 import plain from "../dist/kernels/plain.wasm";
 import relaxed from "../dist/kernels/relaxed.wasm";
 import { createWasmEngine } from "./engine/wasm/index.ts";
-import { createReplicaClass, notFound } from "./replica/index.ts";
-import type { CatalogueFile } from "./variants/catalogue-file.ts";
+import { createReplicaClass, notFound } from "./replica/replica-object.ts";
+import type { CatalogueFile } from "./variants/index.ts";
 
 /** Answers for the weight set by which it is named, and for those that share its memory. */
 export const Replica = createReplicaClass(catalogueJson as CatalogueFile, {

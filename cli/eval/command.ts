@@ -18,8 +18,8 @@ import { record } from "../../evaluation/offline/record.ts";
 import { openState, type State } from "../../evaluation/offline/state.ts";
 import { dataDirectory, readSource } from "../../evaluation/offline/texts.ts";
 import type { Order } from "../../evaluation/offline/worker.ts";
-import type { Catalogue, Variant } from "../../src/variants/catalogue.ts";
-import { variantDigest } from "../../src/variants/digest.ts";
+import type { Catalogue, Variant } from "../../src/variants/index.ts";
+import { variantDigest } from "../../src/variants/index.ts";
 import { createProgress } from "../progress.ts";
 import { type EvalOptions, helpText, readOptions, UsageError } from "./options.ts";
 

@@ -2,7 +2,7 @@
 
 import type { Matrix } from "../../formats/checkpoint.ts";
 import type { LowRankLinear } from "../../formats/peft/write.ts";
-import { LINEARS, type Linear, linearTensor } from "../../src/variants/layer-tensors.ts";
+import { LINEARS, type Linear, linearTensor } from "../../src/variants/index.ts";
 import type { ChangedTensor } from "../artifact.ts";
 import type { LayerWeights } from "../forward/layer-weights.ts";
 import type { Input } from "../moments.ts";

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import { UserError } from "../../formats/error.ts";
-import { type Slot, type SlotRecipe, slotRecipeSchema } from "../../src/variants/recipe.ts";
+import { type Slot, type SlotRecipe, slotRecipeSchema } from "../../src/variants/index.ts";
 import type { Artifact, ChangedTensor, Provenance } from "../artifact.ts";
 import { type BaseNames, namesOf } from "../base.ts";
 import { allSlots } from "../forward/perplexity.ts";

@@ -3,7 +3,7 @@
 
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import type { LowRankLinear } from "../../formats/peft/write.ts";
-import type { Slot } from "../../src/variants/recipe.ts";
+import type { Slot } from "../../src/variants/index.ts";
 import type { ChangedTensor } from "../artifact.ts";
 import { createForward, emptyHidden, type Hidden, type Tokens } from "../forward/forward.ts";
 import { type LayerWeights, readLayer } from "../forward/layer-weights.ts";

@@ -6,7 +6,7 @@
 // then all of them again. `a` runs just the attention of the layers, `m` just their MLP.
 
 import { UserError } from "../../formats/error.ts";
-import type { Slot } from "../../src/variants/recipe.ts";
+import type { Slot } from "../../src/variants/index.ts";
 
 /** As many as a recipe may have. */
 const MOST_SLOTS = 1024;

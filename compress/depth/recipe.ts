@@ -2,7 +2,7 @@
 
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import { UserError } from "../../formats/error.ts";
-import { type Slot, type SlotRecipe, slotRecipeSchema } from "../../src/variants/recipe.ts";
+import { type Slot, type SlotRecipe, slotRecipeSchema } from "../../src/variants/index.ts";
 import type { Artifact, Provenance } from "../artifact.ts";
 import type { BaseNames } from "../base.ts";
 import { VERSION } from "../version.ts";

@@ -2,7 +2,7 @@
 
 import type { ModelShape } from "../../formats/checkpoint.ts";
 import { UserError } from "../../formats/error.ts";
-import type { Slot } from "../../src/variants/recipe.ts";
+import type { Slot } from "../../src/variants/index.ts";
 import type { Ranking } from "../importance/criterion.ts";
 import { without } from "../importance/removal.ts";
 import type { Part, Target, Unit } from "../importance/units.ts";

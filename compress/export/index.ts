@@ -1,7 +1,7 @@
 // What a variant can be handed on as.
 
 import { UserError } from "../../formats/error.ts";
-import type { SlotRecipe } from "../../src/variants/recipe.ts";
+import type { SlotRecipe } from "../../src/variants/index.ts";
 import { originOf } from "../import/bases.ts";
 import type { Output } from "../output.ts";
 import { findRecipe, openStack } from "../stack.ts";

@@ -1,7 +1,7 @@
 // A variant as a mergekit configuration: slices of the base's layers, one after another. (arcee-ai/mergekit, docs: "passthrough")
 import { stringify } from "yaml";
 import { UserError } from "../../formats/error.ts";
-import type { SlotRecipe } from "../../src/variants/recipe.ts";
+import type { SlotRecipe } from "../../src/variants/index.ts";
 import type { Output } from "../output.ts";
 
 /**

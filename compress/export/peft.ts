@@ -4,8 +4,8 @@ import { UserError } from "../../formats/error.ts";
 import { readPairs } from "../../formats/peft/factors.ts";
 import type { LowRankLinear } from "../../formats/peft/write.ts";
 import { peftFiles } from "../../formats/peft/write.ts";
-import { sublayerOf } from "../../src/variants/layer-tensors.ts";
-import type { SlotRecipe } from "../../src/variants/recipe.ts";
+import type { SlotRecipe } from "../../src/variants/index.ts";
+import { sublayerOf } from "../../src/variants/index.ts";
 import type { Chunks, Output } from "../output.ts";
 
 /**

@@ -2,7 +2,7 @@
 // are given with each call, so that pruned or quantized ones can stand in their place.
 
 import type { Matrix, ModelShape } from "../../formats/checkpoint.ts";
-import { rotations } from "../../src/engine/rope.ts";
+import { rotations } from "../../src/engine/index.ts";
 import type { Input, Moments } from "../moments.ts";
 import { attentionGraph, headInputGraph, mlpGraph, nllGraph, type Observed } from "./graphs.ts";
 import type { AttentionWeights, LayerWeights, MlpWeights } from "./layer-weights.ts";

@@ -1,5 +1,5 @@
 // How likely a model finds tokens when it runs some of its sublayers, in some order: perplexity under a recipe's slots.
-import type { Slot } from "../../src/variants/recipe.ts";
+import type { Slot } from "../../src/variants/index.ts";
 import type { Forward, Hidden, Tokens } from "./forward.ts";
 import type { Model } from "./model.ts";
 

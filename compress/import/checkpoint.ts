@@ -11,7 +11,7 @@ import { ggufTokenizer } from "../../formats/tokenizer/convert.ts";
 import { buildTokenizer } from "../../formats/tokenizer/hugging-face-form.ts";
 import { shapesNeeded } from "../../src/engine/wasm/shapes.ts";
 import { checkTemplate } from "../../src/tokenizer/index.ts";
-import type { SlotRecipe } from "../../src/variants/recipe.ts";
+import type { SlotRecipe } from "../../src/variants/index.ts";
 import { ggufOutput } from "../export/gguf.ts";
 import { HUB_ID } from "../hub.ts";
 import { type Chunks, putOutput } from "../output.ts";

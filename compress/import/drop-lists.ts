@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { ModelShape } from "../../formats/checkpoint.ts";
 import { UserError } from "../../formats/error.ts";
-import type { Slot } from "../../src/variants/recipe.ts";
+import type { Slot } from "../../src/variants/index.ts";
 import { check } from "./text.ts";
 
 const list = z.array(z.int().nonnegative()).nullish();

@@ -7,7 +7,7 @@ import type { Checkpoint } from "../../formats/checkpoint.ts";
 import { UserError } from "../../formats/error.ts";
 import type { LowRankAdapter } from "../../formats/peft/write.ts";
 import { peftFiles } from "../../formats/peft/write.ts";
-import { type Slot, type SlotRecipe, slotRecipeSchema } from "../../src/variants/recipe.ts";
+import { type Slot, type SlotRecipe, slotRecipeSchema } from "../../src/variants/index.ts";
 import { downloadModel, HUB_ID } from "../hub.ts";
 import { openCheckpoint } from "../open.ts";
 import { writeArtifact } from "../store.ts";

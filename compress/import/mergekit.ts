@@ -2,7 +2,7 @@
 import { parse } from "yaml";
 import { z } from "zod";
 import { UserError } from "../../formats/error.ts";
-import type { Slot } from "../../src/variants/recipe.ts";
+import type { Slot } from "../../src/variants/index.ts";
 import { check, readParsed } from "./text.ts";
 
 const sourceSchema = z.strictObject({

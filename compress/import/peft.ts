@@ -6,8 +6,7 @@ import { UserError } from "../../formats/error.ts";
 import { type PeftConfig, peftConfigSchema, scaleOf } from "../../formats/peft/config.ts";
 import { readPairs } from "../../formats/peft/factors.ts";
 import type { LowRankAdapter } from "../../formats/peft/write.ts";
-import { MAX_RANK } from "../../src/variants/adapter.ts";
-import { linearTensor } from "../../src/variants/layer-tensors.ts";
+import { linearTensor, MAX_RANK } from "../../src/variants/index.ts";
 import { check, readParsed } from "./text.ts";
 
 /** @throws UserError naming the file and the field that this project has no arithmetic for */

@@ -12,9 +12,14 @@ import { modelConfig } from "../../build/weight-set.ts";
 import { UserError } from "../../formats/error.ts";
 import { scaleOf } from "../../formats/peft/config.ts";
 import { shapesOf, slotProblem } from "../../src/engine/wasm/shapes.ts";
-import type { BaseModel } from "../../src/variants/base.ts";
-import { compilePlan } from "../../src/variants/plan.ts";
-import { provenanceSchema, type SlotRecipe, slotRecipeSchema, slotSchema } from "../../src/variants/recipe.ts";
+import type { BaseModel } from "../../src/variants/index.ts";
+import {
+  compilePlan,
+  provenanceSchema,
+  type SlotRecipe,
+  slotRecipeSchema,
+  slotSchema,
+} from "../../src/variants/index.ts";
 import { openCheckpoint } from "../open.ts";
 import { type Chunks, isTaken, putOutput } from "../output.ts";
 import { artifactsFolder } from "../store.ts";

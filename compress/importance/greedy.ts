@@ -1,6 +1,6 @@
 // Removes the unit without which perplexity is lowest, measures what is left anew, and so on. Song et al., "SLEB: Streamlining LLMs through
 // Redundancy Verification and Elimination of Transformer Blocks" (arXiv 2402.09025); here over sublayers, too.
-import type { Slot } from "../../src/variants/recipe.ts";
+import type { Slot } from "../../src/variants/index.ts";
 import { allSlots } from "../forward/perplexity.ts";
 import type { Criterion, Value } from "./criterion.ts";
 import { perplexitiesWithout, without } from "./removal.ts";

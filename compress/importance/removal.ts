@@ -1,7 +1,7 @@
 // Perplexity of a model without one of its units, for many units: all of them share the states before what is removed.
 
 import { UserError } from "../../formats/error.ts";
-import type { Slot } from "../../src/variants/recipe.ts";
+import type { Slot } from "../../src/variants/index.ts";
 import type { Hidden } from "../forward/forward.ts";
 import { perplexityOf, runSlots } from "../forward/perplexity.ts";
 import type { Context } from "./criterion.ts";

@@ -2,7 +2,7 @@
 
 import { UserError } from "../../formats/error.ts";
 import type { LowRankLinear } from "../../formats/peft/write.ts";
-import { linearTensor } from "../../src/variants/layer-tensors.ts";
+import { linearTensor } from "../../src/variants/index.ts";
 import { linearOf, linearsOf } from "../apply/linears.ts";
 import type { InputMoments, LayerResult } from "../apply/walk.ts";
 import { eora, inputRoot } from "../compensate/eora.ts";

@@ -1,6 +1,6 @@
 // Masks a layer's linears by Wanda or by magnitude. What stays is rounded to grids that have an exact zero, as a mask needs it.
 
-import { linearTensor } from "../../src/variants/layer-tensors.ts";
+import { linearTensor } from "../../src/variants/index.ts";
 import { linearOf, linearsOf } from "../apply/linears.ts";
 import type { InputMoments, LayerResult } from "../apply/walk.ts";
 import type { ChangedTensor } from "../artifact.ts";

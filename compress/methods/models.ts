@@ -2,7 +2,7 @@
 
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import type { LowRankLinear } from "../../formats/peft/write.ts";
-import type { Slot } from "../../src/variants/recipe.ts";
+import type { Slot } from "../../src/variants/index.ts";
 import { type Kept as KeptLayers, type LayerResult, type Walked, walkLayers } from "../apply/walk.ts";
 import type { ChangedTensor } from "../artifact.ts";
 import { createForward, type Hidden, type Tokens } from "../forward/forward.ts";

@@ -2,7 +2,7 @@
 
 import type { Matrix } from "../../formats/checkpoint.ts";
 import { UserError } from "../../formats/error.ts";
-import { linearTensor } from "../../src/variants/layer-tensors.ts";
+import { linearTensor } from "../../src/variants/index.ts";
 import { linearOf, linearsOf } from "../apply/linears.ts";
 import type { InputMoments, LayerResult } from "../apply/walk.ts";
 import type { ChangedTensor } from "../artifact.ts";

@@ -17,15 +17,12 @@ import { loadEngine } from "../../evaluation/offline/built.ts";
 import { runEngine } from "../../evaluation/offline/engine-run.ts";
 import { readSource } from "../../evaluation/offline/texts.ts";
 import { UserError } from "../../formats/error.ts";
-import type { Engine } from "../../src/engine/types.ts";
+import type { Engine } from "../../src/engine/index.ts";
 import { createEngineScorer } from "../../src/scoring/engine-scorer.ts";
 import type { ScoreAnswer, Scorer } from "../../src/scoring/scorer.ts";
 import { createTokenizer, type TokenizerJson } from "../../src/tokenizer/index.ts";
-import type { BaseModel } from "../../src/variants/base.ts";
-import { compileCatalogue, type Variant } from "../../src/variants/catalogue.ts";
-import { checkpointOf } from "../../src/variants/checkpoint.ts";
-import type { Plan } from "../../src/variants/plan.ts";
-import type { SlotRecipe } from "../../src/variants/recipe.ts";
+import type { BaseModel, Plan, SlotRecipe } from "../../src/variants/index.ts";
+import { checkpointOf, compileCatalogue, type Variant } from "../../src/variants/index.ts";
 import { openWorkLog } from "../importance/work.ts";
 
 export interface Scores {

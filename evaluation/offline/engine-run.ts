@@ -1,7 +1,8 @@
 // Generates on one of our engines as a replica does, for the benchmark's Worker and its Node child.
+
+import type { Engine, Pace, StepInput } from "../../src/engine/index.ts";
 import { createSampler } from "../../src/engine/sampling/index.ts";
-import type { Engine, Pace, StepInput } from "../../src/engine/types.ts";
-import type { Plan } from "../../src/variants/plan.ts";
+import type { Plan } from "../../src/variants/index.ts";
 
 /** Memory for the WebAssembly engine: beyond a deployed isolate's, so that one sequence of 4,096 tokens of the base fits beside it. */
 export const CEILING_BYTES = 256 * 2 ** 20;

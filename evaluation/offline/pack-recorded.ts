@@ -3,7 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { scoresDir } from "../../build/paths.ts";
-import type { RecordedFile } from "../../src/monitor/recorded.ts";
+import type { RecordedFile } from "../../src/monitor/index.ts";
 import { type ItemResult, parseRecordedScore, type RecordedScore, TASKS } from "../index.ts";
 
 /**

@@ -2,8 +2,8 @@
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { root } from "../../build/paths.ts";
-import type { SamplesFile } from "../../src/monitor/samples.ts";
-import { MONITORED } from "../../src/monitor/tasks.ts";
+import type { SamplesFile } from "../../src/monitor/index.ts";
+import { MONITORED } from "../../src/monitor/index.ts";
 import { SOURCES, sampleOf, TASKS } from "../index.ts";
 import { readShipped } from "./texts.ts";
 

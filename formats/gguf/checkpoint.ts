@@ -1,6 +1,6 @@
 // A GGUF file as a checkpoint.
 
-import type { RopeScaling } from "../../src/variants/base.ts";
+import type { RopeScaling } from "../../src/variants/index.ts";
 import { assemble } from "../assemble.ts";
 import type { Checkpoint, LayerShape, ModelShape } from "../checkpoint.ts";
 import { UserError } from "../error.ts";

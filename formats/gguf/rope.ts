@@ -1,6 +1,6 @@
 // RoPE scaling as GGUF stores it: the linear one as metadata, Llama 3's as a tensor of what each frequency is divided by.
-import { asPyTorch, type Rope, stretchOf } from "../../src/engine/rope.ts";
-import { type RopeScaling, ropeScalingSchema } from "../../src/variants/base.ts";
+import { asPyTorch, type Rope, stretchOf } from "../../src/engine/index.ts";
+import { type RopeScaling, ropeScalingSchema } from "../../src/variants/index.ts";
 
 type Llama3 = Extract<RopeScaling, { type: "llama3" }>;
 

@@ -1,6 +1,6 @@
 // RoPE scaling in config.json's terms, read and written. (transformers, modeling_rope_utils.py)
 import { z } from "zod";
-import type { RopeScaling } from "../../src/variants/base.ts";
+import type { RopeScaling } from "../../src/variants/index.ts";
 import { UserError } from "../error.ts";
 import { unreadScaling } from "../gguf/rope.ts";
 

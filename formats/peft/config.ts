@@ -1,6 +1,6 @@
 // What an adapter_config.json says of a LoRA adapter's factors: what B A x is multiplied by, module by module, as PEFT reads it.
 import { z } from "zod";
-import type { Linear } from "../../src/variants/layer-tensors.ts";
+import type { Linear } from "../../src/variants/index.ts";
 import { MODULES } from "../tensors.ts";
 
 const pattern = z.record(z.string(), z.number()).nullish();

@@ -1,5 +1,5 @@
 // The factors of a LoRA adapter, as PEFT's safetensors file holds them.
-import { LINEARS, type Linear } from "../../src/variants/layer-tensors.ts";
+import { LINEARS, type Linear } from "../../src/variants/index.ts";
 import { type NamedTensor, readSafetensors } from "../safetensors.ts";
 
 const NAME = /(?:^|\.)layers\.(\d+)\.(?:self_attn|mlp)\.(q|k|v|o|gate|up|down)_proj\.lora_([AB])(?:\.[^.]+)?\.weight$/;

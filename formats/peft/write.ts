@@ -1,5 +1,5 @@
 // Low-rank factors as PEFT stores them: `adapter_model.safetensors` and `adapter_config.json` in one folder.
-import type { Linear } from "../../src/variants/layer-tensors.ts";
+import type { Linear } from "../../src/variants/index.ts";
 import { writeSafetensors } from "../safetensors.ts";
 import { MODULES } from "../tensors.ts";
 

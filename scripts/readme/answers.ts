@@ -5,7 +5,7 @@ import { root } from "../../build/paths.ts";
 import { type RecordedScore, SOURCES } from "../../evaluation/index.ts";
 import { readShipped as readText } from "../../evaluation/offline/texts.ts";
 import { jsonLines } from "../../evaluation/task.ts";
-import { variantDigest } from "../../src/variants/digest.ts";
+import { variantDigest } from "../../src/variants/index.ts";
 import { PICTURES } from "./pareto.ts";
 import { type Standings, standingsTable } from "./standing.ts";
 

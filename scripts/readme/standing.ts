@@ -9,10 +9,9 @@ import {
   TASKS,
   type Task,
 } from "../../evaluation/index.ts";
-import { costsOf, stepTime } from "../../src/routing/costs.ts";
-import type { Catalogue, Variant } from "../../src/variants/catalogue.ts";
-import { variantDigest } from "../../src/variants/digest.ts";
-import type { Status } from "../../src/variants/recipe.ts";
+import { costsOf, stepTime } from "../../src/routing/index.ts";
+import type { Catalogue, Status, Variant } from "../../src/variants/index.ts";
+import { variantDigest } from "../../src/variants/index.ts";
 
 /** A metric of a task that the tables and pictures show. */
 export interface Column {

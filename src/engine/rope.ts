@@ -1,5 +1,5 @@
 // Rotary position embeddings (Su et al. 2021, RoFormer, arXiv 2104.09864): by how much each pair of a head's dimensions turns.
-import type { ModelConfig, RopeScaling } from "../variants/base.ts";
+import type { ModelConfig, RopeScaling } from "../variants/index.ts";
 import { exp, log } from "./sampling/exp.ts";
 
 export interface Rope extends Pick<ModelConfig, "headDim" | "ropeTheta"> {

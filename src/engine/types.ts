@@ -1,7 +1,6 @@
 // What turns token ids into logits under a plan. The interface is what a batch scheduler needs: sequences own their KV cache, and
 // one step advances any number of them, of any variants, at any positions.
-import type { BaseModel } from "../variants/base.ts";
-import type { Plan } from "../variants/plan.ts";
+import type { BaseModel, Plan } from "../variants/index.ts";
 
 /** A sequence being decoded: its plan, which may be switched, and its KV cache, one cache per slot that has attention. */
 export interface Sequence {

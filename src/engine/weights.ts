@@ -1,6 +1,6 @@
 // Streams built files into memory, checked against their digests as they come, and reads tensors out of the weight image.
 import { createHash } from "node:crypto";
-import type { BuiltFile, Tensor } from "../variants/base.ts";
+import type { BuiltFile, Tensor } from "../variants/index.ts";
 import { EngineError } from "./types.ts";
 
 /** Opens a built file: from static assets, an R2 bucket or a folder. Rejects or gives undefined when it is not there. */

@@ -1,5 +1,6 @@
 // The door of grammars: what a request wants to get back, turned into what the replica masks tokens by.
 export type { Grammar } from "./automaton.ts";
+export { CALL, DONE, JUMP } from "./automaton.ts";
 export {
   type Compiled,
   compileGrammar,

@@ -1,6 +1,6 @@
 // The Durable Object of one key: all isolates take from the same buckets, and its background responses stand in one line.
 import { DurableObject } from "cloudflare:workers";
-import { MAX_RUNNING } from "../scheduler/limits.ts";
+import { MAX_RUNNING } from "../scheduler/index.ts";
 import { type Amounts, type Buckets, type Limits, take, type Verdict } from "./bucket.ts";
 import type { BackgroundLine, LimitStore } from "./limiter.ts";
 import { createSlots, type Slots } from "./slots.ts";

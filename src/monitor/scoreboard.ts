@@ -1,9 +1,9 @@
 // What the gateway knows of its variants' scores: the recorded ones, those that the service measured, and which variants are under
 // quarantine because the two do not agree. Without D1 the recorded ones remain.
-import type { Replica } from "../replica/protocol.ts";
+import type { Replica } from "../replica/index.ts";
 import { createCached } from "../storage/index.ts";
-import type { Catalogue } from "../variants/catalogue.ts";
-import { variantDigest } from "../variants/digest.ts";
+import type { Catalogue } from "../variants/index.ts";
+import { variantDigest } from "../variants/index.ts";
 import { createRecordedScores, type RecordedFile, type RecordedScores } from "./recorded.ts";
 import { latestRuns, quarantines, type RunRow } from "./store.ts";
 

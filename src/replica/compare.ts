@@ -1,10 +1,17 @@
 // Shadow scoring: an answer of one variant teacher-forced through another, in the time that generations leave and on the share of work that
 // they earn. Both variants go through the tokens side by side, a few rows of logits at a time, so that memory stays bounded.
 
-import { type Divergence, divergenceOf } from "../engine/divergence.ts";
-import { type Engine, EngineError, type Pace, type Sequence, type StepInput } from "../engine/types.ts";
-import { type Batcher, GaveWayError } from "../scheduler/batch.ts";
-import type { Plan } from "../variants/plan.ts";
+import {
+  type Divergence,
+  divergenceOf,
+  type Engine,
+  EngineError,
+  type Pace,
+  type Sequence,
+  type StepInput,
+} from "../engine/index.ts";
+import { type Batcher, GaveWayError } from "../scheduler/index.ts";
+import type { Plan } from "../variants/index.ts";
 import type { CompareReply, CompareRequest } from "./protocol.ts";
 import type { WorkShare } from "./share.ts";
 

@@ -2,10 +2,10 @@
 // beside them, those that are idle are let go.
 
 import { replicaSettings, type replicaVariables } from "../config.ts";
-import { type Engine, EngineError } from "../engine/types.ts";
-import type { OpenFile } from "../engine/weights.ts";
-import type { BaseModel } from "../variants/base.ts";
-import { layOut } from "../variants/layout.ts";
+import type { OpenFile } from "../engine/index.ts";
+import { type Engine, EngineError } from "../engine/index.ts";
+import type { BaseModel } from "../variants/index.ts";
+import { layOut } from "../variants/index.ts";
 
 /** Bindings, and variables of src/config.ts. */
 export interface ReplicaEnv extends Partial<Record<keyof typeof replicaVariables.shape, string>> {

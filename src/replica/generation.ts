@@ -1,12 +1,10 @@
 // One generation of a replica, from the request to the end of its stream: deadline, cancel, errors and the line in the log.
 
 import { createMatcher, GrammarError, type VocabularyTree } from "../engine/grammar/index.ts";
-import { readLikelihoods } from "../engine/likelihoods.ts";
+import { EngineError, readLikelihoods } from "../engine/index.ts";
 import { createSampler, type Sampled, type TokenLogprob } from "../engine/sampling/index.ts";
-import { EngineError } from "../engine/types.ts";
-import type { Batcher, Submitted } from "../scheduler/batch.ts";
-import type { Refusal } from "../scheduler/wait.ts";
-import type { Plan } from "../variants/plan.ts";
+import type { Batcher, Refusal, Submitted } from "../scheduler/index.ts";
+import type { Plan } from "../variants/index.ts";
 import { createOutbox } from "./outbox.ts";
 import type { Frame, FrameToken, GenerateRequest, ReplicaErrorCode, StatusFrame } from "./protocol.ts";
 

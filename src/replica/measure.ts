@@ -1,10 +1,10 @@
 // One item of an evaluation, measured on the artifact that serves, in the time that generations leave.
 
-import { type Engine, EngineError } from "../engine/types.ts";
-import { type Batcher, GaveWayError } from "../scheduler/batch.ts";
+import { type Engine, EngineError } from "../engine/index.ts";
+import { type Batcher, GaveWayError } from "../scheduler/index.ts";
 import { createEngineScorer } from "../scoring/engine-scorer.ts";
 import { type ScoreAnswer, type ScoreRequest, ScoringError } from "../scoring/scorer.ts";
-import type { Plan } from "../variants/plan.ts";
+import type { Plan } from "../variants/index.ts";
 import type { MeasureReply } from "./protocol.ts";
 
 export interface MeasureOptions {

@@ -1,7 +1,7 @@
 // What the gateway and a replica say to each other: token ids only. A generation is a stream of frames, one JSON document a line.
 import { z } from "zod";
 import type { Grammar } from "../grammar/index.ts";
-import type { TimeAllowed } from "../scheduler/turns.ts";
+import type { TimeAllowed } from "../scheduler/index.ts";
 import type { ScoreAnswer, ScoreRequest } from "../scoring/scorer.ts";
 
 /** How tokens are drawn; `SamplerOptions` says what each field does. */

@@ -1,7 +1,7 @@
 // The bytes of a base's tokens: read when the first request with a grammar comes, once an isolate.
 import { readTree, type VocabularyTree } from "../engine/grammar/index.ts";
-import { readParts } from "../engine/weights.ts";
-import type { BaseModel } from "../variants/base.ts";
+import { readParts } from "../engine/index.ts";
+import type { BaseModel } from "../variants/index.ts";
 import { openFrom, type ReplicaEnv } from "./engine.ts";
 
 /** By digest: weight sets of one checkpoint share it. */

@@ -10,7 +10,7 @@ import {
 import type { Quarantines } from "../monitor/index.ts";
 import { ApiError } from "../openai/index.ts";
 import { AUTO } from "../serving/index.ts";
-import type { Catalogue } from "../variants/catalogue.ts";
+import type { Catalogue } from "../variants/index.ts";
 import type { ExperimentPatch } from "./experiment-schema.ts";
 
 export const refusedValue = (param: string | undefined, message: string): ApiError =>

@@ -1,6 +1,6 @@
 // GET /health: whether a request would be answered now. The first call starts the loading.
 import { createRoute, z } from "@hono/zod-openapi";
-import type { ReplicaStatus } from "../replica/protocol.ts";
+import type { ReplicaStatus } from "../replica/index.ts";
 import type { AddRoutes } from "./context.ts";
 
 const replicaSchema = z

@@ -2,8 +2,8 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { ApiError, errorResponses } from "../openai/index.ts";
 import { AUTO, weightsToChooseFrom } from "../serving/index.ts";
-import type { Catalogue, Variant } from "../variants/catalogue.ts";
-import { STATUSES, statusSchema } from "../variants/recipe.ts";
+import type { Catalogue, Variant } from "../variants/index.ts";
+import { STATUSES, statusSchema } from "../variants/index.ts";
 import { bearer } from "./bearer.ts";
 import type { AddRoutes } from "./context.ts";
 import { describeHealth, healthSchema, type Measured, readMeasured, scoreSchema } from "./score-schema.ts";

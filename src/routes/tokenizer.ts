@@ -6,7 +6,7 @@ import { createAuthorizationCheck } from "../access/index.ts";
 import { ApiError, errorResponses, parseIds, readJson, validate } from "../openai/index.ts";
 import { AUTO } from "../serving/index.ts";
 import { RunTooLongError, type Tokenizer } from "../tokenizer/index.ts";
-import type { BaseModel } from "../variants/base.ts";
+import type { BaseModel } from "../variants/index.ts";
 import { bearer } from "./bearer.ts";
 import type { AddRoutes } from "./context.ts";
 

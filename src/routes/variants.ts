@@ -1,9 +1,8 @@
 // GET /v1/variants and GET /v1/variants/{id}: what each variant is made of, costs and scores.
 import { createRoute, z } from "@hono/zod-openapi";
 import { ApiError, errorResponses } from "../openai/index.ts";
-import type { Variant } from "../variants/catalogue.ts";
-import { variantDigest } from "../variants/digest.ts";
-import { onnxRecipeSchema, slotRecipeSchema } from "../variants/recipe.ts";
+import type { Variant } from "../variants/index.ts";
+import { onnxRecipeSchema, slotRecipeSchema, variantDigest } from "../variants/index.ts";
 import { bearer } from "./bearer.ts";
 import type { AddRoutes } from "./context.ts";
 import { describeHealth, healthSchema, type Measured, readMeasured, scoreSchema } from "./score-schema.ts";

@@ -1,5 +1,5 @@
 // What a request asks of its answer beside the text, in this code's own terms. The wire form is src/openai/budget.ts.
-import type { TimeAllowed } from "../scheduler/turns.ts";
+import type { TimeAllowed } from "../scheduler/index.ts";
 
 export type Preference = "quality" | "speed" | "cost";
 

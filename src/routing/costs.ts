@@ -1,6 +1,6 @@
 // What a request would take on the reference machine, from nothing but its plan: the seed of every prediction. What the machine at hand
 // makes of it is learnt as a ratio to this, so only the proportions between variants and lengths have to be right.
-import { type Plan, tensorsOf } from "../variants/plan.ts";
+import { type Plan, tensorsOf } from "../variants/index.ts";
 
 /** Milliseconds on the reference machine. */
 export interface Costs {

@@ -2,6 +2,7 @@
 export { type Archive, createArchive } from "./archive.ts";
 export type { Lost, Verdict } from "./assess.ts";
 export { type Budget, hasLimit, LIMITS, type Limit, NO_BUDGET, type Preference, timeLeft } from "./budget.ts";
+export { costsOf, stepTime } from "./costs.ts";
 export type { Decision, Rule } from "./decide.ts";
 export { LEVELS, METRICS } from "./latency.ts";
 export { createQualityBook, type QualityBook, type Recorded } from "./quality.ts";

@@ -1,6 +1,6 @@
 // How long a variant takes, learnt from what callers saw: sketches of the ratios between measured times and those that the plan's costs
 // and the load foretell. Quantiles of a ratio make quantiles of a time.
-import type { TimeAllowed } from "../scheduler/turns.ts";
+import type { TimeAllowed } from "../scheduler/index.ts";
 import { type Costs, type Pace, stepTime } from "./costs.ts";
 import { type Aging, agingOf, known, learn, SHARED_FLOOR } from "./layers.ts";
 import type { Lengths } from "./length.ts";

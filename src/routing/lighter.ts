@@ -1,6 +1,6 @@
 // The variants that could go on with an answer under way: healthy ones for use, good enough for its budget, whose KV caches are among
 // those that it has.
-import { type Plan, sharedKv } from "../variants/plan.ts";
+import { type Plan, sharedKv } from "../variants/index.ts";
 import type { Budget } from "./budget.ts";
 import { stepTime } from "./costs.ts";
 import type { Progress } from "./downshift.ts";

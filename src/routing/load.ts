@@ -2,9 +2,8 @@
 // requests under way, with the time that each step is foretold to take: whoever decides the order also predicts it. All requests are taken
 // to be of one key: what a replica has given other keys is known there alone.
 
-import { MAX_RUNNING } from "../scheduler/limits.ts";
-import type { Applicant, Served } from "../scheduler/shares.ts";
-import { admissible, dueAt, steppingOf, type TimeAllowed, type Waiting } from "../scheduler/turns.ts";
+import type { Applicant, Served } from "../scheduler/index.ts";
+import { admissible, dueAt, MAX_RUNNING, steppingOf, type TimeAllowed, type Waiting } from "../scheduler/index.ts";
 import { type Costs, chunkTime, type Pace, prefillTime, stepTime } from "./costs.ts";
 
 /** A request at a replica, or to be placed there, as this gateway knows it. Times are milliseconds of one clock. */

@@ -1,5 +1,5 @@
 // Routing in the gateway: puts the question together from what this isolate knows, and passes on what came out of it.
-import type { Catalogue } from "../variants/catalogue.ts";
+import type { Catalogue } from "../variants/index.ts";
 import type { Archive } from "./archive.ts";
 import { type Budget, hasLimit, timeLeft } from "./budget.ts";
 import { costsOf } from "./costs.ts";

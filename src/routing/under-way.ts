@@ -1,5 +1,5 @@
 // The requests that this isolate has at a replica, and how many others the replica has told of.
-import { dueAt, type TimeAllowed } from "../scheduler/turns.ts";
+import { dueAt, type TimeAllowed } from "../scheduler/index.ts";
 import { type Costs, type Pace, REFERENCE_PACE } from "./costs.ts";
 import { type Load, loadOf, type UnderWay } from "./load.ts";
 

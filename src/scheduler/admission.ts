@@ -1,7 +1,7 @@
 // Who gets a sequence, and with it memory: the key that was given least goes first, what has no room is passed over,
 // and a key that has more memory than its share gives some up for one that has less.
 
-import { type Engine, EngineError } from "../engine/types.ts";
+import { type Engine, EngineError } from "../engine/index.ts";
 import type { Job } from "./job.ts";
 import { isBackground, type Served, victimsOf } from "./shares.ts";
 import { admissible } from "./turns.ts";

@@ -2,8 +2,8 @@
 // that decodes and one chunk of one prompt, so that a long prompt does not stall the answers under way. Keys have equal
 // shares. A generation's tokens do not depend on what else is running.
 
-import type { Engine, Pace } from "../engine/types.ts";
-import type { Plan } from "../variants/plan.ts";
+import type { Engine, Pace } from "../engine/index.ts";
+import type { Plan } from "../variants/index.ts";
 import { turn } from "../work.ts";
 import { type Admission, createAdmission } from "./admission.ts";
 import type { Generation } from "./generation.ts";

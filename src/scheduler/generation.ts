@@ -2,7 +2,7 @@
 
 import type { Matcher } from "../engine/grammar/index.ts";
 import type { Sampled, Sampler } from "../engine/sampling/index.ts";
-import type { Plan } from "../variants/plan.ts";
+import type { Plan } from "../variants/index.ts";
 import type { TimeAllowed } from "./turns.ts";
 
 export interface Generation {

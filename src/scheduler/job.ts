@@ -1,9 +1,9 @@
 // One generation under way: what goes into its next step, and what comes of it. It holds a sequence or waits for
 // one; a sequence that was taken away is computed anew, which gives the same bits.
 
+import { EngineError, type Prompt, type Sequence, type StepInput } from "../engine/index.ts";
 import { usedTokens } from "../engine/sampling/index.ts";
-import { EngineError, type Prompt, type Sequence, type StepInput } from "../engine/types.ts";
-import type { Plan } from "../variants/plan.ts";
+import type { Plan } from "../variants/index.ts";
 import type { Generation } from "./generation.ts";
 import { type Applicant, DECODE_UNITS, shareKey } from "./shares.ts";
 import { dueAt, type Waiting } from "./turns.ts";

@@ -1,8 +1,9 @@
 // A scorer over an engine in the same process: offline, and inside a replica on the weights that serve.
-import { divergenceOf } from "../engine/divergence.ts";
+
+import type { Engine, LogitsWanted, Pace, Sequence } from "../engine/index.ts";
+import { divergenceOf } from "../engine/index.ts";
 import { createSampler, usedTokens } from "../engine/sampling/index.ts";
-import type { Engine, LogitsWanted, Pace, Sequence } from "../engine/types.ts";
-import type { Plan } from "../variants/plan.ts";
+import type { Plan } from "../variants/index.ts";
 import {
   type AnswerTo,
   type DivergenceRequest,

@@ -1,7 +1,7 @@
 // What a generation fails of, in this code's own terms. What a client is told of it is in src/routes/errors.ts.
-import type { ReplicaErrorCode } from "../replica/protocol.ts";
+import type { ReplicaErrorCode } from "../replica/index.ts";
 
-export { ReplicaGoneError } from "../replica/client.ts";
+export { ReplicaGoneError } from "../replica/index.ts";
 
 export type ServingErrorCode =
   | ReplicaErrorCode

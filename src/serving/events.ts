@@ -1,8 +1,8 @@
 // What comes of a generation, as whoever writes a reply reads it.
-import type { FrameToken } from "../replica/protocol.ts";
+import type { FrameToken } from "../replica/index.ts";
 
 /** A token with natural log-probabilities of the model's own distribution, where they were asked for. */
-export type { FrameToken } from "../replica/protocol.ts";
+export type { FrameToken } from "../replica/index.ts";
 
 /** Tokens from this one on, counted from 0, come from this variant. */
 export interface Downshift {

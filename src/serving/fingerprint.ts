@@ -1,6 +1,6 @@
 // Names what computed a reply: the same as long as nothing has changed that could change the text of a seeded reply.
 import { createHash } from "node:crypto";
-import type { Plan } from "../variants/plan.ts";
+import type { Plan } from "../variants/index.ts";
 
 /** @param replicaDigest of the replica's weights and engine */
 export function fingerprintOf(plan: Plan, replicaDigest: string): string {

@@ -1,5 +1,5 @@
 // One generation as text: the replica's frames decoded, cut at stop strings and counted.
-import type { Frame } from "../replica/protocol.ts";
+import type { Frame } from "../replica/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import { ServingError } from "./errors.ts";
 import type { Downshift, GenerationEvent } from "./events.ts";

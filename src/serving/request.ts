@@ -1,11 +1,11 @@
 // A request to generate, whatever endpoint it came to: what the wire's parsers make of it.
 import type { Grammar } from "../grammar/index.ts";
-import type { Sampling } from "../replica/protocol.ts";
+import type { Sampling } from "../replica/index.ts";
 import type { StatedBudget } from "./budget.ts";
 import type { PromptSource } from "./prompts.ts";
 
 /** The most of the likeliest tokens that a reply can tell in each place. */
-export { MAX_LIKELIEST } from "../engine/types.ts";
+export { MAX_LIKELIEST } from "../engine/index.ts";
 
 /** The model that stands for the best variant within the budget. */
 export const AUTO = "auto";

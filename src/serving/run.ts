@@ -1,9 +1,10 @@
 // A generation under way: its events, what is known of it so far, and what is settled once it has ended in whatever way.
-import { readFrames } from "../replica/client.ts";
-import type { GenerateRequest, Replica } from "../replica/protocol.ts";
+
+import type { GenerateRequest, Replica } from "../replica/index.ts";
+import { readFrames } from "../replica/index.ts";
 import { type Budget, type DecisionRecord, type Routed, timeLeft } from "../routing/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
-import type { Plan } from "../variants/plan.ts";
+import type { Plan } from "../variants/index.ts";
 import { type AssignedArm, recordOutcome } from "./arm.ts";
 import { followChoices } from "./choices.ts";
 import type { Deadline } from "./deadline.ts";

@@ -2,12 +2,11 @@
 import type { Experiments } from "../experiments/live/index.ts";
 import type { ShadowQueue } from "../experiments/shadow/index.ts";
 import type { Admission } from "../limits/index.ts";
-import type { Replica } from "../replica/protocol.ts";
+import type { Replica } from "../replica/index.ts";
 import type { Router } from "../routing/index.ts";
 import type { Log, RequestRecord } from "../telemetry/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
-import type { BaseModel } from "../variants/base.ts";
-import type { Catalogue } from "../variants/catalogue.ts";
+import type { BaseModel, Catalogue } from "../variants/index.ts";
 
 /** What every request shares. */
 export interface ServingDeps {

@@ -1,6 +1,6 @@
 // Serves one request, from what was asked for to the events of its reply: finds the model, assigns the arm of an
 // experiment, chooses the variant and starts. What comes of it is followed and settled by the run.
-import type { Variant } from "../variants/catalogue.ts";
+import type { Variant } from "../variants/index.ts";
 import { assignArm } from "./arm.ts";
 import { withPolicy } from "./budget.ts";
 import { chooseVariant } from "./choose.ts";

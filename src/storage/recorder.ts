@@ -1,6 +1,6 @@
 // Records that must arrive in D1 exactly once, and must never hold up or fail an answer: they queue in a Durable Object, which writes them
 // to D1 when it is there.
-import type { Row } from "./queue.ts";
+import type { Row } from "./queue-object.ts";
 import type { RowOf, TableName } from "./tables.ts";
 
 export interface Recorder {

@@ -36,7 +36,7 @@ beforeAll(async () => {
 /** An isolate of its own, and its Durable Objects. @param loadMs that a file takes */
 async function isolate(vars: object = ROOMY, loadMs = 0) {
   vi.resetModules();
-  const { createReplicaClass } = await import("../../src/replica/replica.ts");
+  const { createReplicaClass } = await import("../../src/replica/replica-object.ts");
   const { createWasmEngine } = await import("../../src/engine/wasm/index.ts");
   let engines = 0;
   const Class = createReplicaClass(catalogue, {

@@ -1,7 +1,7 @@
 import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { createRecorder, insertStatement, type RowOf, TABLES, type TableName } from "../../src/storage/index.ts";
-import type { RecordQueueObject } from "../../src/storage/queue.ts";
+import type { RecordQueueObject } from "../../src/storage/queue-object.ts";
 import { env, migratedDatabase } from "../support/database.ts";
 
 let db: D1Database;

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { eoraModel } from "../../../compress/methods/models.ts";
 import { UserError } from "../../../formats/error.ts";
-import { MAX_RANK } from "../../../src/variants/adapter.ts";
+import { MAX_RANK } from "../../../src/variants/index.ts";
 import { positive } from "../../calibration-options.ts";
 import {
   addCalibratedOptions,

@@ -1,5 +1,5 @@
 // Which tokens a grammar allows next: a walk over the vocabulary's tree that leaves a branch with the first byte that does not fit.
-import type { Grammar } from "../../grammar/automaton.ts";
+import type { Grammar } from "../../grammar/index.ts";
 import { createRecognizer, GrammarError, NOWHERE, type Position } from "./recognizer.ts";
 import { isPlain, PLAIN, SUBTREE, type VocabularyTree } from "./vocabulary.ts";
 

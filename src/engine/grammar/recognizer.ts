@@ -1,7 +1,7 @@
 // Follows a grammar byte by byte. All the ways in which a text can be read so far are one state; states are made when they are first
 // reached and kept with their transitions, so that most bytes cost one look-up. Ways that differ only in how they got there share a stack
 // (a graph-structured stack: Tomita, "An efficient augmented-context-free parsing algorithm", Computational Linguistics 13, 1987).
-import { CALL, DONE, type Grammar, JUMP } from "../../grammar/automaton.ts";
+import { CALL, DONE, type Grammar, JUMP } from "../../grammar/index.ts";
 
 /** The rules that are open, as the set of places to return to; the same set is the same object until states are forgotten. */
 interface Stack {

@@ -1,5 +1,5 @@
 // A LLaMA decoder that a user brings as one ONNX file, with the input and output names that transformers.js uses.
-import type { Plan } from "../../variants/plan.ts";
+import type { Plan } from "../../variants/index.ts";
 import { EngineError } from "../types.ts";
 import { type OpenFile, readParts } from "../weights.ts";
 import type { Decoder } from "./decoder.ts";

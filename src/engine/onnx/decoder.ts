@@ -1,6 +1,6 @@
 // Runs a plan's slots over one sequence's tokens. The KV cache lies in JavaScript: a step writes the new rows, then hands the graphs
 // one view of all rows, so no step copies the cache to make it longer.
-import type { Plan } from "../../variants/plan.ts";
+import type { Plan } from "../../variants/index.ts";
 import { rotations } from "../rope.ts";
 import { EngineError, type LogitsWanted, type Pace } from "../types.ts";
 import { createKvCache, type KvCache } from "./kv.ts";

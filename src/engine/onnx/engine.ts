@@ -1,8 +1,7 @@
 // The onnxruntime-web engine: the parity oracle in fp32, a serving engine in int8, and the one that runs ONNX files of a user.
 
 import { createHash } from "node:crypto";
-import type { BaseModel } from "../../variants/base.ts";
-import type { Plan } from "../../variants/plan.ts";
+import type { BaseModel, Plan } from "../../variants/index.ts";
 import { checkLikelihoods, likelihoodsOf } from "../likelihoods.ts";
 import { type Engine, EngineError, type Pace, type Sequence, type StepInput } from "../types.ts";
 import { type OpenFile, readParts } from "../weights.ts";

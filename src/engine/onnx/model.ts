@@ -1,5 +1,5 @@
 // All sessions of one base model: each sublayer's are made once, at load, and every plan that runs the sublayer shares them.
-import type { BaseModel, Tensor as WeightTensor } from "../../variants/base.ts";
+import type { BaseModel, Tensor as WeightTensor } from "../../variants/index.ts";
 import { EngineError, type Pace } from "../types.ts";
 import { dequantize } from "../weights.ts";
 import { createEmbedding, type Embedding } from "./embedding.ts";

@@ -1,5 +1,5 @@
 // The graphs of a LLaMA decoder, one for each piece of work between two looks at the KV cache. Rows are the tokens of one step.
-import type { ModelConfig } from "../../variants/base.ts";
+import type { ModelConfig } from "../../variants/index.ts";
 import { createGraph, type GraphBuilder } from "./graph.ts";
 import { linear, type Mode, shares } from "./linear.ts";
 import type { Graph } from "./proto.ts";

@@ -1,5 +1,5 @@
 // Which tokens of a vocabulary may be drawn at all: those that fill it up have logits, too, which no training has put down.
-import type { ModelConfig } from "../../variants/base.ts";
+import type { ModelConfig } from "../../variants/index.ts";
 
 const masks = new WeakMap<object, Int32Array>();
 

@@ -1,6 +1,5 @@
 // Low-rank adapters in the engine's memory: loaded once, shared by all sequences that use them, let go when memory is short.
-import type { Adapter } from "../../variants/adapter.ts";
-import type { Linear } from "../../variants/layer-tensors.ts";
+import type { Adapter, Linear } from "../../variants/index.ts";
 import { EngineError } from "../types.ts";
 import { type OpenFile, readParts } from "../weights.ts";
 import type { Memory } from "./memory.ts";

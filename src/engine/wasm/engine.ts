@@ -1,8 +1,6 @@
 // The fast engine: weights, KV caches and every intermediate value in one WebAssembly memory, stepped by SIMD kernels.
-import type { Adapter } from "../../variants/adapter.ts";
-import type { BaseModel, Tensor } from "../../variants/base.ts";
-import { layOut } from "../../variants/layout.ts";
-import { type Plan, sharedKv, tensorsOf } from "../../variants/plan.ts";
+import type { Adapter, BaseModel, Tensor } from "../../variants/index.ts";
+import { layOut, type Plan, sharedKv, tensorsOf } from "../../variants/index.ts";
 import { checkLikelihoods } from "../likelihoods.ts";
 import { asEverywhere, frequencies } from "../rope.ts";
 import type { TokenLogprob } from "../sampling/index.ts";

@@ -1,6 +1,6 @@
 // One forward pass over some entries: embeds their tokens, takes every entry through its plan's sublayers, then through the head.
 // Entries that are at the same sublayer go through it together, so that its weights are read once.
-import { type AttentionPlan, type MlpPlan, type Plan, type PlanSlot, tensorsOf } from "../../variants/plan.ts";
+import { type AttentionPlan, type MlpPlan, type Plan, type PlanSlot, tensorsOf } from "../../variants/index.ts";
 import type { LogitsWanted } from "../types.ts";
 import { head } from "./head.ts";
 import { type Machine, type Rows, setRow, type Work } from "./linear.ts";

@@ -1,6 +1,6 @@
 // The weight sets in the engine's memory, each at the place that its layout gives it.
-import type { BaseModel, Tensor } from "../../variants/base.ts";
-import { layOut, type Run, runsOf } from "../../variants/layout.ts";
+import type { BaseModel, Tensor } from "../../variants/index.ts";
+import { layOut, type Run, runsOf } from "../../variants/index.ts";
 import { type OpenFile, readParts } from "../weights.ts";
 import type { Memory } from "./memory.ts";
 

@@ -1,9 +1,7 @@
 // A linear layer over the rows of a group of entries: one product with the shared weights for all of them, then what each entry's
 // adapter adds to its own rows.
 
-import type { Tensor } from "../../variants/base.ts";
-import type { Linear } from "../../variants/layer-tensors.ts";
-import type { PlanSlot } from "../../variants/plan.ts";
+import type { Linear, PlanSlot, Tensor } from "../../variants/index.ts";
 import type { Factors } from "./adapters.ts";
 import type { Kernels } from "./kernels.ts";
 import type { Memory } from "./memory.ts";

@@ -1,7 +1,7 @@
 // KV pages that outlive their sequence: a prompt that begins like an earlier one goes on from what was computed then. Pages hang in a
 // tree, one level a page, each under the tokens that it holds; what no sequence uses is given up, the least recently used first, when
 // memory is wanted for something else (as vLLM's automatic prefix caching and SGLang's RadixAttention, arXiv 2312.07104, do it).
-import type { Plan } from "../../variants/plan.ts";
+import type { Plan } from "../../variants/index.ts";
 import type { PromptLikelihoods } from "../types.ts";
 import type { Memory } from "./memory.ts";
 import { PAGE_TOKENS } from "./shapes.ts";

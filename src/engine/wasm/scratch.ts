@@ -1,5 +1,5 @@
 // Addresses of what lives between two products: a fixed region of the memory, sized once from the base's shapes.
-import { MAX_RANK } from "../../variants/plan.ts";
+import { MAX_RANK } from "../../variants/index.ts";
 import { MAX_LIKELIEST } from "../types.ts";
 import type { Memory } from "./memory.ts";
 import { PAGE_TOKENS, panel8Bytes, panel16Bytes, type Shapes } from "./shapes.ts";

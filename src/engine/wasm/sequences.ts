@@ -1,5 +1,5 @@
 // Sequences and their KV cache: for each slot with attention and each of its KV heads, a list of pages.
-import type { Plan } from "../../variants/plan.ts";
+import type { Plan } from "../../variants/index.ts";
 import { EngineError, type PromptLikelihoods, type Sequence } from "../types.ts";
 import type { LoadedAdapter } from "./adapters.ts";
 import { type Memory, mebibytes } from "./memory.ts";

@@ -1,6 +1,5 @@
 // Sizes that follow from a base model: what the kernels need of its shapes, and how much memory a token takes where.
-import type { ModelConfig } from "../../variants/base.ts";
-import type { PlanSlot } from "../../variants/plan.ts";
+import type { ModelConfig, PlanSlot } from "../../variants/index.ts";
 import { EngineError } from "../types.ts";
 
 /** Tokens in a page of the KV cache (`PAGE_TOKENS` in assembly/kv.ts). */

@@ -1,6 +1,5 @@
 // The two sublayers of a decoder layer, over the rows of a group of entries that are at the same one.
-import type { Tensor } from "../../variants/base.ts";
-import type { AttentionPlan, MlpPlan } from "../../variants/plan.ts";
+import type { AttentionPlan, MlpPlan, Tensor } from "../../variants/index.ts";
 import {
   CALL_MULTIPLY_ADDS,
   countRows,

@@ -1,7 +1,7 @@
 // The queue of answers to be scored: a Durable Object with an alarm, so that jobs outlive the isolate that took them. A job leaves it when its
 // outcomes are recorded or would no longer count, and with it what a client wrote.
 import { DurableObject } from "cloudflare:workers";
-import type { Replica } from "../../replica/protocol.ts";
+import type { Replica } from "../../replica/index.ts";
 import { type ShadowJob, type ShadowOutcome, type ShadowQueue, shadowValues, type Treatment } from "./job.ts";
 
 export interface ShadowQueueOptions<Env> {

@@ -1,14 +1,10 @@
 // The Durable Object that owns an engine: runs generations in batches and streams their tokens to the gateway.
 import { DurableObject } from "cloudflare:workers";
 import { replicaSettings } from "../config.ts";
-import type { Engine } from "../engine/types.ts";
-import { type Batcher, createBatcher } from "../scheduler/batch.ts";
-import { MAX_RUNNING } from "../scheduler/limits.ts";
-import type { BaseModel } from "../variants/base.ts";
-import { compileCatalogue } from "../variants/catalogue.ts";
-import type { CatalogueFile } from "../variants/catalogue-file.ts";
-import { sharingWith } from "../variants/layout.ts";
-import type { Plan } from "../variants/plan.ts";
+import type { Engine } from "../engine/index.ts";
+import { type Batcher, createBatcher, MAX_RUNNING } from "../scheduler/index.ts";
+import type { BaseModel, CatalogueFile, Plan } from "../variants/index.ts";
+import { compileCatalogue, sharingWith } from "../variants/index.ts";
 import { compareAnswer } from "./compare.ts";
 import {
   type EngineKind,
