@@ -6,11 +6,12 @@ import { requestId } from "hono/request-id";
 import { matchedRoutes } from "hono/route";
 import { createAuthorizationCheck } from "./access/index.ts";
 import { LIMIT_HEADERS } from "./limits/index.ts";
-import { ApiError, drainBody, errorResponse } from "./openai/index.ts";
+import { ApiError, errorResponse } from "./openai/index.ts";
 import {
   type App,
   type AppEnv,
   addRoutes,
+  drainBody,
   type GatewayDeps,
   ROUTING_HEADERS,
   reportError,

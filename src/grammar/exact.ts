@@ -1,4 +1,4 @@
-// Integers that a double does not hold. JSON.parse rounds them; src/openai/exact-json.ts keeps their source
+// Integers that a double does not hold. JSON.parse rounds them; src/openai/shared/exact-json.ts keeps their source
 // text instead, as `JSON.rawJSON` has it, which `JSON.stringify` writes as it is.
 
 /** What a runtime with `JSON.rawJSON` has more. Node 20 has neither. */

@@ -1,24 +1,39 @@
 // The door of the wire contract: what routes and the app use of it.
 
-export { drainBody, MAX_BODY_BYTES, readJson } from "./body.ts";
+export { type ChatRequest, chatRequestSchema, parseChatRequest } from "./chat/request.ts";
+export { chatCompletion, createChatWriter } from "./chat/response.ts";
+export { chatChunkSchema, chatCompletionSchema } from "./chat/schema.ts";
+export { parseIds } from "./completions/prompt.ts";
+export { type CompletionRequest, completionRequestSchema, parseCompletionRequest } from "./completions/request.ts";
+export {
+  completion,
+  completionChunkSchema,
+  completionSchema,
+  createCompletionWriter,
+} from "./completions/response.ts";
+export { checkCalls, type Item } from "./responses/items.ts";
+export { itemPageSchema, pageOf, pageQuerySchema } from "./responses/list.ts";
+export {
+  isResponseObject,
+  newResponse,
+  type ResponseObject,
+  responseEventSchema,
+  responseSchema,
+} from "./responses/object.ts";
+export {
+  includeSchema,
+  parseResponseRequest,
+  type ResponseRequest,
+  responseRequestSchema,
+} from "./responses/request.ts";
+export { createResponseWriter } from "./responses/writer.ts";
 export {
   BUDGET_HEADERS,
   budgetSchema,
   parseBudgetDefaults,
   readBudget,
   type WireBudget,
-} from "./budget.ts";
-export { chatChunkSchema, chatCompletionSchema } from "./chat-reply-schema.ts";
-export { type ChatRequest, chatRequestSchema, parseChatRequest } from "./chat-request.ts";
-export { chatCompletion, createChatWriter } from "./chat-response.ts";
-export { parseIds } from "./completion-prompt.ts";
-export { type CompletionRequest, completionRequestSchema, parseCompletionRequest } from "./completion-request.ts";
-export {
-  completion,
-  completionChunkSchema,
-  completionSchema,
-  createCompletionWriter,
-} from "./completion-response.ts";
+} from "./shared/budget.ts";
 export {
   ApiError,
   type ErrorCode,
@@ -29,9 +44,9 @@ export {
   kindOf,
   retryAfter,
   toEnvelope,
-} from "./errors.ts";
-export { parseBody, writeExactly } from "./exact-json.ts";
-export type { ParsedRequest } from "./generation-fields.ts";
+} from "./shared/errors.ts";
+export { parseBody, writeExactly } from "./shared/exact-json.ts";
+export type { ParsedRequest } from "./shared/generation-fields.ts";
 export {
   createReplyFormat,
   type FunctionTool,
@@ -39,25 +54,14 @@ export {
   type ReplyWish,
   type TextFormat,
   type ToolChoice,
-} from "./reply-format.ts";
-export type { ReplyOptions } from "./reply-head.ts";
-export { createReplyStream, type ReplyStream } from "./reply-stream.ts";
-export { checkCalls, type Item } from "./response-items.ts";
-export { itemPageSchema, pageOf, pageQuerySchema } from "./response-list.ts";
+} from "./shared/reply-format.ts";
+export type { ReplyOptions } from "./shared/reply-head.ts";
+export { commentText, eventText, type ServerEvent } from "./shared/sse.ts";
 export {
-  isResponseObject,
-  newResponse,
-  type ResponseObject,
-  responseEventSchema,
-  responseSchema,
-} from "./response-object.ts";
-export {
-  includeSchema,
-  parseResponseRequest,
-  type ResponseRequest,
-  responseRequestSchema,
-} from "./response-request.ts";
-export { createResponseWriter } from "./response-writer.ts";
-export { commentText, eventText, type ServerEvent } from "./sse.ts";
-export { createReplyReader, type ReadReply, type ReplyPiece, type ReplyReader, readReply } from "./tool-calls.ts";
-export { validate } from "./validate.ts";
+  createReplyReader,
+  type ReadReply,
+  type ReplyPiece,
+  type ReplyReader,
+  readReply,
+} from "./shared/tool-calls.ts";
+export { validate } from "./shared/validate.ts";

@@ -8,10 +8,10 @@ import {
   createChatWriter,
   errorResponses,
   parseChatRequest,
-  readJson,
 } from "../openai/index.ts";
 import { createChoiceCollector, serve } from "../serving/index.ts";
 import { bearer } from "./bearer.ts";
+import { readJson } from "./body.ts";
 import type { AddRoutes } from "./context.ts";
 import { writeDecision } from "./decision-headers.ts";
 import { GENERATION_ERRORS } from "./generation-errors.ts";

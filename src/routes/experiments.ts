@@ -2,9 +2,10 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { comparingEpoch, type Experiments, newExperiment, type StoredExperiment } from "../experiments/live/index.ts";
-import { ApiError, errorResponses, readJson, validate } from "../openai/index.ts";
+import { ApiError, errorResponses, validate } from "../openai/index.ts";
 import { weightsToChooseFrom } from "../serving/index.ts";
 import { bearer } from "./bearer.ts";
+import { readJson } from "./body.ts";
 import type { AddRoutes, AppEnv } from "./context.ts";
 import { changed, checkArms, checkOverlap, refusedValue } from "./experiment-checks.ts";
 import {

@@ -1,7 +1,8 @@
 // POST /v1/feedback: what a reader thought of an answer.
 import { createRoute, z } from "@hono/zod-openapi";
-import { ApiError, errorResponses, readJson, validate } from "../openai/index.ts";
+import { ApiError, errorResponses, validate } from "../openai/index.ts";
 import { bearer } from "./bearer.ts";
+import { readJson } from "./body.ts";
 import type { AddRoutes } from "./context.ts";
 
 const MAX_TEXT = 2_000;

@@ -19,6 +19,7 @@ import { addVariantRoutes } from "./variants.ts";
 
 export { tellLimits } from "./admit.ts";
 export { runInBackground } from "./background.ts";
+export { drainBody } from "./body.ts";
 export { type App, type AppEnv, type GatewayDeps, reportError } from "./context.ts";
 export { ROUTING_HEADERS } from "./decision-headers.ts";
 export { unservedEndpoint } from "./unserved.ts";

@@ -1,8 +1,9 @@
 // POST /v1/responses/input_tokens: how many tokens the model would read of a request for a response.
 import { createRoute, z } from "@hono/zod-openapi";
-import { checkCalls, errorResponses, parseResponseRequest, readJson, responseRequestSchema } from "../openai/index.ts";
+import { checkCalls, errorResponses, parseResponseRequest, responseRequestSchema } from "../openai/index.ts";
 import { AUTO, prepare } from "../serving/index.ts";
 import { bearer } from "./bearer.ts";
+import { readJson } from "./body.ts";
 import type { AddRoutes } from "./context.ts";
 import { GENERATION_ERRORS } from "./generation-errors.ts";
 import { historyOf } from "./history.ts";

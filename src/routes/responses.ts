@@ -13,7 +13,6 @@ import {
   parseResponseRequest,
   type ResponseObject,
   type ResponseRequest,
-  readJson,
   responseEventSchema,
   responseRequestSchema,
   responseSchema,
@@ -22,6 +21,7 @@ import {
 import { type ResponseKeeping, type StoredResponse, whyNotStorable } from "../responses/index.ts";
 import { type GenerationRun, prepare, serve } from "../serving/index.ts";
 import { bearer } from "./bearer.ts";
+import { readJson } from "./body.ts";
 import { type AddRoutes, type AppEnv, type GatewayDeps, reportError } from "./context.ts";
 import { writeDecision } from "./decision-headers.ts";
 import { GENERATION_ERRORS } from "./generation-errors.ts";

@@ -1,9 +1,10 @@
 // A reply that goes on after its handler has returned: written as its parts come, until it ends in whatever way.
 import type { Context } from "hono";
-import type { ApiError, ReplyStream } from "../openai/index.ts";
+import type { ApiError } from "../openai/index.ts";
 import { ClientGoneError, type GenerationRun } from "../serving/index.ts";
 import type { Log } from "../telemetry/index.ts";
 import { type AppEnv, reportError } from "./context.ts";
+import type { ReplyStream } from "./reply-stream.ts";
 
 /** A client that stops reading is cut off this long after the deadline. */
 const STUCK_MS = 5_000;

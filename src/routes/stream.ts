@@ -1,16 +1,10 @@
 // A reply as server-sent events, written as the choices' events come in.
 import type { Context } from "hono";
-import {
-  type ApiError,
-  commentText,
-  createReplyStream,
-  eventText,
-  type ServerEvent,
-  toEnvelope,
-} from "../openai/index.ts";
+import { type ApiError, commentText, eventText, type ServerEvent, toEnvelope } from "../openai/index.ts";
 import type { ChoiceEvent, GenerationRun } from "../serving/index.ts";
 import type { Log } from "../telemetry/index.ts";
 import type { AppEnv } from "./context.ts";
+import { createReplyStream } from "./reply-stream.ts";
 import { sendReply } from "./send.ts";
 
 /** Turns what comes of the choices into the events of one reply. */

@@ -3,11 +3,12 @@
 // needed; one that is sent is checked. No limit of a key counts them: a harness tokenizes eight times for each item.
 import { createRoute, z } from "@hono/zod-openapi";
 import { createAuthorizationCheck } from "../access/index.ts";
-import { ApiError, errorResponses, parseIds, readJson, validate } from "../openai/index.ts";
+import { ApiError, errorResponses, parseIds, validate } from "../openai/index.ts";
 import { AUTO } from "../serving/index.ts";
 import { RunTooLongError, type Tokenizer } from "../tokenizer/index.ts";
 import type { BaseModel } from "../variants/index.ts";
 import { bearer } from "./bearer.ts";
+import { readJson } from "./body.ts";
 import type { AddRoutes } from "./context.ts";
 
 /** Longer texts would only hold up others: no model here reads that much at once. */

@@ -2,10 +2,10 @@
 // white space goes ahead of the JSON, which readers skip: only by a write that fails does the runtime tell that a client
 // has left.
 import type { Context } from "hono";
-import { createReplyStream } from "../openai/index.ts";
 import type { ChoiceEvent, GenerationRun } from "../serving/index.ts";
 import type { Log } from "../telemetry/index.ts";
 import type { AppEnv } from "./context.ts";
+import { createReplyStream } from "./reply-stream.ts";
 import { sendReply } from "./send.ts";
 
 export interface WholeOptions {

@@ -1,4 +1,5 @@
-// What a request asks of its answer beside the text, in this code's own terms. The wire form is src/openai/budget.ts.
+// What a request asks of its answer beside the text, in this code's own terms. src/openai/shared/budget.ts has the wire
+// form.
 import type { TimeAllowed } from "../scheduler/index.ts";
 
 export type Preference = "quality" | "speed" | "cost";

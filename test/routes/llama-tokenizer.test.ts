@@ -1,6 +1,6 @@
 // The endpoints with a tokenizer as of Llama 2: spaces that no text has, single bytes as tokens, a bos token before every text.
 import { describe, expect, test } from "vitest";
-import type { Completion } from "../../src/openai/completion-response.ts";
+import type { Completion } from "../../src/openai/completions/response.ts";
 import type { Frame } from "../../src/replica/protocol.ts";
 import { createTokenizer } from "../../src/tokenizer/index.ts";
 import chats from "../fixtures/tokenizers/chats.json";

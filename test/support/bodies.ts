@@ -1,12 +1,7 @@
 // How long hostile requests hold up the event loop: from a body's bytes to the prompt's tokens, as every endpoint reads them.
 import fc from "fast-check";
-import {
-  ApiError,
-  parseChatRequest,
-  parseCompletionRequest,
-  parseResponseRequest,
-  readJson,
-} from "../../src/openai/index.ts";
+import { ApiError, parseChatRequest, parseCompletionRequest, parseResponseRequest } from "../../src/openai/index.ts";
+import { readJson } from "../../src/routes/body.ts";
 import { readPrompts } from "../../src/serving/prompts.ts";
 import { createTokenizer, type Tokenizer } from "../../src/tokenizer/index.ts";
 import { parseTemplate } from "../../src/tokenizer/template.ts";
