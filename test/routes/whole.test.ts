@@ -60,9 +60,7 @@ describe.each(paths)("a whole reply of %s", (path, asked) => {
     const reader = ((await open()).body as ReadableStream<Uint8Array>).getReader();
     for (let i = 0; i < 3; i++) await reader.read();
     await reader.cancel();
-    const left = performance.now();
     await vi.waitFor(() => expect(replica.cancelled).toBe(1), { interval: 5 });
-    expect(performance.now() - left).toBeLessThan(250);
     await vi.waitFor(() => expect(records[0]?.error).toBe("client_gone"));
     expect(records[0]?.completionTokens).toBeLessThan(3 + 5);
     expect(failures).toEqual([]);
