@@ -18,14 +18,24 @@ const FIRST_PAUSE_MS = 500;
 /** Ctrl-C reaches the runtime, too: this process hears of both within this time. */
 const SIGNAL_MS = 100;
 
+/** Looks in a row at whether the weights are there. */
+const MOST_FAILED_LOOKS = 5;
+
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Waits until the replica has its weights; shows how far it is. */
 async function untilReady(url: string): Promise<void> {
   const progress = (text: string) => process.stderr.isTTY && process.stderr.write(`\r\x1b[K${text}`);
   if (!process.stderr.isTTY) process.stderr.write("loading weights …\n");
-  for (;;) {
-    const response = await fetch(`${url}/health`);
+  for (let failures = 0; ; ) {
+    const response = await fetch(`${url}/health`).catch((error: Error) => error);
+    if (response instanceof Error) {
+      // A connection kept from the last look may have been closed meanwhile.
+      if (++failures === MOST_FAILED_LOOKS) throw response;
+      await sleep(100);
+      continue;
+    }
+    failures = 0;
     const health = (await response.json()) as { status: string; progress?: number; error?: string };
     if (response.ok) break;
     if (health.status === "failed") throw new Error(health.error);
