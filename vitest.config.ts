@@ -10,7 +10,10 @@ process.env.FRANKEN_ARTIFACTS = "none";
 const SECONDS = 1000;
 const CORES = Math.max(2, availableParallelism() - 1);
 
-/** Tests that run in Node. Projects run one after the other, in this order. */
+/**
+ * Tests that run in Node. Projects run one after the other, in this order. Times out what hangs, not
+ * what is slow on a busy machine.
+ */
 const inNode = (
   name: string,
   groupOrder: number,
@@ -68,6 +71,9 @@ export default defineConfig({
           // All files in one runtime, emptied before each: a runtime for each would take twice as long.
           isolate: false,
           setupFiles: ["test/support/reset.ts"],
+          // For what hangs: what is slow on a busy machine is no fault.
+          testTimeout: 60 * SECONDS,
+          hookTimeout: 60 * SECONDS,
         },
       },
       // One service for all files, which `npm start`'s command runs.
@@ -76,12 +82,9 @@ export default defineConfig({
       inNode("model", 2, { include: ["test/**/*.model.test.ts"], isolate: false }),
       inNode("node", 3, { include: ["test/**/*.node.test.ts"], maxWorkers: CORES }),
       inNode("node-full", 4, { include: ["test/**/*.node.full.test.ts"], maxWorkers: CORES }, 600),
-      inNode("e2e-full", 5, { include: ["test/**/*.e2e.full.test.ts"], globalSetup: SERVICE }),
+      inNode("e2e-full", 5, { include: ["test/**/*.e2e.full.test.ts"], globalSetup: SERVICE }, 600),
       // Each starts what it needs, alone on the machine.
-      inNode("full", 6, {
-        include: ["test/**/*.full.test.ts"],
-        exclude: ["test/**/*.{node,e2e}.full.test.ts"],
-      }),
+      inNode("full", 6, { include: ["test/**/*.full.test.ts"], exclude: ["test/**/*.{node,e2e}.full.test.ts"] }, 600),
       inNode("interop", 7, { include: ["test/**/*.interop.test.ts"] }, 600),
     ],
   },
