@@ -1,6 +1,6 @@
 // Text into likelihood requests, token for token as lm-evaluation-harness 0.4 does for a causal model of transformers.
 
-import type { LikelihoodRequest } from "../src/scoring/scorer.ts";
+import type { LikelihoodRequest } from "../src/scoring/index.ts";
 import { endOfText } from "./python.ts";
 import type { TaskTools } from "./task.ts";
 

@@ -1,7 +1,7 @@
 // A task turns documents into requests to a scorer, and the answers into a result per item. It needs text in and out, so it runs where
 // the tokenizer is: offline, or in the gateway.
 
-import type { ScoreAnswer, ScoreRequest } from "../src/scoring/scorer.ts";
+import type { ScoreAnswer, ScoreRequest } from "../src/scoring/index.ts";
 import type { ItemResult, MetricRule } from "./metrics.ts";
 import type { SourceId } from "./sources.ts";
 

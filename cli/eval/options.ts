@@ -3,13 +3,12 @@ import { parseArgs } from "node:util";
 import { parseItems, sampleOf } from "../../evaluation/items.ts";
 import type { Task } from "../../evaluation/task.ts";
 import { TASKS } from "../../evaluation/tasks/index.ts";
+import type { EngineName } from "../../src/engine/index.ts";
 import type { Catalogue, Variant } from "../../src/variants/index.ts";
 
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
-
-export type EngineName = "wasm" | "onnx";
 
 export interface EvalOptions {
   readonly variants: readonly Variant[];

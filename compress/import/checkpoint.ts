@@ -9,7 +9,7 @@ import type { Checkpoint } from "../../formats/checkpoint.ts";
 import { UserError } from "../../formats/error.ts";
 import { ggufTokenizer } from "../../formats/tokenizer/convert.ts";
 import { buildTokenizer } from "../../formats/tokenizer/hugging-face-form.ts";
-import { shapesNeeded } from "../../src/engine/wasm/shapes.ts";
+import { shapesNeeded } from "../../src/engine/wasm/index.ts";
 import { checkTemplate } from "../../src/tokenizer/index.ts";
 import type { SlotRecipe } from "../../src/variants/index.ts";
 import { ggufOutput } from "../export/gguf.ts";

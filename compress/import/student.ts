@@ -11,7 +11,7 @@ import { modelsDir, recipesDir } from "../../build/paths.ts";
 import { modelConfig } from "../../build/weight-set.ts";
 import { UserError } from "../../formats/error.ts";
 import { scaleOf } from "../../formats/peft/config.ts";
-import { shapesOf, slotProblem } from "../../src/engine/wasm/shapes.ts";
+import { shapesOf, slotProblem } from "../../src/engine/wasm/index.ts";
 import type { BaseModel } from "../../src/variants/index.ts";
 import {
   compilePlan,

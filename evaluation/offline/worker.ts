@@ -1,9 +1,8 @@
 // One worker thread of an evaluation: an engine of its own that answers one item at a time.
 import { parentPort, workerData } from "node:worker_threads";
-import type { EngineName } from "../../cli/eval/options.ts";
-import type { Engine } from "../../src/engine/index.ts";
-import { createEngineScorer } from "../../src/scoring/engine-scorer.ts";
-import type { ScoreAnswer, Scorer } from "../../src/scoring/scorer.ts";
+import type { Engine, EngineName } from "../../src/engine/index.ts";
+import type { ScoreAnswer, Scorer } from "../../src/scoring/index.ts";
+import { createEngineScorer } from "../../src/scoring/index.ts";
 import type { BaseModel } from "../../src/variants/index.ts";
 import { checkpointOf } from "../../src/variants/index.ts";
 import type { ItemResult } from "../metrics.ts";

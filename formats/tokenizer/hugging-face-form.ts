@@ -1,13 +1,18 @@
 // Writes a tokenizer in the form that @huggingface/tokenizers reads, from the GGUF's own metadata.
 
-import type { Checkpoint } from "../../build/checkpoint.ts";
-import { bytesOfToken } from "../../src/tokenizer/alphabet.ts";
-import { bytesOfPiece } from "../../src/tokenizer/pieces.ts";
+import { bytesOfPiece, bytesOfToken } from "../../src/tokenizer/index.ts";
 import { byteLevelForm } from "./byte-level.ts";
 import { TOKEN_TYPES, type TokenizerFields, tokenizerFields } from "./gguf-fields.ts";
 import { sentencePieceForm } from "./sentencepiece.ts";
 
 const { unknown, control, userDefined, unused } = TOKEN_TYPES;
+
+/** A checkpoint as far as its tokenizer goes. */
+export interface TokenizerSource {
+  readonly manifest: { readonly file: string };
+  /** GGUF's, by key. */
+  readonly metadata: object;
+}
 
 /** What one kind of tokenizer says of itself, in tokenizer.json's words. */
 export interface TokenizerForm {
@@ -71,7 +76,7 @@ const kindOf = ({ need, fail }: TokenizerFields): Kind => {
  * The bytes of each token; none for those that stand for no text, and for single bytes that another token stands for: those are there for
  * what no token spells.
  */
-export function tokenBytes({ manifest, metadata }: Checkpoint): (Uint8Array | undefined)[] {
+export function tokenBytes({ manifest, metadata }: TokenizerSource): (Uint8Array | undefined)[] {
   const fields = tokenizerFields(manifest.file, metadata);
   const { bytesOf } = kindOf(fields);
   const { tokens, types } = fields;
@@ -89,14 +94,7 @@ export function tokenBytes({ manifest, metadata }: Checkpoint): (Uint8Array | un
 }
 
 /** @throws Error when the checkpoint's tokenizer is of a kind that is not supported */
-export function buildTokenizer({
-  manifest,
-  metadata,
-}: {
-  readonly manifest: Pick<Checkpoint["manifest"], "file">;
-  /** GGUF's, by key. */
-  readonly metadata: object;
-}): TokenizerFile {
+export function buildTokenizer({ manifest, metadata }: TokenizerSource): TokenizerFile {
   const fields = tokenizerFields(manifest.file, metadata);
   const { normalizer, pre_tokenizer, decoder, model, merges, ...form } = kindOf(fields).form(fields);
   const tokens = fields.need<string[]>("tokenizer.ggml.tokens");

@@ -1,5 +1,5 @@
 // SentencePiece's BPE with byte fallback (Llama 2, TinyLlama) in Hugging Face's form.
-import { byteToken, SPACE } from "../../src/tokenizer/pieces.ts";
+import { byteToken, SPACE } from "../../src/tokenizer/index.ts";
 import { TOKEN_TYPES, type TokenizerFields } from "./gguf-fields.ts";
 import type { TokenizerForm } from "./hugging-face-form.ts";
 import { isPair } from "./merges.ts";

@@ -1,7 +1,7 @@
 // Hugging Face's tokenizer.json as a vocabulary of GGUF's: what it does before and after its merges, by the names that GGUF has.
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
-import { SPACE } from "../../src/tokenizer/pieces.ts";
+import { SPACE } from "../../src/tokenizer/index.ts";
 import { UserError } from "../error.ts";
 import type { MetadataEntry } from "../gguf/writer.ts";
 import { preNames, preOf } from "./byte-level.ts";

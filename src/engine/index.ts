@@ -6,6 +6,7 @@ export { asPyTorch, type Rope, rotations, stretchOf } from "./rope.ts";
 export {
   type Engine,
   EngineError,
+  type EngineName,
   type LogitsWanted,
   MAX_LIKELIEST,
   type Pace,

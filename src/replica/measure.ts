@@ -2,8 +2,7 @@
 
 import { type Engine, EngineError } from "../engine/index.ts";
 import { type Batcher, GaveWayError } from "../scheduler/index.ts";
-import { createEngineScorer } from "../scoring/engine-scorer.ts";
-import { type ScoreAnswer, type ScoreRequest, ScoringError } from "../scoring/scorer.ts";
+import { createEngineScorer, type ScoreAnswer, type ScoreRequest, ScoringError } from "../scoring/index.ts";
 import type { Plan } from "../variants/index.ts";
 import type { MeasureReply } from "./protocol.ts";
 

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { Grammar } from "../grammar/index.ts";
 import type { TimeAllowed } from "../scheduler/index.ts";
-import type { ScoreAnswer, ScoreRequest } from "../scoring/scorer.ts";
+import type { ScoreAnswer, ScoreRequest } from "../scoring/index.ts";
 
 /** How tokens are drawn; `SamplerOptions` says what each field does. */
 export interface Sampling {
