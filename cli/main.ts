@@ -1,6 +1,7 @@
 // The command line: `npx franken COMMAND`. A command's module is loaded only when it is the one that runs.
 import { Command } from "commander";
 import { UserError } from "../formats/error.ts";
+import { VERSION } from "../src/version.ts";
 import { addCommands, type FrankenCommand } from "./command.ts";
 
 const COMMANDS: readonly FrankenCommand[] = [
@@ -38,7 +39,7 @@ const COMMANDS: readonly FrankenCommand[] = [
 
 const program = new Command("franken")
   .description("Compress LLaMA checkpoints into variants, score them, and hand them on.")
-  .version("0.1.0")
+  .version(VERSION)
   .showHelpAfterError()
   .helpCommand(false);
 await addCommands(program, COMMANDS, process.argv[2]);

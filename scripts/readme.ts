@@ -14,6 +14,7 @@ import type { Status } from "../src/variants/index.ts";
 import { type Catalogue, catalogueFileSchema, compileCatalogue } from "../src/variants/index.ts";
 import { readPrompts, variantsPage } from "./readme/answers.ts";
 import { configurationPage } from "./readme/configuration.ts";
+import { notice } from "./readme/notice.ts";
 import { PICTURES, pictureOf } from "./readme/pareto.ts";
 import { standingsOf, standingsTable } from "./readme/standing.ts";
 import { statuses } from "./status.ts";
@@ -36,6 +37,7 @@ export async function writtenFiles(
   const withVariants = between(readme, "variants", variantsTable(catalogue, status));
   return new Map([
     ["README.md", between(withVariants, "scores", standingsTable(standings))],
+    ["NOTICE", await notice()],
     ["docs/configuration.md", await configurationPage()],
     ["docs/papers.md", papersPage(PAPERS.values(), await readResults())],
     ["docs/variants.md", variantsPage(standings, recorded, await readPrompts())],

@@ -1,5 +1,6 @@
 // GET / and GET /openapi.json: what this is, and the API's description, made from the same definitions that serve it.
 import { createRoute, z } from "@hono/zod-openapi";
+import { VERSION } from "../version.ts";
 import type { AddRoutes, App } from "./context.ts";
 import { exampleOf } from "./examples.ts";
 
@@ -88,7 +89,7 @@ const describeApi = (app: App): Record<string, unknown> => {
     info: {
       title,
       description,
-      version: "0.1.0",
+      version: VERSION,
       license: { name: "Apache-2.0", url: "https://www.apache.org/licenses/LICENSE-2.0" },
     },
     servers: [{ url: "/" }],

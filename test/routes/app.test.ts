@@ -3,6 +3,7 @@ import { z } from "zod";
 import { createApp } from "../../src/app.ts";
 import { errorEnvelopeSchema } from "../../src/openai/index.ts";
 import { createServices } from "../../src/services.ts";
+import { VERSION } from "../../src/version.ts";
 import {
   catalogue,
   errorOf,
@@ -119,6 +120,7 @@ describe("health", () => {
 describe("the description", () => {
   interface Document {
     openapi: string;
+    info: { version: string };
     paths: Record<string, Record<string, { security?: object[]; responses: Record<string, unknown> }>>;
     components: { schemas: Record<string, { properties?: object; description?: string }>; securitySchemes: object };
   }
@@ -128,6 +130,7 @@ describe("the description", () => {
   test("has exactly the routes that are served, and what needs a key", async () => {
     const document = await describeApi();
     expect(document.openapi).toBe("3.1.0");
+    expect(document.info.version).toBe(VERSION);
     const described = Object.entries(document.paths).flatMap(([path, methods]) =>
       Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
     );
