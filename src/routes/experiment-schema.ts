@@ -7,7 +7,8 @@ import {
   statusOf,
 } from "../experiments/live/index.ts";
 
-export const experimentRequestSchema = experimentSchema.openapi("ExperimentRequest", {
+// A schema made before @hono/zod-openapi was loaded has no `openapi`; its clone has.
+export const experimentRequestSchema = experimentSchema.clone().openapi("ExperimentRequest", {
   description:
     "Arms with weights that sum to 1, each a variant or `auto` with a routing `policy`; who takes part (`audience`); what keeps its arm (`unit`: the `user` field, the key, or a header); and what is judged. `margin` is the loss that is accepted, above 0.",
   example: {

@@ -16,7 +16,8 @@ const modelSchema = z
     owned_by: z.string(),
     metadata: z.object({
       title: z.string(),
-      status: statusSchema.openapi({
+      // A schema made before @hono/zod-openapi was loaded has no `openapi`; its clone has.
+      status: statusSchema.clone().openapi({
         description: "Of a variant that ships, its recorded scores decide.",
       }),
       description: z.string().openapi({
