@@ -1,8 +1,8 @@
 // The checkpoint as the one GGUF file that the peers read: the committed parts put together and checked.
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { sha256 } from "../build/checkpoint.ts";
 import { modelsDir, root } from "../build/paths.ts";
+import { sha256 } from "../formats/digest.ts";
 
 export const benchDir = join(root, "dist/bench");
 

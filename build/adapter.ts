@@ -2,12 +2,12 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import { sha256 } from "../formats/digest.ts";
 import { peftConfigSchema, scaleOf } from "../formats/peft/config.ts";
 import { type FactorPair, readPairs } from "../formats/peft/factors.ts";
 import type { NamedTensor } from "../formats/safetensors.ts";
 import type { BaseModel, SlotRecipe } from "../src/variants/index.ts";
 import { type Adapter, linearTensor, MAX_RANK, sublayerOf } from "../src/variants/index.ts";
-import { sha256 } from "./checkpoint.ts";
 import { packQ8, quantizeQ8 } from "./kernel-layout.ts";
 import { recipeFile } from "./paths.ts";
 

@@ -1,10 +1,10 @@
 // Reads a base checkpoint: its parts, checked against the manifest, and through them the GGUF's metadata and tensors.
-import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { GGUFParseOutput } from "@huggingface/gguf";
 import { z } from "zod";
+import { sha256 } from "../formats/digest.ts";
 import { notFinite } from "../formats/gguf/finite.ts";
 import { readGguf } from "../formats/gguf/header.ts";
 import { artifactsDir, modelsDir } from "./paths.ts";
@@ -44,8 +44,6 @@ export interface Checkpoint {
 
 /** GGUF's formats that the engines compute with. */
 const ENGINE_TYPES = ["f32", "q4_1", "q8_0"] as const;
-
-export const sha256 = (bytes: Uint8Array | string): string => createHash("sha256").update(bytes).digest("hex");
 
 /** Where a checkpoint is: what ships under models/, a user's own among the artifacts. */
 export const checkpointDir = (id: string): string =>

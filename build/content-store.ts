@@ -2,7 +2,7 @@
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { BuiltFile } from "../src/variants/index.ts";
-import { sha256 } from "./checkpoint.ts";
+import { sha256 } from "../formats/digest.ts";
 
 export interface Files {
   /** Adds a file. */

@@ -1,11 +1,11 @@
 // Weight sets that recipes make of a checkpoint by changing some of its tensors.
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { sha256 } from "../formats/digest.ts";
 import { notFinite } from "../formats/gguf/finite.ts";
 import { BLOCKS } from "../formats/gguf/header.ts";
 import type { BaseModel, ModelConfig, SlotRecipe, StoredTensor } from "../src/variants/index.ts";
 import { checkpointOf, PlanError, parseTensorName, typesOf } from "../src/variants/index.ts";
-import { sha256 } from "./checkpoint.ts";
 import { artifactsDir } from "./paths.ts";
 import { buildPieces, joinPieces, type Output, pieceOf, type SourceTensor, weightsDigest } from "./weight-image.ts";
 import type { BuiltBase } from "./weight-set.ts";

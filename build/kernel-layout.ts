@@ -2,7 +2,7 @@
 // rows and no sum ever crosses SIMD lanes. Bytes are moved, never changed, but for rows of zeros that fill the last eight.
 import { fromHalf, halfAtLeast } from "../formats/half.ts";
 
-export const ROWS = 8;
+const ROWS = 8;
 const BLOCK = 32;
 const Q4_BYTES = 20;
 const Q8_BYTES = 34;

@@ -6,7 +6,7 @@ import { join, relative } from "node:path";
 import { promisify } from "node:util";
 import { kernelsDir, root } from "./paths.ts";
 
-export const KERNELS = ["relaxed", "plain"] as const;
+const KERNELS = ["relaxed", "plain"] as const;
 export type KernelBuild = (typeof KERNELS)[number];
 
 export interface Compilation {

@@ -1,11 +1,12 @@
 // Layers that go with a base's embedding and head, as training leaves them: a safetensors file of GGUF's Q4_1 blocks and of fp32 norms, in
 // a folder with a manifest of its parts.
 import { basename } from "node:path";
+import { sha256 } from "../formats/digest.ts";
 import { notFinite } from "../formats/gguf/finite.ts";
 import { BLOCKS } from "../formats/gguf/header.ts";
 import { headerBytes, readPlaces } from "../formats/safetensors.ts";
 import { parseTensorName, typesOf } from "../src/variants/index.ts";
-import { type CheckpointTensor, readWhole, sha256 } from "./checkpoint.ts";
+import { type CheckpointTensor, readWhole } from "./checkpoint.ts";
 import { recipeFile } from "./paths.ts";
 import { buildPieces, joinPieces, type Output, pieceOf, type SourceTensor, weightsDigest } from "./weight-image.ts";
 import type { BuiltBase } from "./weight-set.ts";

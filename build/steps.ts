@@ -1,8 +1,8 @@
 // Steps of the build: each runs when its inputs have changed or its outputs are not what it wrote. A stamp says both.
-import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { z } from "zod";
+import { sha256 } from "../formats/digest.ts";
 import { root } from "./paths.ts";
 
 export interface Step {
@@ -18,8 +18,6 @@ export interface Step {
 /** Digest of the inputs, and of each file that was written, by its path from the project's root. */
 const stampSchema = z.strictObject({ inputs: z.string(), outputs: z.record(z.string(), z.string()) });
 type Stamp = z.infer<typeof stampSchema>;
-
-const sha256 = (content: Uint8Array | string): string => createHash("sha256").update(content).digest("hex");
 
 /** Files below a path in the order of their names; none where there is nothing. */
 async function* filesBelow(path: string): AsyncGenerator<string> {

@@ -1,6 +1,7 @@
 // Lays tensors out as a weight image. It is made of pieces, each of which is a file or several: one layer, or one tensor outside the
 // layers. So weight sets that have a layer or the embedding in common have its files in common, and a piece is packed once.
 import { z } from "zod";
+import { sha256 } from "../formats/digest.ts";
 import {
   type BaseModel,
   type BuiltFile,
@@ -9,7 +10,6 @@ import {
   type Tensor,
   tensorSchema,
 } from "../src/variants/index.ts";
-import { sha256 } from "./checkpoint.ts";
 import { addParts, type Files } from "./content-store.ts";
 import { packQ4, packQ8 } from "./kernel-layout.ts";
 

@@ -1,9 +1,10 @@
 // The folder of artifacts: recipes, the tensors that they change (by content, so that variants share them) and their adapters. A recipe is
 // put in place last: what has one is whole.
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { artifactsDir } from "../build/paths.ts";
+import { sha256 } from "../formats/digest.ts";
 import { UserError } from "../formats/error.ts";
 import { peftFiles } from "../formats/peft/write.ts";
 import type { SlotRecipe, StoredTensor } from "../src/variants/index.ts";
@@ -25,7 +26,6 @@ export interface StoreOptions {
 
 export const artifactsFolder = artifactsDir;
 
-const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 const readIfThere = (file: string): Promise<Uint8Array | undefined> =>
   readFile(file).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;

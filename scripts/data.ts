@@ -2,7 +2,6 @@
 // where from), and under .eval/ those that the project may not hold. The fields that a task reads, one document a line; what
 // comes out is checked against the digests in evaluation/sources.ts.
 
-import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -10,6 +9,7 @@ import { root, tokenizersFile } from "../build/paths.ts";
 import { readShipped } from "../evaluation/offline/texts.ts";
 import { SOURCES, type Source } from "../evaluation/sources.ts";
 import { jsonLines as documentsOf } from "../evaluation/task.ts";
+import { sha256 } from "../formats/digest.ts";
 import { commandVariable } from "../src/config.ts";
 import { createTokenizer, type TokenizerJson } from "../src/tokenizer/index.ts";
 import { heldChats } from "./data/chats.ts";
@@ -89,8 +89,6 @@ function isArticle(text: string): boolean {
   const words = text.split(/\s+/).length;
   return words >= 200 && words <= 1200;
 }
-
-const sha256 = (content: string | Uint8Array): string => createHash("sha256").update(content).digest("hex");
 
 async function make(id: Made, folder: string): Promise<void> {
   const { from, sha256: expected, lines } = RECIPES[id];

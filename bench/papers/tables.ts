@@ -12,7 +12,7 @@ interface Figure extends Metric {
 }
 
 /** What is known of a row in a column, of our variants. */
-export function figureOf(column: Column, variant: string, results: Results): Figure | undefined {
+function figureOf(column: Column, variant: string, results: Results): Figure | undefined {
   if (column.kind === "cost") {
     const [plan, base] = [results.planOf(variant), results.planOf(BASE)];
     return plan && base && { value: column.of(plan), ratio: column.of(plan) / column.of(base) };

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { root } from "../../build/paths.ts";
-import { random } from "./random.ts";
+import { mulberry32 } from "../../evaluation/random.ts";
 
 /** What a request is allowed, as draws: `milliseconds` come of them once it is known how fast the machine is. */
 export interface Wish {
@@ -50,7 +50,7 @@ const tokens = (wanted: number, least: number, most: number): number =>
 
 /** Poisson arrivals, log-normal lengths. */
 export function syntheticLoad(count: number, seed = 1): Load {
-  const next = random(seed);
+  const next = mulberry32(seed);
   const logNormal = (median: number, sigma: number): number =>
     median * Math.exp(sigma * Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next()));
   let at = 0;
@@ -71,7 +71,7 @@ export interface Trace {
 const SHRINK = 16;
 
 export function recordedLoad({ rows }: Trace, count: number, seed = 1): Load {
-  const next = random(seed);
+  const next = mulberry32(seed);
   const requests = rows.slice(0, count).map(
     ([at, context, generated]): LoadRequest => ({
       at,

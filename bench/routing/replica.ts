@@ -1,13 +1,13 @@
 // A replica in simulated time: whose turn it is follows the scheduler's own rules, the engine is its costs on a machine that the
 // router does not know.
 
+import { mulberry32 } from "../../evaluation/random.ts";
 import { type Costs, chunkTime, stepTime } from "../../src/routing/costs.ts";
 import { MAX_RUNNING } from "../../src/scheduler/limits.ts";
 import type { Applicant, Served } from "../../src/scheduler/shares.ts";
 import { admissible, dueAt, steppingOf, type TimeAllowed, type Waiting } from "../../src/scheduler/turns.ts";
 import type { Catalogue } from "../../src/variants/catalogue.ts";
 import type { LoadRequest } from "./load.ts";
-import { random } from "./random.ts";
 import type { Times } from "./verdict.ts";
 
 /** Milliseconds of work to those of the reference machine; the router has to find out. */
@@ -156,7 +156,7 @@ export function createSimulatedReplica(machine: Machine): SimulatedReplica {
       // With nothing under way, time has stood still.
       if (!step) clock = now;
       const { allowed, request, seed } = job;
-      const draw = random(seed);
+      const draw = mulberry32(seed);
       const entry: Entry = {
         ...{ job, sentAt: now, draw, noise: normal(draw), steppedAt: now, prefilled: 0, tokens: 0 },
         ...{ firstAt: undefined, decoding: false, admitted: false, interrupted: false },

@@ -33,7 +33,7 @@ export interface Scene {
 }
 
 /** A budget counts if the fastest variant would have met it alone by this factor. */
-export const SLACK = 1.3;
+const SLACK = 1.3;
 /** From a little less than the fastest needs to well over what the base needs. */
 const [TIGHTEST, LOOSEST] = [1.1, 4];
 /** Of the base's acc_norm. */
@@ -55,7 +55,7 @@ export function fastest({ variants, idle, qualities }: Scene, request: LoadReque
 }
 
 /** A request's budget on this machine. */
-export function budgetOf(scene: Scene, request: LoadRequest): Partial<Budget> {
+function budgetOf(scene: Scene, request: LoadRequest): Partial<Budget> {
   const { kind, tightness } = request.wish;
   if (kind === "none") return {};
   const metric = METRIC[kind];

@@ -1,8 +1,8 @@
 // Finished layers of a run on the disk, until the artifact is written: a run that was cut off goes on where it was.
-import { createHash } from "node:crypto";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { deserialize, serialize } from "node:v8";
+import { sha256 } from "../../formats/digest.ts";
 import { UserError } from "../../formats/error.ts";
 import { artifactsFolder } from "../store.ts";
 import { VERSION } from "../version.ts";
@@ -16,10 +16,7 @@ export interface WorkFolder extends Kept {
 
 /** @param command all that the results depend on; a change of it begins anew */
 export function openWork(command: unknown, folder = artifactsFolder()): WorkFolder {
-  const digest = createHash("sha256")
-    .update(JSON.stringify([VERSION, command]))
-    .digest("hex")
-    .slice(0, 24);
+  const digest = sha256(JSON.stringify([VERSION, command])).slice(0, 24);
   const work = join(folder, ".work", digest);
   const fileOf = (layer: number): string => join(work, `layer-${layer}.bin`);
   let resumed = false;

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { type Layers, staysWith } from "../../build/layers.ts";
 import type { Checkpoint, LayerShape, Matrix } from "../../formats/checkpoint.ts";
+import { sha256 } from "../../formats/digest.ts";
 import { dequantizeBlocks } from "../../formats/gguf/dequantize.ts";
 import type { ChangedTensor } from "../artifact.ts";
 
@@ -25,8 +26,7 @@ export function withChanges(checkpoint: Checkpoint, changes: readonly ChangedTen
     return { heads, kvHeads, ffn: layer.ffn && rowsOf(`blk.${index}.ffn_gate.weight`) };
   });
   const hash = createHash("sha256").update(checkpoint.digest);
-  for (const { name, data } of changes)
-    hash.update(`\n${name} `).update(createHash("sha256").update(data).digest("hex"));
+  for (const { name, data } of changes) hash.update(`\n${name} `).update(sha256(data));
   return {
     ...checkpoint,
     digest: hash.digest("hex"),

@@ -1,6 +1,7 @@
 // What a method starts from: a checkpoint, or a variant that was made before, whose changes the new one keeps.
-import { createHash } from "node:crypto";
+
 import type { Checkpoint } from "../../formats/checkpoint.ts";
+import { sha256 } from "../../formats/digest.ts";
 import { UserError } from "../../formats/error.ts";
 import { type Slot, type SlotRecipe, slotRecipeSchema } from "../../src/variants/index.ts";
 import type { Artifact, ChangedTensor, Provenance } from "../artifact.ts";
@@ -46,7 +47,7 @@ export async function openSource(model: string, from: string | undefined): Promi
     }),
   );
   const original = await openModelOf(recipe);
-  const digest = createHash("sha256").update(JSON.stringify(recipe)).digest("hex");
+  const digest = sha256(JSON.stringify(recipe));
   const checkpoint = withChanges(original, changes);
   return { original, checkpoint, slots: recipe.slots, changes, names, from: { recipe, digest } };
 }

@@ -2,10 +2,11 @@
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { checkRecipe } from "../../build/check-recipe.ts";
-import { parseCheckpoint, sha256 } from "../../build/checkpoint.ts";
+import { parseCheckpoint } from "../../build/checkpoint.ts";
 import { PART_BYTES } from "../../build/content-store.ts";
 import { modelsDir } from "../../build/paths.ts";
 import type { Checkpoint } from "../../formats/checkpoint.ts";
+import { sha256 } from "../../formats/digest.ts";
 import { UserError } from "../../formats/error.ts";
 import { ggufTokenizer } from "../../formats/tokenizer/convert.ts";
 import { buildTokenizer } from "../../formats/tokenizer/hugging-face-form.ts";

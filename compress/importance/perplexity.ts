@@ -6,7 +6,7 @@ import { type Criterion, rank } from "./criterion.ts";
 import { perplexitiesWithout } from "./removal.ts";
 import { labelOf, unitsOf } from "./units.ts";
 
-export const PROTECTED = { first: 4, last: 2 } as const;
+const PROTECTED = { first: 4, last: 2 } as const;
 
 export const perplexity: Criterion = {
   id: "perplexity",

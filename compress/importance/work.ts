@@ -1,7 +1,7 @@
 // Results of long measurements, kept as they come, so that a run that was cut off goes on where it was.
-import { createHash } from "node:crypto";
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { sha256 } from "../../formats/digest.ts";
 import { UserError } from "../../formats/error.ts";
 
 export interface WorkLog<T> {
@@ -25,7 +25,7 @@ export function memoryLog<T>(): WorkLog<T> {
  * @throws UserError naming the folder that can't be made
  */
 export function openWorkLog<T>(folder: string, name: string, digests: readonly string[]): WorkLog<T> {
-  const digest = createHash("sha256").update(digests.join("\n")).digest("hex").slice(0, 16);
+  const digest = sha256(digests.join("\n")).slice(0, 16);
   const file = join(folder, "work", `${name}-${digest}.jsonl`);
   const kept = memoryLog<T>();
   const text = existsSync(file) ? readFileSync(file, "utf8") : "";

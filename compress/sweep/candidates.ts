@@ -1,6 +1,7 @@
 // The grid of a sweep: every method with every amount. A new kind of method is a function here.
-import { createHash } from "node:crypto";
+
 import type { Checkpoint } from "../../formats/checkpoint.ts";
+import { sha256 } from "../../formats/digest.ts";
 import { UserError } from "../../formats/error.ts";
 import type { Artifact } from "../artifact.ts";
 import type { BaseNames } from "../base.ts";
@@ -70,9 +71,7 @@ export const skipped = (source: Source, amounts: readonly number[]): Candidate[]
 export function distinct(candidates: readonly Candidate[]): Candidate[] {
   const found = new Map<string, string>();
   return candidates.filter(({ artifact: { recipe } }) => {
-    const digest = createHash("sha256")
-      .update(JSON.stringify([recipe.slots, recipe.tensors, recipe.adapter]))
-      .digest("hex");
+    const digest = sha256(JSON.stringify([recipe.slots, recipe.tensors, recipe.adapter]));
     const before = found.get(recipe.id);
     if (before !== undefined && before !== digest) throw new UserError(`two methods of the sweep make ${recipe.id}`);
     found.set(recipe.id, digest);

@@ -1,8 +1,8 @@
 // Results kept between runs: one file a variant and task, one line an item, written as each is done. What was computed by another variant,
 // engine, text or version of the task is in another file.
-import { createHash } from "node:crypto";
 import { appendFileSync, closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { sha256 } from "../../formats/digest.ts";
 import type { ItemResult } from "../metrics.ts";
 
 export interface Kept {
@@ -26,7 +26,7 @@ export interface StateKey {
 
 /** Opens the file, or begins it. A line that was cut off counts as not written. */
 export function openState(folder: string, { variant, task, digests }: StateKey): State {
-  const key = createHash("sha256").update(digests.join("\n")).digest("hex").slice(0, 16);
+  const key = sha256(digests.join("\n")).slice(0, 16);
   const file = join(folder, task, `${variant}-${key}.jsonl`);
   mkdirSync(dirname(file), { recursive: true });
   const kept = new Map<number, Kept>();

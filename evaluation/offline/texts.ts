@@ -1,12 +1,12 @@
 // The texts of tasks, checked against the digests that they must have.
 
-import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { unzipSync } from "fflate";
 import { root } from "../../build/paths.ts";
+import { sha256 } from "../../formats/digest.ts";
 import { commandVariable } from "../../src/config.ts";
 import { SOURCES, type Source, type SourceId } from "../sources.ts";
 
@@ -21,8 +21,6 @@ export function dataDirectory(): string | undefined {
   const beside = join(root, "../shared/datasets");
   return commandVariable("FRANKEN_DATA") ?? (existsSync(beside) ? beside : undefined);
 }
-
-const sha256 = (content: Uint8Array): string => createHash("sha256").update(content).digest("hex");
 
 /** @throws Error that names the file which is missing or damaged, and says how to get it */
 export async function readSource(id: SourceId, options: SourceOptions): Promise<string> {

@@ -42,7 +42,7 @@ export function tokenizerFiles(source: TokenizerSource, name: string): Map<strin
 }
 
 /** Files of a Hugging Face folder that are the tokenizer's. */
-export const TOKENIZER_FILES = [
+const TOKENIZER_FILES = [
   "tokenizer.json",
   "tokenizer_config.json",
   "special_tokens_map.json",

@@ -83,11 +83,7 @@ function prefixForm(prefix: SpacePrefix): Pick<TokenizerForm, "normalizer" | "pr
  * The merges that a vocabulary with scores stands for: each token by all pairs that make it, the highest score first and of one token's
  * pairs the one with the longest left side. (transformers, tokenization_utils_base.py, `generate_merges`)
  */
-export function mergesOfScores(
-  tokens: readonly string[],
-  types: readonly number[],
-  scores: readonly number[],
-): string[] {
+function mergesOfScores(tokens: readonly string[], types: readonly number[], scores: readonly number[]): string[] {
   const normals = new Set(tokens.filter((_, id) => types[id] === normal));
   const merges: { readonly merge: string; readonly score: number; readonly left: number; readonly right: number }[] =
     [];

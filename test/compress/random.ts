@@ -1,15 +1,11 @@
 // Small random matrices for tests of the methods on matrices.
+import { mulberry32 } from "../../evaluation/random.ts";
 import type { Matrix } from "../../formats/checkpoint.ts";
 
-/** Uniform numbers from -1 to 1 (mulberry32). */
+/** Uniform numbers from -1 to 1. */
 export function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 31 - 1;
-  };
+  const uniform = mulberry32(seed);
+  return () => 2 * uniform() - 1;
 }
 
 export function randomMatrix(rows: number, cols: number, seed: number): Matrix {

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { compare } from "../../evaluation/compare.ts";
 import { aggregate, type ItemResult, type MetricRule } from "../../evaluation/metrics.ts";
-import { mcnemar, quantile } from "../../evaluation/statistics.ts";
+import { mulberry32 } from "../../evaluation/random.ts";
 import { hellaswag } from "../../evaluation/tasks/hellaswag.ts";
 import { perTextMetrics } from "../../evaluation/tasks/text.ts";
+import { createQualityBook } from "../../src/routing/quality.ts";
 
 const accuracy: MetricRule = { name: "acc", kind: "mean", of: "acc", higherIsBetter: true };
 const [wordPerplexity] = perTextMetrics as [MetricRule];
@@ -67,19 +68,6 @@ describe("metrics", () => {
   });
 });
 
-describe("McNemar's exact test", () => {
-  it.each([
-    [0, 0, 1],
-    [5, 1, 0.21875],
-    [2, 10, 0.03857421875],
-    [3, 3, 1],
-    [0, 8, 0.0078125],
-    [400, 300, 0.000178476],
-  ])("of %i against %i gives %f", (onlyFirst, onlySecond, p) => {
-    expect(mcnemar(onlyFirst, onlySecond)).toBeCloseTo(p, 6);
-  });
-});
-
 describe("a comparison", () => {
   const results = (values: readonly number[], from = 0): Map<number, ItemResult> =>
     new Map(values.map((acc, i) => [from + i, { acc }]));
@@ -87,45 +75,58 @@ describe("a comparison", () => {
   it("pairs the items that both have", () => {
     const comparison = compare(results([1, 1, 0, 0, 1, 1]), results([1, 0, 1, 0, 0, 1, 1], 1), accuracy);
     // Items 1 to 5: first 1 0 0 1 1, second 1 0 1 0 0.
-    expect(comparison).toMatchObject({
-      items: 5,
-      first: 0.6,
-      second: 0.4,
-      mcnemar: { onlyFirst: 2, onlySecond: 1, p: 1 },
-    });
+    expect(comparison).toMatchObject({ items: 5, first: 0.6, second: 0.4 });
     expect(comparison.difference).toBeCloseTo(-0.2, 12);
   });
 
   it("knows a difference better than two scores apart do", () => {
     const hard = Array.from({ length: 300 }, (_, i) => Number((i * 7919) % 10 < 4));
     const flipped = hard.map((value, i) => (i % 30 === 0 ? 1 - value : value));
-    const { stderr, interval, difference } = compare(results(hard), results(flipped), accuracy);
+    const { stderr } = compare(results(hard), results(flipped), accuracy);
     const differences = hard.map((value, i) => flipped[i]! - value);
     const mean = differences.reduce((a, b) => a + b) / 300;
     const exact = Math.sqrt(differences.reduce((sum, d) => sum + (d - mean) ** 2, 0) / 299 / 300);
     expect(stderr / exact).toBeGreaterThan(0.9);
     expect(stderr / exact).toBeLessThan(1.1);
-    expect(interval.low).toBeLessThan(difference);
-    expect(interval.high).toBeGreaterThan(difference);
     expect(stderr).toBeLessThan(0.5 * Math.sqrt((2 * 0.24) / 300));
   });
 
-  it("of perplexities has no McNemar", () => {
+  it("of perplexities is a difference of perplexities", () => {
     const first = new Map(pages.map((page, i) => [i, page]));
     const second = new Map(pages.map((page, i) => [i, { ...page, logLikelihood: page.logLikelihood - 1 }]));
     const comparison = compare(first, second, wordPerplexity);
-    expect(comparison.mcnemar).toBeUndefined();
     expect(comparison.difference).toBeCloseTo(Math.exp(95 / 27) - Math.exp(92 / 27), 10);
-    expect(comparison.interval.low).toBeGreaterThan(0);
+  });
+
+  it("agrees with the router's closed forms", () => {
+    const random = mulberry32(7);
+    const draw = (right: number, nats: number) =>
+      Array.from({ length: 400 }, () => {
+        const words = 20 + Math.floor(random() * 400);
+        return { acc: Number(random() < right), words, logLikelihood: -words * (nats + random()) };
+      });
+    const [worse, better] = [draw(0.4, 3.1), draw(0.5, 3)];
+    const results = (items: typeof worse) => new Map(items.map((item, i) => [i, item]));
+    const recorded = (variant: string, items: typeof worse) => ({
+      variant,
+      hellaswag: new Map(items.map(({ acc }, i) => [i, acc === 1])),
+      pages: results(items),
+    });
+    const book = createQualityBook([recorded("worse", worse), recorded("better", better)], "worse");
+    const nats: MetricRule = { name: "nats", kind: "ratio", of: "logLikelihood", over: "words", higherIsBetter: true };
+    for (const [rule, measure, unit] of [
+      [accuracy, "hellaswag", 100],
+      [nats, "perplexity", 1],
+    ] as const) {
+      const ours = compare(results(worse), results(better), rule);
+      const routers = book.compare("better", "worse", measure)!;
+      expect(unit * ours.difference).toBeCloseTo(routers.difference, 9);
+      expect((unit * ours.stderr) / routers.se).toBeGreaterThan(0.9);
+      expect((unit * ours.stderr) / routers.se).toBeLessThan(1.1);
+    }
   });
 
   it("needs items", () => {
     expect(() => compare(results([1]), results([1], 5), accuracy)).toThrow("0 items");
   });
-});
-
-it("a quantile lies between two values by straight line", () => {
-  expect(quantile([4, 1, 3, 2], 0.5)).toBe(2.5);
-  expect(quantile([4, 1, 3, 2], 0)).toBe(1);
-  expect(quantile([4, 1, 3, 2], 0.9)).toBeCloseTo(3.7, 12);
 });

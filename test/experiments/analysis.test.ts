@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { mulberry32 } from "../../evaluation/random.ts";
 import { analyse, type Results } from "../../src/experiments/analysis.ts";
 import { stepsOf } from "../../src/experiments/decide.ts";
 import { metricKind, scaleOf } from "../../src/experiments/metrics.ts";
@@ -6,7 +7,6 @@ import { reportText } from "../../src/experiments/report.ts";
 import { reportSvg } from "../../src/experiments/report-svg.ts";
 import type { MetricSpec } from "../../src/experiments/schema.ts";
 import type { ClosedUnit, CountedExposure } from "../../src/experiments/units.ts";
-import { createRandom } from "./random.ts";
 
 const rating: MetricSpec = { metric: "rating", statistic: "mean", margin: 0.2 };
 const p90: MetricSpec = { metric: "latency", statistic: { quantile: 0.9 }, margin: 0.3 };
@@ -30,7 +30,7 @@ interface Truth {
 
 /** Results on units of a known truth, half in either arm. */
 function resultsOf(truth: Truth, { units: count = 1200, splitTo = 0.5, seed = 31 } = {}): Results {
-  const random = createRandom(seed);
+  const random = mulberry32(seed);
   const shares = new Map([
     ["base", 0.5],
     ["drop", 0.5],

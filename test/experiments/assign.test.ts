@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { mulberry32 } from "../../evaluation/random.ts";
 import { createUnitHash, expose, exposureKey } from "../../src/experiments/assign.ts";
 import { armAt, type Layout, layoutOf, PLACES, sharesOf, type Weight } from "../../src/experiments/layout.ts";
-import { createRandom } from "./random.ts";
 
 const key = new TextEncoder().encode("0123456789abcdef");
 const weights = (...values: number[]): Weight[] => values.map((weight, index) => ({ name: `arm-${index}`, weight }));
@@ -22,7 +22,7 @@ function moved(a: Layout, b: Layout): number {
 
 describe("layout", () => {
   it("covers the line without gaps, each arm with its weight, through a hundred random changes that move the least possible", () => {
-    const random = createRandom(21);
+    const random = mulberry32(21);
     let layout: Layout | undefined;
     for (let change = 0; change < 100; change++) {
       const parts: number[] = Array.from({ length: 2 + Math.floor(random() * 4) }, () =>

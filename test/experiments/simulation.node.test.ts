@@ -1,9 +1,9 @@
 // What the verdicts promise, on simulated experiments that are looked at after each unit: users whose requests resemble each other, arms whose
 // users differ in kind. Beside them the usual z-test, looked at as often, to show that these experiments would catch a test that is wrong.
 import { describe, expect, it } from "vitest";
+import { mulberry32, type Random } from "../../evaluation/random.ts";
 import { createDifference } from "../../src/experiments/stats/difference.ts";
 import { type Verdict, verdictOf } from "../../src/experiments/stats/interval.ts";
-import { createRandom, type Random } from "./random.ts";
 
 const RUNS = 2000;
 const UNITS = 500;
@@ -103,7 +103,7 @@ const simulate = (
   effect: number,
   { seed, isShort = false, share = 0.5 }: { seed: number; isShort?: boolean; share?: number },
 ): readonly Outcome[] => {
-  const random = createRandom(seed);
+  const random = mulberry32(seed);
   return Array.from({ length: RUNS }, () => run(random, judge(share), effect, share, isShort));
 };
 
@@ -130,7 +130,7 @@ describe("verdicts under looking after each unit", () => {
     const ended = outcomes.filter(({ verdicts }) => verdicts.size > 0);
     const wrong = having(ended, "inferior");
     // Spread of a user's mean, measured; then the sample of a test that is done once, at the same level, with 80 % power.
-    const random = createRandom(14);
+    const random = mulberry32(14);
     const variance = [true, false].map((isTreated) => {
       const values = Array.from({ length: 20_000 }, () => userOf(random, isTreated, MARGIN / 2).value);
       const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -171,7 +171,7 @@ describe("verdicts under looking after each unit", () => {
 
 describe("a difference under load that changes", () => {
   it("calls equal arms different at most at alpha when both swing with the time of day", () => {
-    const random = createRandom(15);
+    const random = mulberry32(15);
     const runs = 1000;
     let wrong = 0;
     for (let i = 0; i < runs; i++) {
@@ -189,7 +189,7 @@ describe("a difference under load that changes", () => {
   });
 
   it("covers the difference at every look", () => {
-    const random = createRandom(16);
+    const random = mulberry32(16);
     const runs = 200;
     let misses = 0;
     for (let i = 0; i < runs; i++) {

@@ -1,8 +1,8 @@
 // 10,000 mutated requests, and connections that break off, against the process that `npm start` runs.
 import { connect } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { mulberry32 } from "../../evaluation/random.ts";
 import { freePort, type Server, startCommand, startServer } from "../e2e/server.ts";
-import { createRandom } from "../experiments/random.ts";
 import { type HostileRequest, hostileRequests } from "../support/hostile.ts";
 import { heldMiB } from "../support/isolate.ts";
 import { faultOf } from "../support/judge.ts";
@@ -80,7 +80,7 @@ it(`answers ${REQUESTS} mutated requests with a 2xx or an error envelope, withou
 });
 
 it("survives connections that break off in the middle of a request or send what is no HTTP", async () => {
-  const random = createRandom(5);
+  const random = mulberry32(5);
   const body = JSON.stringify({ model: "smollm2-135m", messages: [{ role: "user", content: "Hi" }], stream: true });
   const whole = `POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer ${server.key}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
   const chunked = whole.replace(/content-length: \d+/, "transfer-encoding: chunked");

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import plain from "../../dist/kernels/plain.wasm";
 import relaxed from "../../dist/kernels/relaxed.wasm";
+import { mulberry32 } from "../../evaluation/random.ts";
 import { replicaSettings } from "../../src/config.ts";
 import { type Engine, EngineError } from "../../src/engine/types.ts";
 import { createWasmEngine } from "../../src/engine/wasm/index.ts";
@@ -10,7 +11,7 @@ import { createWorkShare } from "../../src/replica/share.ts";
 import { createBatcher } from "../../src/scheduler/batch.ts";
 import { compilePlan, type Plan } from "../../src/variants/plan.ts";
 import { asKernels, reference } from "../engine/wasm/reference.ts";
-import { config, makeTiny, randomNumbers, tinyPlan } from "../engine/wasm/tiny.ts";
+import { config, makeTiny, tinyPlan } from "../engine/wasm/tiny.ts";
 import { tinyBase, tinyRecipe } from "../support/base.ts";
 import { countingEngine } from "../support/engine.ts";
 
@@ -46,7 +47,7 @@ describe("an answer's comparison", async () => {
   const engine = await createWasmEngine({ base: tiny.base, open: tiny.open, modules });
   const full = tinyPlan(tiny.base);
   const cut = tinyPlan(tiny.base, [{ layer: 0 }, { layer: 1, attn: false }, { layer: 2 }]);
-  const random = randomNumbers(3);
+  const random = mulberry32(3);
   const tokens = (count: number): number[] => Array.from({ length: count }, () => Math.floor(random() * config.vocab));
 
   /** The same in double precision, from whole rows of logits, as the definitions have it. */

@@ -3,9 +3,9 @@ import { env, runInDurableObject } from "cloudflare:test";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import plain from "../../dist/kernels/plain.wasm";
 import relaxed from "../../dist/kernels/relaxed.wasm";
+import { mulberry32 } from "../../evaluation/random.ts";
 import { type Frame, frameSchema, type GenerateRequest, type Replica } from "../../src/replica/protocol.ts";
 import { slotRecipeSchema } from "../../src/variants/recipe.ts";
-import { randomNumbers } from "../engine/wasm/tiny.ts";
 import { base, files, student } from "../engine/wasm/weight-sets.ts";
 
 const { LIMITER } = env as unknown as { LIMITER: DurableObjectNamespace };
@@ -133,7 +133,7 @@ describe("a replica whose memory has room for two weight sets", () => {
   });
 
   it("goes on answering for both while it is measured and loads, from its first moment on", async () => {
-    const random = randomNumbers(1);
+    const random = mulberry32(1);
     for (let round = 0; round < 4; round++) {
       const { objectOf } = await isolate(ROOMY, 1);
       const replica = objectOf("tiny");

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { random } from "../../bench/routing/random.ts";
+import { mulberry32 } from "../../evaluation/random.ts";
 import type { Engine, Prompt, Sequence, StepInput } from "../../src/engine/types.ts";
 import { type Costs, chunkTime, REFERENCE_PACE, stepTime } from "../../src/routing/costs.ts";
 import { type Foretold, foretell, foretellOthers, loadOf, type UnderWay } from "../../src/routing/load.ts";
@@ -55,7 +55,7 @@ const underWayOf = (known: Known): UnderWay => ({
  * @returns what was foretold then for it and for the others, and how it came out
  */
 async function trial(seed: number) {
-  const next = random(seed);
+  const next = mulberry32(seed);
   const others = Array.from({ length: 1 + Math.floor(next() * 10) }, (_, i) => drawn(i, next));
   const mine = drawn(others.length, next);
   const comesAfter = 1 + Math.floor(next() * 40);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { random } from "../../bench/routing/random.ts";
+import { mulberry32 } from "../../evaluation/random.ts";
 import { costsOf, prefillTime, REFERENCE_PACE, stepTime } from "../../src/routing/costs.ts";
 import {
   chanceOf,
@@ -189,7 +189,7 @@ describe("what was measured", () => {
   });
 
   test("makes predictions that hold as often as they say", () => {
-    const next = random(11);
+    const next = mulberry32(11);
     const state = newState();
     const normal = (): number => Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
     for (let i = 0; i < 1000; i++) {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { random } from "../../bench/routing/random.ts";
+import { mulberry32 } from "../../evaluation/random.ts";
 import { agingOf, ENOUGH, HALF_LIFE_MS, known, learn, SHARED_FLOOR } from "../../src/routing/layers.ts";
 import {
   add,
@@ -18,7 +18,7 @@ import {
 
 /** Log-normal, heavy-tailed and two-humped values, 2,000 of each. */
 function samples(kind: number): number[] {
-  const next = random(kind + 1);
+  const next = mulberry32(kind + 1);
   return Array.from({ length: 2000 }, () => {
     const normal = Math.sqrt(-2 * Math.log(1 - next())) * Math.cos(2 * Math.PI * next());
     if (kind === 0) return Math.exp(normal / 2);

@@ -3,12 +3,13 @@
 import { describe, expect, it, vi } from "vitest";
 import plain from "../../dist/kernels/plain.wasm";
 import relaxed from "../../dist/kernels/relaxed.wasm";
+import { mulberry32 } from "../../evaluation/random.ts";
 import type { Sampled } from "../../src/engine/sampling/index.ts";
 import { createWasmEngine } from "../../src/engine/wasm/index.ts";
 import { createPace } from "../../src/replica/pace.ts";
 import { createBatcher, STALL_MS } from "../../src/scheduler/batch.ts";
 import type { Generation } from "../../src/scheduler/generation.ts";
-import { config, makeTiny, randomNumbers, tinyPlan } from "../engine/wasm/tiny.ts";
+import { config, makeTiny, tinyPlan } from "../engine/wasm/tiny.ts";
 
 const tiny = makeTiny();
 const plan = tinyPlan(tiny.base);
@@ -16,7 +17,7 @@ const lighter = tinyPlan(tiny.base, [{ layer: 0 }, { layer: 1 }, { layer: 2, att
 /** Memory has room for 224 tokens, in pages of 32. */
 const load = () =>
   createWasmEngine({ base: tiny.base, open: tiny.open, modules: { relaxed, plain }, ceilingBytes: 10 * 65_536 });
-const random = randomNumbers(5);
+const random = mulberry32(5);
 const prompt = Array.from({ length: 75 }, () => Math.floor(random() * config.vocab));
 
 /** The likeliest token, with its logit's bits: another bit anywhere shows. */

@@ -1,19 +1,20 @@
 import { describe, expect, it } from "vitest";
 import plain from "../../dist/kernels/plain.wasm";
 import relaxed from "../../dist/kernels/relaxed.wasm";
+import { mulberry32 } from "../../evaluation/random.ts";
 import { logSumExp } from "../../src/engine/sampling/index.ts";
 import type { StepInput } from "../../src/engine/types.ts";
 import { createWasmEngine } from "../../src/engine/wasm/index.ts";
 import { createEngineScorer, type Subject } from "../../src/scoring/engine-scorer.ts";
 import { ScoringError } from "../../src/scoring/scorer.ts";
 import type { Plan } from "../../src/variants/plan.ts";
-import { config, makeTiny, randomNumbers, tinyPlan } from "../engine/wasm/tiny.ts";
+import { config, makeTiny, tinyPlan } from "../engine/wasm/tiny.ts";
 
 const tiny = makeTiny();
 const plan = tinyPlan(tiny.base);
 const engine = await createWasmEngine({ base: tiny.base, open: tiny.open, modules: { relaxed, plain } });
 const scorer = createEngineScorer({ engine, plan });
-const random = randomNumbers(5);
+const random = mulberry32(5);
 const tokens = (count: number): number[] => Array.from({ length: count }, () => Math.floor(random() * config.vocab));
 
 /** Log-likelihood of a continuation from whole rows of logits, in a sequence of its own. */

@@ -1,5 +1,5 @@
 // Requests as nobody should send them: valid ones of every endpoint, mutated in their bodies, headers, paths and bytes. The same seed makes the same requests.
-import { createRandom } from "../experiments/random.ts";
+import { mulberry32 } from "../../evaluation/random.ts";
 
 export interface HostileRequest {
   readonly method: string;
@@ -284,6 +284,6 @@ function* requests(random: () => number): Generator<HostileRequest, never> {
 
 /** @param seed any whole number */
 export function hostileRequests(seed: number, count: number): HostileRequest[] {
-  const made = requests(createRandom(seed));
+  const made = requests(mulberry32(seed));
   return Array.from({ length: count }, () => made.next().value);
 }

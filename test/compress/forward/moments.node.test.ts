@@ -1,8 +1,8 @@
 import { describe, expect, it, onTestFinished } from "vitest";
 import { addMoments, createMomentSums } from "../../../compress/forward/moments.ts";
 import { floats, openSession } from "../../../compress/forward/session.ts";
+import { mulberry32 } from "../../../evaluation/random.ts";
 import { createGraph } from "../../../src/engine/onnx/graph.ts";
-import { randomNumbers } from "../../engine/wasm/tiny.ts";
 
 // From one band of the Gram matrix to eight, of widths that are not the same.
 describe.each([1, 100, 288, 400, 1537])("moments of inputs of %i columns", (cols) => {
@@ -11,7 +11,7 @@ describe.each([1, 100, 288, 400, 1537])("moments of inputs of %i columns", (cols
     addMoments(graph, "x", graph.input("input", ["chunk", "rows", cols]), cols, gram);
     const session = await openSession(graph.build(), 1);
     onTestFinished(() => session.release());
-    const random = randomNumbers(cols);
+    const random = mulberry32(cols);
     const chunks = [6, 4].map((rows) => Float32Array.from({ length: rows * cols }, () => random() - 0.5));
     const sums = createMomentSums<"x">({ gram });
     for (const values of chunks) {

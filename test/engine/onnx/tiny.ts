@@ -1,5 +1,6 @@
 // A LLaMA model small enough for a test: random weights, the base and image that the engine loads, and the same decoder in plain code.
 import { createHash } from "node:crypto";
+import { mulberry32 } from "../../../evaluation/random.ts";
 import { dequantize, type OpenFile } from "../../../src/engine/weights.ts";
 import type { BaseModel, BuiltFile, ModelConfig, Tensor } from "../../../src/variants/base.ts";
 import type { Plan } from "../../../src/variants/plan.ts";
@@ -23,15 +24,10 @@ export function built(bytes: Uint8Array): { file: BuiltFile; open: OpenFile } {
 const streamOf = (bytes: Uint8Array): ReadableStream<Uint8Array> =>
   new Response(bytes as BodyInit).body as ReadableStream<Uint8Array>;
 
-/** Numbers from a seed, -0.5 to 0.5 (mulberry32). */
+/** Numbers from a seed, -0.5 to 0.5. */
 export function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let bits = Math.imul(state ^ (state >>> 15), 1 | state);
-    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits;
-    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32 - 0.5;
-  };
+  const uniform = mulberry32(seed);
+  return () => uniform() - 0.5;
 }
 
 /** @param prune whether its second layer is narrower than the others and has biases */

@@ -2,12 +2,13 @@
 import { describe, expect, it } from "vitest";
 import plain from "../../../dist/kernels/plain.wasm";
 import relaxed from "../../../dist/kernels/relaxed.wasm";
+import { mulberry32 } from "../../../evaluation/random.ts";
 import { createWasmEngine, type WasmEngine } from "../../../src/engine/wasm/index.ts";
 import type { OpenFile } from "../../../src/engine/weights.ts";
 import type { BaseModel } from "../../../src/variants/base.ts";
 import { layOut, runsOf, sharingWith } from "../../../src/variants/layout.ts";
 import { CHUNKS, digests, type Run } from "./identity.ts";
-import { config, makeTiny, openFrom, randomNumbers, tinyPlan } from "./tiny.ts";
+import { config, makeTiny, openFrom, tinyPlan } from "./tiny.ts";
 import { base, files, shared, student } from "./weight-sets.ts";
 
 const plans = [
@@ -16,7 +17,7 @@ const plans = [
   tinyPlan(base, [{ layer: 0 }, { layer: 2, attn: false }]),
   tinyPlan(student, [{ layer: 1 }]),
 ];
-const random = randomNumbers(3);
+const random = mulberry32(3);
 const ids = Array.from({ length: 100 }, () => Math.floor(random() * config.vocab));
 const runs = plans.map((plan, i): Run => ({ plan, ids: ids.slice(i, 60 + 7 * i), chunks: CHUNKS.slice(i) }));
 const MIB = 2 ** 20;

@@ -3,13 +3,14 @@ import { createHash } from "node:crypto";
 import { expect, it } from "vitest";
 import plain from "../../../dist/kernels/plain.wasm";
 import relaxed from "../../../dist/kernels/relaxed.wasm";
+import { mulberry32 } from "../../../evaluation/random.ts";
 import type { LogitsWanted } from "../../../src/engine/types.ts";
 import { createWasmEngine, type WasmEngine } from "../../../src/engine/wasm/index.ts";
 import { instantiate } from "../../../src/engine/wasm/kernels.ts";
 import { LINEARS } from "../../../src/variants/layer-tensors.ts";
 import type { Plan } from "../../../src/variants/plan.ts";
 import { adaptedPlan, adaptedRecipe, randomPairs } from "./peft.ts";
-import { config, MIXED, makeTiny, narrowPlan, openFrom, randomNumbers, tinyPlan } from "./tiny.ts";
+import { config, MIXED, makeTiny, narrowPlan, openFrom, tinyPlan } from "./tiny.ts";
 
 /** What each engine computes. Lines are added here, never changed: raise NUMERICS in engine.ts when bits change, and add one. */
 const COMPUTED: Record<string, string> = {
@@ -80,7 +81,7 @@ function addFunctions(hash: ReturnType<typeof createHash>): void {
   const memory = new WebAssembly.Memory({ initial: 8 });
   const { kernels } = instantiate({ plain: relaxed }, memory);
   const f32 = new Float32Array(memory.buffer);
-  const random = randomNumbers(5);
+  const random = mulberry32(5);
   const [state, values, results, count] = [1024, 2048, 262_144, 8192];
   f32.set([Number.NEGATIVE_INFINITY, 0, 0, 0], state / 4);
   for (let i = 0; i < count; i++) f32[values / 4 + i] = -20 * random();

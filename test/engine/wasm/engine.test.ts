@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
 import plain from "../../../dist/kernels/plain.wasm";
 import relaxed from "../../../dist/kernels/relaxed.wasm";
+import { mulberry32 } from "../../../evaluation/random.ts";
 import { likelihoodsOf } from "../../../src/engine/likelihoods.ts";
 import { EngineError, type Sequence } from "../../../src/engine/types.ts";
 import { createWasmEngine, type WasmEngine, type WasmEngineOptions } from "../../../src/engine/wasm/index.ts";
 import type { Plan } from "../../../src/variants/plan.ts";
 import { asKernels, reference } from "./reference.ts";
-import { config, MIXED, makeTiny, narrowPlan, openFrom, randomNumbers, tinyPlan } from "./tiny.ts";
+import { config, MIXED, makeTiny, narrowPlan, openFrom, tinyPlan } from "./tiny.ts";
 
 const noPace = () => undefined;
 const tiny = makeTiny();
@@ -24,7 +25,7 @@ const load = (options: Partial<WasmEngineOptions> = {}): Promise<WasmEngine> =>
   createWasmEngine({ base: tiny.base, open: tiny.open, modules: { relaxed, plain }, ...options });
 
 const randomTokens = (count: number, seed: number): number[] => {
-  const random = randomNumbers(seed);
+  const random = mulberry32(seed);
   return Array.from({ length: count }, () => Math.floor(random() * config.vocab));
 };
 const tokens = randomTokens(100, 7);

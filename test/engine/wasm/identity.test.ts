@@ -2,12 +2,13 @@
 import { describe, expect, it } from "vitest";
 import plain from "../../../dist/kernels/plain.wasm";
 import relaxed from "../../../dist/kernels/relaxed.wasm";
+import { mulberry32 } from "../../../evaluation/random.ts";
 import { createWasmEngine } from "../../../src/engine/wasm/index.ts";
 import type { BaseModel } from "../../../src/variants/base.ts";
 import { LINEARS } from "../../../src/variants/layer-tensors.ts";
 import { alone, CHUNKS, digests, type Run, whole } from "./identity.ts";
 import { adaptedPlan, adaptedRecipe, randomPairs } from "./peft.ts";
-import { config, MIXED, makeTiny, narrowPlan, openFrom, randomNumbers, tinyPlan } from "./tiny.ts";
+import { config, MIXED, makeTiny, narrowPlan, openFrom, tinyPlan } from "./tiny.ts";
 
 const files = new Map<string, Uint8Array>();
 const adapted = (base: BaseModel, rank: number, slots: object[]) =>
@@ -26,7 +27,7 @@ const plansOf = (base: BaseModel) => [
   adapted(base, 8, [{ layer: 0 }, { layer: 1 }, { layer: 2 }]),
   adapted(base, 40, slots),
 ];
-const random = randomNumbers(3);
+const random = mulberry32(3);
 const ids = Array.from({ length: 100 }, () => Math.floor(random() * config.vocab));
 const LENGTHS = [1, 5, 31, 32, 33, 64, 65, 97];
 

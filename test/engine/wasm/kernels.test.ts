@@ -3,10 +3,11 @@ import { describe, expect, it } from "vitest";
 import { packQ4, packQ8 } from "../../../build/kernel-layout.ts";
 import plain from "../../../dist/kernels/plain.wasm";
 import relaxed from "../../../dist/kernels/relaxed.wasm";
+import { mulberry32 } from "../../../evaluation/random.ts";
+import { toHalf } from "../../../formats/half.ts";
 import { instantiate, type Kernels } from "../../../src/engine/wasm/kernels.ts";
 import { PAGE_TOKENS, panel8Bytes, panel16Bytes } from "../../../src/engine/wasm/shapes.ts";
 import { fromHalf } from "../../../src/engine/weights.ts";
-import { randomNumbers, toHalf } from "./tiny.ts";
 
 interface Bench {
   readonly kernels: Kernels;
@@ -39,7 +40,7 @@ function bench(module: WebAssembly.Module): Bench {
   };
 }
 
-const random = randomNumbers(11);
+const random = mulberry32(11);
 const uniform = (count: number, scale = 1): Float32Array =>
   Float32Array.from({ length: count }, () => (2 * random() - 1) * scale);
 

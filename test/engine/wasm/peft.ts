@@ -1,11 +1,11 @@
 // Adapters for tests: random factors, written as PEFT writes them, and plans that have them as the build makes them.
 import { packAdapter } from "../../../build/adapter.ts";
-import { sha256 } from "../../../build/checkpoint.ts";
+import { mulberry32 } from "../../../evaluation/random.ts";
+import { sha256 } from "../../../formats/digest.ts";
 import type { BaseModel, ModelConfig } from "../../../src/variants/base.ts";
 import type { Linear } from "../../../src/variants/layer-tensors.ts";
 import { compilePlan, type Plan } from "../../../src/variants/plan.ts";
 import { type SlotRecipe, slotRecipeSchema } from "../../../src/variants/recipe.ts";
-import { randomNumbers } from "./tiny.ts";
 
 export interface Pair {
   readonly name: string;
@@ -42,7 +42,7 @@ export function randomPairs(
   rank: number,
   seed: number,
 ): Pair[] {
-  const random = randomNumbers(seed);
+  const random = mulberry32(seed);
   const values = (count: number) => Float32Array.from({ length: count }, () => (random() - 0.5) / Math.sqrt(rank));
   return layers.flatMap((layer) =>
     linears.map((linear) => {

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 import plain from "../../../dist/kernels/plain.wasm";
 import relaxed from "../../../dist/kernels/relaxed.wasm";
+import { mulberry32 } from "../../../evaluation/random.ts";
 import type { Sequence } from "../../../src/engine/types.ts";
 import { createWasmEngine, type WasmEngine } from "../../../src/engine/wasm/index.ts";
-import { config, makeTiny, randomNumbers, tinyPlan } from "./tiny.ts";
+import { config, makeTiny, tinyPlan } from "./tiny.ts";
 
 const noPace = () => undefined;
 const tiny = makeTiny();
@@ -12,7 +13,7 @@ const lighter = tinyPlan(tiny.base, [{ layer: 0 }, { layer: 1 }, { layer: 2, att
 const load = (ceilingBytes?: number): Promise<WasmEngine> =>
   createWasmEngine({ base: tiny.base, open: tiny.open, modules: { relaxed, plain }, ceilingBytes });
 
-const random = randomNumbers(3);
+const random = mulberry32(3);
 const tokens = Array.from({ length: 100 }, () => Math.floor(random() * config.vocab));
 const bits = (values: Float32Array): string => Buffer.from(values.slice().buffer).toString("hex");
 

@@ -2,6 +2,8 @@
 // query heads to a KV head, three blocks of hidden size.
 import { createHash } from "node:crypto";
 import { packQ4, packQ8 } from "../../../build/kernel-layout.ts";
+import { mulberry32 } from "../../../evaluation/random.ts";
+import { toHalf } from "../../../formats/half.ts";
 import type { OpenFile } from "../../../src/engine/weights.ts";
 import type { BaseModel, ModelConfig, Tensor } from "../../../src/variants/base.ts";
 import { compilePlan, type Plan } from "../../../src/variants/plan.ts";
@@ -28,26 +30,6 @@ export interface Tiny {
   readonly open: OpenFile;
 }
 
-/** Numbers in [0, 1), the same for the same seed (mulberry32). */
-export function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
-/** The nearest half-precision bits of a number whose size is between 2^-14 and 65504, or 0. */
-export function toHalf(value: number): number {
-  const sign = value < 0 ? 0x8000 : 0;
-  if (Math.abs(value) < 2 ** -14) return sign + Math.round(Math.abs(value) * 2 ** 24);
-  const exponent = Math.floor(Math.log2(Math.abs(value)));
-  const fraction = Math.round((Math.abs(value) / 2 ** exponent - 1) * 1024);
-  return sign + ((exponent + 15) << 10) + fraction;
-}
-
 const NONE = /^$/;
 /** All linears of one layer, some of another and of the narrow one: of gate and up only one. */
 export const MIXED = /^blk\.0\.|^blk\.1\.(attn_k|attn_output|ffn_gate)|^narrow\.(attn_q|attn_v|ffn_up|ffn_down)/;
@@ -60,7 +42,7 @@ const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes)
  * @param eight names of linears that have 8 bits, not 4
  */
 export function makeTiny({ shape = config, seed = 1, poisoned = -1, narrow = true, eight = NONE } = {}): Tiny {
-  const random = randomNumbers(seed);
+  const random = mulberry32(seed);
   const byte = (): number => Math.floor(random() * 256);
   const q4 = (rows: number, cols: number): Uint8Array => {
     const data = new Uint8Array((rows * cols * 20) / 32).map(byte);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { mulberry32 } from "../../../evaluation/random.ts";
 import { createMeanSequence } from "../../../src/experiments/stats/betting.ts";
 import vectors from "../../fixtures/confseq/vectors.json";
-import { createRandom } from "../random.ts";
 
 const range = { lower: 0, upper: 1 };
 
@@ -37,7 +37,7 @@ describe("mean sequence", () => {
   }
 
   it("gives limits that meet what was shown at thresholds, and never widen", () => {
-    const random = createRandom(1);
+    const random = mulberry32(1);
     const sequence = createMeanSequence({ alpha: 0.05, range, thresholds: [0.4] });
     let before = { lower: 0, upper: 1 };
     for (let i = 0; i < 400; i++) {
@@ -65,7 +65,7 @@ describe("mean sequence", () => {
   });
 
   it("tells about how many more observations a verdict takes", () => {
-    const random = createRandom(2);
+    const random = mulberry32(2);
     const sequence = createMeanSequence({ alpha: 0.05, range, thresholds: [0.5] });
     expect(sequence.needed(0.5)).toBe(Number.POSITIVE_INFINITY);
     const one = () => sequence.observe(0.35 + 0.4 * random(), 0, 1);

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { mulberry32 } from "../../../evaluation/random.ts";
 import { logBeta, logGamma } from "../../../src/experiments/stats/beta.ts";
 import { createCounts, createQuantileSequence, leastSample } from "../../../src/experiments/stats/quantile.ts";
 import vectors from "../../fixtures/confseq/vectors.json";
-import { createRandom } from "../random.ts";
 
 describe("log gamma", () => {
   it("is the logarithm of factorials, and of root pi at a half", () => {
@@ -26,7 +26,7 @@ describe("quantile sequence", () => {
   it("speaks from its least sample on, and not before", () => {
     expect(leastSample(0.9, 0.05)).toBe(68);
     expect(leastSample(0.99, 0.05)).toBe(705);
-    const random = createRandom(3);
+    const random = mulberry32(3);
     const sequence = createQuantileSequence(0.9, 0.05);
     for (let i = 1; i <= 68; i++) {
       sequence.observe(random());
@@ -35,7 +35,7 @@ describe("quantile sequence", () => {
   });
 
   it("is surprised by draws less often than alpha, though looked at after each", () => {
-    const random = createRandom(4);
+    const random = mulberry32(4);
     for (const p of [0.5, 0.9]) {
       const counts = createCounts(p, 0.05);
       const table = Array.from({ length: 601 }, (_, count) => counts(count));
@@ -55,7 +55,7 @@ describe("quantile sequence", () => {
   });
 
   it("covers the quantile of a distribution with atoms and of one without", () => {
-    const random = createRandom(5);
+    const random = mulberry32(5);
     for (const [draw, truth] of [
       [() => -Math.log(1 - random()), Math.log(10)],
       [() => Math.floor(random() * 10), 8],
@@ -76,7 +76,7 @@ describe("quantile sequence", () => {
   });
 
   it("closes in on the quantile", () => {
-    const random = createRandom(6);
+    const random = mulberry32(6);
     const sequence = createQuantileSequence(0.5, 0.05);
     for (let i = 0; i < 5000; i++) sequence.observe(random());
     const { lower, upper } = sequence.interval();

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { mulberry32, type Random } from "../../../evaluation/random.ts";
 import { logGamma } from "../../../src/experiments/stats/beta.ts";
 import { createSampleRatio } from "../../../src/experiments/stats/sample-ratio.ts";
-import { createRandom, type Random } from "../random.ts";
 
 const draw = (random: Random, shares: readonly number[]): number => {
   let rest = random();
@@ -15,7 +15,7 @@ const draw = (random: Random, shares: readonly number[]): number => {
 describe("sample ratio", () => {
   it("is the Bayes factor of a Dirichlet-multinomial against the weights", () => {
     const shares = [0.2, 0.5, 0.3];
-    const random = createRandom(6);
+    const random = mulberry32(6);
     const ratio = createSampleRatio(3);
     const counts = [0, 0, 0];
     let most = 0;
@@ -36,7 +36,7 @@ describe("sample ratio", () => {
   });
 
   it("gives fewer false alarms than alpha under watching, with equal and with mixed shares", () => {
-    const random = createRandom(7);
+    const random = mulberry32(7);
     const runs = 2000;
     for (const kinds of [
       [[0.5, 0.5]],
@@ -61,7 +61,7 @@ describe("sample ratio", () => {
   });
 
   it("calls a split of 47 to 53 that should be even within 20,000 units", () => {
-    const random = createRandom(8);
+    const random = mulberry32(8);
     const ratio = createSampleRatio(2);
     let units = 0;
     while (ratio.pValue > 0.01 && units < 20_000) {
