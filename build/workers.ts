@@ -10,14 +10,26 @@ import { root, workersDir } from "./paths.ts";
 export interface WorkerSource {
   readonly name: string;
   readonly config: string;
+  /** The module that it starts with, as its configuration file says. */
+  readonly entry: string;
   /** The script's name in its configuration file, by which others bind to it. */
   readonly script: string;
 }
 
-const GATEWAY: WorkerSource = { name: "gateway", config: "wrangler.toml", script: "franken-gateway" };
+const GATEWAY: WorkerSource = {
+  name: "gateway",
+  config: "wrangler.toml",
+  entry: "src/gateway.ts",
+  script: "franken-gateway",
+};
 const REPLICAS: Record<string, WorkerSource> = {
-  wasm: { name: "replica", config: "wrangler.replica.toml", script: "franken-replica" },
-  onnx: { name: "replica-onnx", config: "wrangler.replica-onnx.toml", script: "franken-replica" },
+  wasm: { name: "replica", config: "wrangler.replica.toml", entry: "src/replica.ts", script: "franken-replica" },
+  onnx: {
+    name: "replica-onnx",
+    config: "wrangler.replica-onnx.toml",
+    entry: "src/replica-onnx.ts",
+    script: "franken-replica",
+  },
 };
 
 /**

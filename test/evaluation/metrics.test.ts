@@ -100,11 +100,9 @@ describe("a comparison", () => {
 
   it("agrees with the router's closed forms", () => {
     const random = mulberry32(7);
+    const pages = Array.from({ length: 400 }, () => 20 + Math.floor(random() * 400));
     const draw = (right: number, nats: number) =>
-      Array.from({ length: 400 }, () => {
-        const words = 20 + Math.floor(random() * 400);
-        return { acc: Number(random() < right), words, logLikelihood: -words * (nats + random()) };
-      });
+      pages.map((words) => ({ acc: Number(random() < right), words, logLikelihood: -words * (nats + random()) }));
     const [worse, better] = [draw(0.4, 3.1), draw(0.5, 3)];
     const results = (items: typeof worse) => new Map(items.map((item, i) => [i, item]));
     const recorded = (variant: string, items: typeof worse) => ({
