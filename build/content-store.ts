@@ -1,8 +1,8 @@
 // A folder of files under the names that their contents give them: each is written once, and stays while something wants it.
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { BuiltFile } from "../src/variants/index.ts";
 import { sha256 } from "../formats/digest.ts";
+import type { BuiltFile } from "../src/variants/index.ts";
 
 export interface Files {
   /** Adds a file. */

@@ -36,14 +36,9 @@ export const STEPS: readonly BuildStep[] = [
     name: "weights",
     code: ["build/catalogue.ts", "build/output.ts"],
     inputs: [
-      ...[
-        "models",
-        ...["recipes", "adapters", "models"].map((name) => join(artifactsDir(), name)),
-        "src/variants",
-        "src/engine/grammar/vocabulary.ts",
-        ...["src/tokenizer/alphabet.ts", "src/tokenizer/pieces.ts"],
-        ...["src/engine/rope.ts", "src/engine/weights.ts"],
-      ],
+      "models",
+      ...["recipes", "adapters", "models"].map((name) => join(artifactsDir(), name)),
+      ...["src/engine", "src/grammar", "src/tokenizer", "src/variants", "src/config.ts", "src/work.ts"],
       ...PACKING,
     ],
     outputs: [catalogueFile, weightsDir, tokenizersFile, piecesFile],
@@ -64,16 +59,9 @@ export const STEPS: readonly BuildStep[] = [
     name: "scores",
     code: ["evaluation/offline/pack-samples.ts", "evaluation/offline/pack-recorded.ts"],
     inputs: [
-      ...[
-        "data",
-        "scores",
-        ownScoresDir(),
-        "src/monitor",
-        "evaluation",
-        "formats/digest.ts",
-        ...PATHS,
-        "package-lock.json",
-      ],
+      ...["data", "scores", ownScoresDir()],
+      ...["src/monitor", "src/storage", "src/variants", "evaluation", "formats/digest.ts"],
+      ...[...PATHS, "package-lock.json"],
     ],
     outputs: [samplesFile, recordedFile],
     async run() {
