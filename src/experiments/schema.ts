@@ -1,5 +1,6 @@
 // An experiment as clients write it. This schema is the only definition of the format.
 import { z } from "zod";
+import { AUTO } from "../variants/index.ts";
 import { METRIC_NAMES, metricKind, scaleOf } from "./metrics.ts";
 
 const name = z
@@ -109,7 +110,7 @@ export function createExperimentSchema<Policy extends z.ZodType>(policy: Policy)
         const { name, model, policy } = arm as { name: string; model: string; policy?: unknown };
         if (arms.findIndex((other) => other.name === name) < index)
           refuse(["arms", index, "name"], `${name} is there twice`);
-        if (policy !== undefined && model !== "auto")
+        if (policy !== undefined && model !== AUTO)
           refuse(["arms", index, "policy"], 'goes only with the model "auto"');
       });
       const sum = arms.reduce((total, { weight }) => total + weight, 0);
@@ -121,7 +122,7 @@ export function createExperimentSchema<Policy extends z.ZodType>(policy: Policy)
       const isShadowed = [primary, ...guardrails].some(({ metric }) => metric === "agreement");
       arms.forEach((arm, index) => {
         const { name, model } = arm as { name: string; model: string };
-        if (isShadowed && name !== control && model === "auto")
+        if (isShadowed && name !== control && model === AUTO)
           refuse(["arms", index, "model"], "agreement runs answers through a treatment's variant: name one, not auto");
       });
       const seen = new Set([metricId(primary)]);

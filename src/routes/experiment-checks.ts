@@ -9,8 +9,7 @@ import {
 } from "../experiments/live/index.ts";
 import type { Quarantines } from "../monitor/index.ts";
 import { ApiError } from "../openai/index.ts";
-import { AUTO } from "../serving/index.ts";
-import type { Catalogue } from "../variants/index.ts";
+import { AUTO, type Catalogue } from "../variants/index.ts";
 import type { ExperimentPatch } from "./experiment-schema.ts";
 
 export const refusedValue = (param: string | undefined, message: string): ApiError =>

@@ -1,7 +1,8 @@
 // POST /v1/responses/input_tokens: how many tokens the model would read of a request for a response.
 import { createRoute, z } from "@hono/zod-openapi";
 import { checkCalls, errorResponses, parseResponseRequest, responseRequestSchema } from "../openai/index.ts";
-import { AUTO, prepare } from "../serving/index.ts";
+import { prepare } from "../serving/index.ts";
+import { AUTO } from "../variants/index.ts";
 import { bearer } from "./bearer.ts";
 import { readJson } from "./body.ts";
 import type { AddRoutes } from "./context.ts";

@@ -1,9 +1,8 @@
 // GET /v1/models and GET /v1/models/{model}: the variants that this gateway serves.
 import { createRoute, z } from "@hono/zod-openapi";
 import { ApiError, errorResponses } from "../openai/index.ts";
-import { AUTO, weightsToChooseFrom } from "../serving/index.ts";
-import type { Catalogue, Variant } from "../variants/index.ts";
-import { STATUSES, statusSchema } from "../variants/index.ts";
+import { weightsToChooseFrom } from "../serving/index.ts";
+import { AUTO, type Catalogue, STATUSES, statusSchema, type Variant } from "../variants/index.ts";
 import { bearer } from "./bearer.ts";
 import type { AddRoutes } from "./context.ts";
 import { describeHealth, healthSchema, type Measured, readMeasured, scoreSchema } from "./score-schema.ts";

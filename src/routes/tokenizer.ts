@@ -4,9 +4,8 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { createAuthorizationCheck } from "../access/index.ts";
 import { ApiError, errorResponses, parseIds, validate } from "../openai/index.ts";
-import { AUTO } from "../serving/index.ts";
 import { RunTooLongError, type Tokenizer } from "../tokenizer/index.ts";
-import type { BaseModel } from "../variants/index.ts";
+import { AUTO, type BaseModel } from "../variants/index.ts";
 import { bearer } from "./bearer.ts";
 import { readJson } from "./body.ts";
 import type { AddRoutes } from "./context.ts";

@@ -2,9 +2,10 @@
 // the model `auto` take part: whoever names a variant gets it.
 import type { Assignment } from "../experiments/live/index.ts";
 import type { Outcome, RoutedArm } from "../routing/index.ts";
+import { AUTO } from "../variants/index.ts";
 import type { ArmPolicy } from "./budget.ts";
 import { ClientGoneError, isGatewayFault } from "./errors.ts";
-import { AUTO, type UnbudgetedRequest } from "./request.ts";
+import type { UnbudgetedRequest } from "./request.ts";
 import type { RequestScope, ServingDeps } from "./scope.ts";
 
 export interface AssignedArm {

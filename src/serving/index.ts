@@ -13,7 +13,7 @@ export type {
 export { prepare, weightsToChooseFrom } from "./prepare.ts";
 export { DEFAULT_MAX_TOKENS, type Prompt } from "./prompt.ts";
 export { MAX_CHARACTERS, type PromptInput, type PromptSource } from "./prompts.ts";
-export { AUTO, type GenerationRequest, MAX_LIKELIEST, type UnbudgetedRequest } from "./request.ts";
+export { type GenerationRequest, MAX_LIKELIEST, type UnbudgetedRequest } from "./request.ts";
 export type { GenerationRun } from "./run.ts";
 export type { RequestScope, ServingDeps } from "./scope.ts";
 export { serve } from "./serve.ts";

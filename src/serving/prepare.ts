@@ -1,9 +1,9 @@
 // Finds a request's model and reads its prompts: all that a client can mend by itself is known then.
 import type { Tokenizer } from "../tokenizer/index.ts";
-import type { BaseModel } from "../variants/index.ts";
+import { AUTO, type BaseModel } from "../variants/index.ts";
 import { ServingError } from "./errors.ts";
 import { type ReadPrompts, readPrompts } from "./prompts.ts";
-import { AUTO, type UnbudgetedRequest } from "./request.ts";
+import type { UnbudgetedRequest } from "./request.ts";
 import type { RequestScope, ServingDeps } from "./scope.ts";
 
 export interface Prepared extends ReadPrompts {

@@ -7,9 +7,6 @@ import type { PromptSource } from "./prompts.ts";
 /** The most of the likeliest tokens that a reply can tell in each place. */
 export { MAX_LIKELIEST } from "../engine/index.ts";
 
-/** The model that stands for the best variant within the budget. */
-export const AUTO = "auto";
-
 /** A request whose budget is not read yet: headers and the key have a part in it. */
 export interface UnbudgetedRequest {
   /** A variant's id, or `auto`. */

@@ -1,7 +1,7 @@
 // Hands an experiment's answers over to be scored under its other variants, once they are given.
 import { type ShadowJob, shadowJobOf } from "../experiments/shadow/index.ts";
+import { AUTO } from "../variants/index.ts";
 import type { AssignedArm } from "./arm.ts";
-import { AUTO } from "./request.ts";
 import type { RequestScope, ServingDeps } from "./scope.ts";
 
 export interface GivenAnswer extends Pick<ShadowJob, "reference" | "promptIds" | "replyIds"> {

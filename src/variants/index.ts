@@ -1,5 +1,6 @@
 // Public API of variants: recipes, plans compiled from them, weight sets, the catalogue.
 export { type Adapter, MAX_RANK } from "./adapter.ts";
+export { AUTO } from "./auto.ts";
 export {
   type BaseModel,
   type BuiltFile,

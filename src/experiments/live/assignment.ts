@@ -1,5 +1,6 @@
 // The arm of a request. Needs no more than what this isolate knows, and says to the queue of records what it must, once.
 import type { Recorder } from "../../storage/index.ts";
+import { AUTO } from "../../variants/index.ts";
 import { expose, exposureKey } from "../assign.ts";
 import { isInvited, unitName, type Visitor } from "../audience.ts";
 import type { Place } from "./outcomes.ts";
@@ -52,7 +53,7 @@ export function createAssign({ running, recorder, whyNot, now }: AssignOptions):
     if (!found) return undefined;
     const { experiment, exposure } = found;
     const assigned = experiment.spec.arms.find(({ name }) => name === exposure.arm) as Arm;
-    const obstacle = assigned.model === "auto" ? undefined : await whyNot(assigned.model, waitUntil);
+    const obstacle = assigned.model === AUTO ? undefined : await whyNot(assigned.model, waitUntil);
     if (obstacle) {
       // As without the experiment, and on record.
       const key = `${exposure.experiment}/unserved/${assigned.name}/${obstacle.since}`;

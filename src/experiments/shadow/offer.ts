@@ -1,4 +1,5 @@
 // Which answers are scored, and what is asked about them.
+import { AUTO } from "../../variants/index.ts";
 import type { Experiment } from "../schema.ts";
 import { isSampled, needsShadow, type ShadowJob } from "./job.ts";
 
@@ -19,7 +20,7 @@ export function shadowJobOf({ spec, ...answer }: AnswerOffer): ShadowJob | undef
   const { id, control, arms, shadow_share, window_seconds, settle_seconds } = spec;
   if (!needsShadow(spec) || answer.arm !== control || answer.replyIds.length === 0) return undefined;
   const treatments = arms
-    .filter(({ name, model, weight }) => name !== control && model !== "auto" && weight > 0)
+    .filter(({ name, model, weight }) => name !== control && model !== AUTO && weight > 0)
     .map(({ name, model }) => ({ arm: name, variant: model }));
   if (treatments.length === 0 || !isSampled(answer.request, id, shadow_share)) return undefined;
   const keptMs = Math.min((window_seconds + settle_seconds) * 1000, LONGEST_KEPT_MS);

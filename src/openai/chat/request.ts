@@ -15,10 +15,11 @@ import {
   stopSchema,
 } from "../shared/generation-fields.ts";
 import { joinSystem } from "../shared/system-message.ts";
-import { ignoredFields, ignoredInChat, leftOut, refuseUnsupported, unsupportedFields } from "../shared/unsupported.ts";
+import { leftOut } from "../shared/unsupported.ts";
 import { validate } from "../shared/validate.ts";
 import { messageSchema, readMessages } from "./messages.ts";
 import { type ChatFormat, readChatFormat, replyFields } from "./tools.ts";
+import { ignoredFields, ignoredInChat, refuseUnsupported, unsupportedFields } from "./unsupported.ts";
 
 export const chatRequestSchema = z
   .object({

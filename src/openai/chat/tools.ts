@@ -6,27 +6,22 @@ import { MAX_CALLS } from "../../grammar/index.ts";
 import { ApiError } from "../shared/errors.ts";
 import { otherToolSchema, otherToolsLeftOut } from "../shared/other-tools.ts";
 import { quote } from "../shared/quote.ts";
+import { createReplyFormat, type ReplyFormat, type TextFormat, type ToolChoice } from "../shared/reply-format.ts";
 import {
-  createReplyFormat,
-  type FunctionTool,
-  type ReplyFormat,
-  type TextFormat,
-  type ToolChoice,
-} from "../shared/reply-format.ts";
-
-/** As many as OpenAI's API takes. */
-const MAX_TOOLS = 128;
-
-const functionNameSchema = z
-  .string()
-  .regex(/^[a-zA-Z0-9_-]{1,64}$/, "expected 1 to 64 letters, digits, underscores and dashes");
-
-const schemaSchema = z.record(z.string(), z.unknown());
+  functionNameSchema,
+  jsonSchemaSchema,
+  MAX_TOOLS,
+  refuseSameNames,
+  toFunctionTool,
+  toSchemaFormat,
+} from "../shared/tools.ts";
 
 const functionSchema = z.object({
   name: functionNameSchema,
   description: z.string().nullish(),
-  parameters: schemaSchema.nullish().openapi({ description: "JSON schema of the arguments. Default: there are none." }),
+  parameters: jsonSchemaSchema
+    .nullish()
+    .openapi({ description: "JSON schema of the arguments. Default: there are none." }),
 });
 
 /** What a `type` may be, said to who gives another. */
@@ -85,7 +80,7 @@ const responseFormatSchema = z
         json_schema: z.object({
           name: functionNameSchema,
           description: z.string().nullish(),
-          schema: schemaSchema.nullish(),
+          schema: jsonSchemaSchema.nullish(),
           strict: z.boolean().nullish(),
         }),
       }),
@@ -148,25 +143,8 @@ export async function readChatFormat(fields: ReplyFields): Promise<ChatFormat> {
   const field = isOlder ? "functions" : "tools";
   const { given, places, others } = splitTools(tools ?? []);
   const pathOf = (index: number): string => (isOlder ? `functions.${index}` : `tools.${places[index]}.function`);
-  const list = (isOlder ? (functions ?? []) : given).map(
-    ({ name, description, parameters, strict }: WireFunction): FunctionTool => ({
-      name,
-      description: description?.toWellFormed(),
-      parameters: parameters ?? undefined,
-      strict: strict ?? false,
-    }),
-  );
-  const twice = list.findIndex(({ name }, index) => list.findIndex((other) => other.name === name) < index);
-  if (twice >= 0) {
-    const param = `${pathOf(twice)}.name`;
-    throw new ApiError(
-      "invalid_value",
-      `Invalid value for '${param}': '${list[twice]?.name}' is in '${field}' twice.`,
-      {
-        param,
-      },
-    );
-  }
+  const list = (isOlder ? (functions ?? []) : given).map(toFunctionTool);
+  refuseSameNames(list, (index) => `${pathOf(index)}.name`);
   const { choice, allowed } = isOlder ? { choice: functionCall ?? "auto" } : readToolChoice(toolChoice);
   return {
     ...(await createReplyFormat({
@@ -218,11 +196,5 @@ function readToolChoice(given: ReplyFields["tool_choice"]): { choice: ToolChoice
 
 function readTextFormat(given: ReplyFields["response_format"]): TextFormat {
   if (given?.type !== "json_schema") return given ?? { type: "text" };
-  const { description, schema, strict } = given.json_schema;
-  return {
-    type: "json_schema",
-    description: description?.toWellFormed(),
-    schema: schema ?? undefined,
-    strict: strict ?? false,
-  };
+  return toSchemaFormat(given.json_schema);
 }

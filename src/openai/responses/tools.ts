@@ -1,13 +1,19 @@
 // What a response may be, as the Responses API asks for it: the form of its text, and the functions that may be called.
 import { z } from "@hono/zod-openapi";
-import { ApiError } from "../shared/errors.ts";
 import { otherToolSchema, otherToolsLeftOut } from "../shared/other-tools.ts";
-import { createReplyFormat, type ReplyFormat, type TextFormat, type ToolChoice } from "../shared/reply-format.ts";
+import { createReplyFormat, type ReplyFormat, type ToolChoice } from "../shared/reply-format.ts";
+import {
+  functionNameSchema,
+  jsonSchemaSchema,
+  MAX_TOOLS,
+  refuseSameNames,
+  toFunctionTool,
+  toSchemaFormat,
+} from "../shared/tools.ts";
 import { otherType } from "../shared/validate.ts";
 
-const MAX_TOOLS = 128;
-const name = z.string().regex(/^[\w-]{1,64}$/, "expected 1 to 64 letters, digits, '_' or '-'");
-const schema = z.record(z.string(), z.unknown());
+const name = functionNameSchema;
+const schema = jsonSchemaSchema;
 
 export const textSchema = z
   .object({
@@ -92,31 +98,17 @@ interface FormatFields {
 export async function readResponseFormat(fields: FormatFields): Promise<ResponseFormat> {
   const { text, tools: given, tool_choice: toolChoice, parallel_tool_calls: parallel } = fields;
   const format = text?.format ?? { type: "text" as const };
-  const tools = (given ?? []).flatMap((tool, at) =>
-    isFunction(tool)
-      ? {
-          at,
-          name: tool.name,
-          description: tool.description ?? undefined,
-          parameters: tool.parameters ?? undefined,
-          strict: tool.strict ?? false,
-        }
-      : [],
-  );
+  const functions = (given ?? []).flatMap((tool, at) => (isFunction(tool) ? { tool, at } : []));
+  const tools = functions.map(({ tool }) => toFunctionTool(tool));
   /** A tool's place in the request. */
-  const placeOf = (index: number): number => tools[index]?.at ?? index;
-  const twice = tools.findIndex(({ name }, index) => tools.findIndex((other) => other.name === name) < index);
-  if (twice >= 0) {
-    throw new ApiError("invalid_value", `There are two tools named '${tools[twice]?.name}'. Names must be unique.`, {
-      param: `tools.${placeOf(twice)}.name`,
-    });
-  }
+  const placeOf = (index: number): number => functions[index]?.at ?? index;
+  refuseSameNames(tools, (index) => `tools.${placeOf(index)}.name`);
   const wished = toolChoice ?? "auto";
   const allowed = typeof wished === "object" && wished.type === "allowed_tools" ? wished : undefined;
   const named = typeof wished === "object" && wished.type === "function" ? wished : undefined;
   const choice: ToolChoice = named ?? allowed?.mode ?? (wished as "none" | "auto" | "required");
   const reply = await createReplyFormat({
-    text: textFormat(format),
+    text: format.type === "json_schema" ? toSchemaFormat(format) : format,
     tools,
     choice,
     allowed: allowed?.tools.map(({ name }) => name),
@@ -132,12 +124,12 @@ export async function readResponseFormat(fields: FormatFields): Promise<Response
   return {
     ...reply,
     text: format,
-    tools: tools.map(({ name, description, parameters, strict }) => ({
+    tools: functions.map(({ tool }) => ({
       type: "function",
-      name,
-      description: description ?? null,
-      parameters: parameters ?? null,
-      strict,
+      name: tool.name,
+      description: tool.description ?? null,
+      parameters: tool.parameters ?? null,
+      strict: tool.strict ?? false,
     })),
     toolChoice: wished,
     leftOut: otherToolsLeftOut((given ?? []).flatMap((tool) => (isFunction(tool) ? [] : tool.type))),
@@ -146,13 +138,3 @@ export async function readResponseFormat(fields: FormatFields): Promise<Response
 
 type Tool = z.infer<typeof toolsSchema>[number];
 const isFunction = (tool: Tool): tool is Extract<Tool, { type: "function" }> => tool.type === "function";
-
-const textFormat = (format: NonNullable<z.infer<typeof textSchema>["format"]>): TextFormat =>
-  format.type !== "json_schema"
-    ? format
-    : {
-        type: "json_schema",
-        description: format.description ?? undefined,
-        schema: format.schema,
-        strict: format.strict ?? false,
-      };
