@@ -1,1 +1,1 @@
-export { type Access, type CheckAuthorization, createAuthorizationCheck, readKeys } from "./keys.ts";
+export { type Access, AccessError, type CheckAuthorization, createAuthorizationCheck, readKeys } from "./keys.ts";

@@ -4,6 +4,17 @@ import { z } from "zod";
 import type { Limits } from "../limits/index.ts";
 import { ApiError, parseBudgetDefaults, type WireBudget } from "../openai/index.ts";
 
+/** A key that is not known, or keys that nobody can read. The message is meant for the client. */
+export class AccessError extends Error {
+  override readonly name = "AccessError";
+  constructor(
+    readonly code: "invalid_api_key" | "misconfigured",
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
 /** What a request may do, and whose it is. */
 export interface Access {
   /** Stands for the key where the key itself must not appear; the same for the same key, always. */
@@ -16,7 +27,7 @@ export interface Access {
   readonly limits: Limits;
 }
 
-/** @throws ApiError `invalid_api_key`, which never repeats what was sent, or `misconfigured` */
+/** @throws AccessError `invalid_api_key`, which never repeats what was sent, or `misconfigured` */
 export type CheckAuthorization = (header: string | undefined) => Access;
 
 const perMinute = z.int().min(1).optional();
@@ -61,20 +72,20 @@ export function createAuthorizationCheck(apiKeys: string): CheckAuthorization {
 
 /**
  * The keys of API_KEYS as clients send them, the first one for examples: an admin's where there is one.
- * @throws ApiError `misconfigured` that says what is wrong, and never repeats a key
+ * @throws AccessError `misconfigured` that says what is wrong, and never repeats a key
  */
 export function readKeys(apiKeys: string): readonly string[] {
   const known = parseKeys(apiKeys);
   return known.toSorted((a, b) => Number(b.access.admin) - Number(a.access.admin)).map(({ key }) => key);
 }
 
-/** @throws ApiError `misconfigured` that says which entry is wrong, and never repeats a key */
+/** @throws AccessError `misconfigured` that says which entry is wrong, and never repeats a key */
 function parseKeys(apiKeys: string) {
   const text = apiKeys.trim();
   const isJson = /^[[{"]/.test(text);
   const entries = isJson ? parseJson(text) : text.split(",").filter((key) => key.trim());
   if (entries.length === 0) {
-    throw new ApiError("misconfigured", "This gateway has no API keys yet: set its secret API_KEYS.");
+    throw new AccessError("misconfigured", "This gateway has no API keys yet: set its secret API_KEYS.");
   }
   return entries.map((entry, index) => {
     const parsed = (isJson ? keySchema : listedSchema).safeParse(entry);
@@ -122,10 +133,9 @@ function parseJson(text: string): unknown[] {
   return value;
 }
 
-const misconfigured = (what: string): ApiError =>
-  new ApiError("misconfigured", `This gateway's secret API_KEYS cannot be read: ${what}.`);
+const misconfigured = (what: string): AccessError =>
+  new AccessError("misconfigured", `This gateway's secret API_KEYS cannot be read: ${what}.`);
 
-const refused = (message: string): ApiError =>
-  new ApiError("invalid_api_key", message, { headers: { "www-authenticate": "Bearer" } });
+const refused = (message: string): AccessError => new AccessError("invalid_api_key", message);
 
 const digest = (key: string): Buffer => createHash("sha256").update(key).digest();

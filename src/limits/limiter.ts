@@ -1,6 +1,6 @@
 // Holds requests to their keys' limits. A key without limits costs nothing: its requests call nobody.
-import { ApiError } from "../openai/index.ts";
 import type { Amounts, Limits, Verdict } from "./bucket.ts";
+import { RateLimitError } from "./errors.ts";
 import { formatDuration } from "./headers.ts";
 
 /** What keeps the buckets of one key. */
@@ -36,7 +36,7 @@ export interface AdmitOptions {
 export interface Admission {
   /**
    * Takes what the request may use at most: the prompt's tokens and the longest replies.
-   * @throws ApiError `rate_limit_tokens` or `rate_limit_too_large`
+   * @throws RateLimitError `tokens` or `too_large`
    */
   reserve(tokens: number): Promise<void>;
   /** To be called once, in the end: gives back what was reserved and not used. */
@@ -44,7 +44,7 @@ export interface Admission {
 }
 
 export interface Limiter {
-  /** Takes one request. @throws ApiError `rate_limit_requests` */
+  /** Takes one request. @throws RateLimitError `requests` */
   admit(options: AdmitOptions): Promise<Admission>;
 }
 
@@ -86,19 +86,23 @@ export function createLimiter({ storeOf, onAway }: LimiterOptions): Limiter {
   };
 }
 
-function refusal({ kind, waitMs }: NonNullable<Verdict["refused"]>, limits: Limits, { tokens }: Amounts): ApiError {
+function refusal(
+  { kind, waitMs }: NonNullable<Verdict["refused"]>,
+  limits: Limits,
+  { tokens }: Amounts,
+): RateLimitError {
   const limit = limits[kind];
   if (waitMs === Number.POSITIVE_INFINITY) {
-    return new ApiError(
-      "rate_limit_too_large",
+    return new RateLimitError(
+      "too_large",
       `This request may use ${tokens} tokens, prompt and longest reply together, but this API key has a limit of ${limit} tokens a minute. Shorten the prompt, or ask for fewer tokens or choices.`,
     );
   }
   const asked = kind === "tokens" ? ` This request may use ${tokens}.` : "";
-  return new ApiError(
-    kind === "tokens" ? "rate_limit_tokens" : "rate_limit_requests",
+  return new RateLimitError(
+    kind,
     `This API key has reached its limit of ${limit} ${kind} a minute.${asked} Try again in ${formatDuration(waitMs)}.`,
-    { headers: { "retry-after": String(Math.ceil(waitMs / 1000)) } },
+    waitMs,
   );
 }
 

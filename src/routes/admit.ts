@@ -3,7 +3,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import { type Admission, limitHeaders } from "../limits/index.ts";
 import type { AppEnv, GatewayDeps } from "./context.ts";
 
-/** @throws ApiError `rate_limit_requests` */
+/** @throws RateLimitError `requests` */
 export function admit(c: Context<AppEnv>, { limiter }: GatewayDeps): Promise<Admission> {
   const { keyId, limits } = c.get("access");
   return limiter.admit({

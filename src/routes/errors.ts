@@ -1,4 +1,6 @@
 // The one place where the errors of the domain become those of the API.
+import { AccessError } from "../access/index.ts";
+import { RateLimitError } from "../limits/index.ts";
 import { ApiError, type ErrorCode, retryAfter } from "../openai/index.ts";
 import { ClientGoneError, ReplicaGoneError, ServingError, type ServingErrorCode } from "../serving/index.ts";
 import { StorageError } from "../storage/index.ts";
@@ -23,6 +25,12 @@ const SERVING_ERRORS: Record<ServingErrorCode, ErrorCode> = {
   internal: "internal_error",
 };
 
+const LIMIT_ERRORS: Record<RateLimitError["limit"], ErrorCode> = {
+  requests: "rate_limit_requests",
+  tokens: "rate_limit_tokens",
+  too_large: "rate_limit_too_large",
+};
+
 /** An unexpected error becomes `internal_error` and tells the client nothing of itself. */
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
@@ -30,6 +38,15 @@ export function toApiError(error: unknown): ApiError {
     const { code, message, param, retryMs } = error;
     const headers = retryMs === undefined ? {} : retryAfter(retryMs);
     return new ApiError(SERVING_ERRORS[code], message, { param, headers });
+  }
+  if (error instanceof AccessError) {
+    const headers = error.code === "invalid_api_key" ? { "www-authenticate": "Bearer" } : {};
+    return new ApiError(error.code, error.message, { headers });
+  }
+  if (error instanceof RateLimitError) {
+    const { limit, message, retryMs } = error;
+    const headers = retryMs === undefined ? {} : { "retry-after": String(Math.ceil(retryMs / 1000)) };
+    return new ApiError(LIMIT_ERRORS[limit], message, { headers });
   }
   if (error instanceof ReplicaGoneError) {
     return new ApiError("replica_unavailable", "The model's replica is not reachable at the moment. Try again.");
@@ -56,5 +73,5 @@ export function noteError(record: RequestRecord, log: Log, error: unknown): ApiE
   return known;
 }
 
-const FORESEEN = [ApiError, ServingError, ClientGoneError, ChatTemplateError];
+const FORESEEN = [ApiError, AccessError, RateLimitError, ServingError, ClientGoneError, ChatTemplateError];
 const isForeseen = (error: unknown): boolean => FORESEEN.some((kind) => error instanceof kind);

@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import { createAuthorizationCheck, readKeys } from "../../src/access/index.ts";
-import { ApiError } from "../../src/openai/index.ts";
+import { AccessError, createAuthorizationCheck, readKeys } from "../../src/access/index.ts";
 import { errorOf, testGateway } from "../routes/gateway.ts";
 
 const status = async (authorization: string, apiKeys = "sk-a, sk-b") =>
@@ -41,7 +40,7 @@ test("a wrong key is never repeated", async () => {
 test("with no key configured every request is refused, and told why", async () => {
   for (const apiKeys of ["", " , "]) {
     expect(await status("Bearer ", apiKeys)).toBe(500);
-    expect(() => createAuthorizationCheck(apiKeys)("Bearer x")).toThrow(ApiError);
+    expect(() => createAuthorizationCheck(apiKeys)("Bearer x")).toThrow(AccessError);
   }
 });
 
