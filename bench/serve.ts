@@ -4,9 +4,9 @@ import { dirname, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type OpenAI from "openai";
 import { root } from "../build/paths.ts";
-import { freePort, type Server, startCommand, startServer } from "../test/e2e/server.ts";
 import { benchDir } from "./gguf.ts";
 import { commandLine, machine, machineLine } from "./machine.ts";
+import { freePort, type Server, startCommand, startServer } from "./service-process.ts";
 import { digits, range, spread } from "./stats.ts";
 import { table } from "./table.ts";
 

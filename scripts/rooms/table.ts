@@ -73,5 +73,4 @@ export const EXCEPTIONS: Readonly<Record<string, string>> = {
   "compress/forward/graphs.ts src/engine/onnx/proto.ts": WRITER,
   "compress/forward/moments.ts src/engine/onnx/graph.ts": WRITER,
   "compress/forward/session.ts src/engine/onnx/proto.ts": WRITER,
-  "bench/serve.ts test/e2e/server.ts": "starts the service as the end-to-end tests do",
 };

@@ -23,7 +23,7 @@ describe("the order of rooms", () => {
     ["compress/planted.ts", 'import "../cli/gateway.ts";', "compress stands below cli"],
     ["formats/planted.ts", 'import "../bench/serve.ts";', "formats stands below bench"],
     ["evaluation/planted.ts", 'import "../scripts/data.ts";', "evaluation stands below scripts"],
-    ["cli/planted.ts", 'import "../test/e2e/server.ts";', "cli stands below test"],
+    ["cli/planted.ts", 'import "../test/e2e/likeliest.ts";', "cli stands below test"],
     ["src/routes/planted.ts", 'import "../routing/sketch.ts";', "only src/routing/index.ts is the door"],
     ["src/app.ts", 'import "./storage/queue-object.ts";', "only src/storage/index.ts is the door"],
     ["src/elsewhere/planted.ts", "", "is in no room"],

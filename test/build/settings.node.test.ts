@@ -2,10 +2,10 @@
 import { createServer } from "node:net";
 import type { WorkerOptions } from "miniflare";
 import { afterEach, expect, it, vi } from "vitest";
+import { freePort } from "../../bench/service-process.ts";
 import { localRuntime } from "../../build/local-runtime.ts";
 import { checkWorkers, HOST, readSettings } from "../../scripts/settings.ts";
 import { storageTrouble } from "../../scripts/state.ts";
-import { freePort } from "../e2e/server.ts";
 
 afterEach(() => vi.unstubAllEnvs());
 

@@ -3,6 +3,7 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { freePort, type Server, startCommand, startServer } from "../../bench/service-process.ts";
 import { type CheckpointTensor, readCheckpoint } from "../../build/checkpoint.ts";
 import { withChanges } from "../../compress/apply/overlay.ts";
 import type { ChangedTensor } from "../../compress/artifact.ts";
@@ -25,7 +26,7 @@ import { llamaCheckpoint } from "../compress/llamas.ts";
 import { recipeOf } from "../compress/recipe.ts";
 import { firstCols, firstRows, zeroBias } from "../support/slices.ts";
 import { copyProject, setUp } from "./copy.ts";
-import { askLikeliest, freePort, type Server, startCommand, startServer } from "./server.ts";
+import { askLikeliest } from "./likeliest.ts";
 
 const BASE = "smollm2-135m-instruct";
 const LAYER = "blk.5";

@@ -4,8 +4,8 @@ import { generateText, streamText } from "ai";
 import OpenAI from "openai";
 import type { ResponseCreateParamsStreaming } from "openai/resources/responses/responses";
 import { describe, expect, it } from "vitest";
+import { freePort, startCommand, startServer } from "../../bench/service-process.ts";
 import codex from "../fixtures/codex/request.json";
-import { freePort, startCommand, startServer } from "./server.ts";
 import { service } from "./service.ts";
 
 const MODEL = "smollm2-135m";

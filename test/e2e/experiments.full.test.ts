@@ -1,6 +1,6 @@
 // An A/B experiment on the process that `npm start` runs: real engine, real database, a restart in between.
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { freePort, type Server, startCommand, startServer } from "./server.ts";
+import { freePort, type Server, startCommand, startServer } from "../../bench/service-process.ts";
 
 const ARMS = { small: "smollm2-135m-franken-all-except-last-two", smaller: "smollm2-135m-franken-0-7" } as const;
 const USERS = ["ada", "bob", "cy", "dee", "eve"];

@@ -3,8 +3,8 @@ import { rm, writeFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { freePort, type Server, startCommand, startServer } from "../../bench/service-process.ts";
 import { copyProject } from "./copy.ts";
-import { freePort, type Server, startCommand, startServer } from "./server.ts";
 
 const [GREEDY, LONE] = ["sk-greedy", "sk-lone"];
 let project: string;

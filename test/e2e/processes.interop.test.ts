@@ -6,9 +6,9 @@ import { appendFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { freePort, startCommand } from "../../bench/service-process.ts";
 import { root } from "../../build/paths.ts";
 import { copyProject } from "./copy.ts";
-import { freePort, startCommand } from "./server.ts";
 
 let state: string;
 const started: ChildProcess[] = [];

@@ -1,6 +1,6 @@
 // The service measures itself while it is idle: the process that `npm start` runs, on the real weights, with its clock set fast.
 import { expect, it, vi } from "vitest";
-import { freePort, startCommand, startServer } from "./server.ts";
+import { freePort, startCommand, startServer } from "../../bench/service-process.ts";
 
 interface Score {
   readonly variant: string;

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inject } from "vitest";
 import type { TestProject } from "vitest/node";
-import { type Client, clientOf, freePort, startCommand, startServer } from "./server.ts";
+import { type Client, clientOf, freePort, startCommand, startServer } from "../../bench/service-process.ts";
 
 declare module "vitest" {
   interface ProvidedContext {

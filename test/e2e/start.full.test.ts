@@ -2,8 +2,8 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import type OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { freePort, type Server, startCommand, startServer } from "../../bench/service-process.ts";
 import { root } from "../../build/paths.ts";
-import { freePort, type Server, startCommand, startServer } from "./server.ts";
 
 let server: Server;
 let port: number;

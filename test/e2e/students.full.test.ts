@@ -3,11 +3,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { freePort, type Server, startCommand, startServer } from "../../bench/service-process.ts";
 import { importStudent } from "../../compress/import/student.ts";
 import { openCheckpoint } from "../../compress/open.ts";
 import { studentTensors, writeStudent } from "../support/student.ts";
 import { copyProject, setUp } from "./copy.ts";
-import { askLikeliest, freePort, type Server, startCommand, startServer } from "./server.ts";
+import { askLikeliest } from "./likeliest.ts";
 
 const MIB = 2 ** 20;
 let project: string;

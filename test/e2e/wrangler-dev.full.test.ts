@@ -2,9 +2,9 @@
 import { execFileSync } from "node:child_process";
 import type OpenAI from "openai";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { freePort, type Server, startServer, wranglerDevCommand } from "../../bench/service-process.ts";
 import { root } from "../../build/paths.ts";
 import { quietWrangler } from "../../build/workers.ts";
-import { freePort, type Server, startServer, wranglerDevCommand } from "./server.ts";
 
 let server: Server;
 

@@ -6,9 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { freePort, type Server, startCommand, startServer } from "../../bench/service-process.ts";
 import { root } from "../../build/paths.ts";
 import { armAt, createUnitHash, layoutOf } from "../../src/experiments/index.ts";
-import { freePort, type Server, startCommand, startServer } from "../e2e/server.ts";
 
 const ARMS = {
   base: "smollm2-135m",

@@ -1,8 +1,8 @@
 // 10,000 mutated requests, and connections that break off, against the process that `npm start` runs.
 import { connect } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { freePort, type Server, startCommand, startServer } from "../../bench/service-process.ts";
 import { mulberry32 } from "../../evaluation/random.ts";
-import { freePort, type Server, startCommand, startServer } from "../e2e/server.ts";
 import { type HostileRequest, hostileRequests } from "../support/hostile.ts";
 import { heldMiB } from "../support/isolate.ts";
 import { faultOf } from "../support/judge.ts";

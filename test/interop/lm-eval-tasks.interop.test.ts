@@ -5,11 +5,11 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { freePort, type Server, startCommand, startServer } from "../../bench/service-process.ts";
 import { root } from "../../build/paths.ts";
 import { dataDirectory, readSource } from "../../evaluation/offline/texts.ts";
 import { jsonLines } from "../../evaluation/task.ts";
 import { questionsOf } from "../../evaluation/tasks/truthfulqa.ts";
-import { freePort, type Server, startCommand, startServer } from "../e2e/server.ts";
 import { type Documents, harness, installed, logLikelihoodsOf, ourScores } from "./lm-eval/harness.ts";
 
 const ITEMS = [0, 1, 2, 3, 4, 5];

@@ -4,12 +4,12 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { freePort, type Server, startCommand, startServer } from "../../bench/service-process.ts";
 import { root } from "../../build/paths.ts";
 import { dataDirectory, readSource } from "../../evaluation/offline/texts.ts";
 import { parseRecordedScore } from "../../evaluation/recorded.ts";
 import { jsonLines } from "../../evaluation/task.ts";
 import { pagesOf } from "../../evaluation/tasks/wikitext.ts";
-import { freePort, type Server, startCommand, startServer } from "../e2e/server.ts";
 import { harness, installed, logLikelihoodsOf, MODEL, ourScores, type Sample } from "./lm-eval/harness.ts";
 
 /** Every hundredth, so that both of HellaSwag's sources are among them. */

@@ -4,8 +4,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { freePort, type Server, startCommand, startServer } from "../../bench/service-process.ts";
 import { root } from "../../build/paths.ts";
-import { freePort, type Server, startCommand, startServer } from "../e2e/server.ts";
 
 const hasPython = (() => {
   try {

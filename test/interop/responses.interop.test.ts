@@ -4,7 +4,7 @@ import { zodResponsesFunction, zodTextFormat } from "openai/helpers/zod";
 import type { ResponseStreamEvent } from "openai/resources/responses/responses";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
-import { freePort, type Server, startCommand, startServer } from "../e2e/server.ts";
+import { freePort, type Server, startCommand, startServer } from "../../bench/service-process.ts";
 
 let server: Server;
 let port: number;

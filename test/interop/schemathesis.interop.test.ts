@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { freePort, type Server, startCommand, startServer } from "../../bench/service-process.ts";
 import { root } from "../../build/paths.ts";
-import { freePort, type Server, startCommand, startServer } from "../e2e/server.ts";
 
 const PACKAGE = "schemathesis==4.32.5";
 const SECONDS = 120;

@@ -5,7 +5,7 @@ import { generateObject, generateText, stepCountIs, streamText, tool } from "ai"
 import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
-import { freePort, type Server, startCommand, startServer } from "../e2e/server.ts";
+import { freePort, type Server, startCommand, startServer } from "../../bench/service-process.ts";
 
 const MODEL = "smollm2-135m-attn-drop-5";
 const weather = z.object({

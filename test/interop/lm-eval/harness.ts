@@ -6,9 +6,9 @@ import { mkdir, mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import type { Server } from "../../../bench/service-process.ts";
 import { evalFile, root } from "../../../build/paths.ts";
 import { jsonLines } from "../../../evaluation/task.ts";
-import type { Server } from "../../e2e/server.ts";
 
 export const MODEL = "smollm2-135m";
 

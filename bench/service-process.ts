@@ -1,12 +1,12 @@
-// Starts the service as a user does, on a free port, and stops it.
+// Starts the service as a user does, on a free port, and stops it: for benchmarks, and for tests.
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import OpenAI from "openai";
-import { root } from "../../build/paths.ts";
-import { quietWrangler } from "../../build/workers.ts";
+import { root } from "../build/paths.ts";
+import { quietWrangler } from "../build/workers.ts";
 
 /** A service that runs, as its clients and a reader of its log see it. */
 export interface Client {
@@ -124,13 +124,4 @@ async function startWith(
       return startWith(state, args, port, env, cwd);
     },
   };
-}
-
-/** The tokens that a variant answers a question with at temperature 0, and their log-probabilities. */
-export async function askLikeliest({ openai }: Client, model: string, max_tokens: number) {
-  const { choices } = await openai.chat.completions.create({
-    ...{ model, temperature: 0, max_tokens, logprobs: true },
-    messages: [{ role: "user", content: "What is the capital of Italy?" }],
-  });
-  return choices[0]?.logprobs?.content;
 }
