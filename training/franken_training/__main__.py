@@ -25,17 +25,23 @@ def device_of(args: argparse.Namespace) -> str:
 
 
 def run_sample(args: argparse.Namespace) -> None:
-    """Samples rows until `--rows` or `--seconds`; writes OUT/KIND-SEED.npz."""
+    """Samples rows until `--rows` or `--seconds`; writes OUT/KIND-SEED.npz, a student's to OUT/KIND-own-SEED.npz.
+
+    A student's plans write a batch each in turn.
+    """
     device = device_of(args)
     checkpoint = read_checkpoint(args.model)
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    model = base_model(checkpoint, device, dtype)
+    models = [base_model(checkpoint, device, dtype)]
+    if args.student:
+        models = artifact.student_models(args.student, checkpoint, models[0])
     begun, done = time.monotonic(), {kind: [] for kind in args.kinds}
     batch = 0
     while sum(len(b) * args.batch for b in done.values()) < args.rows:
         if args.seconds and batch and (time.monotonic() - begun) * (batch + 1) / batch > args.seconds:
             break
         kind = args.kinds[batch % len(args.kinds)]
+        model = models[batch // len(args.kinds) % len(models)]
         ids = sample_rows(model, kind, args.prefixes, args.batch, args.tokens, args.seed, batch)
         done[kind].append(ids)
         batch += 1
@@ -45,7 +51,8 @@ def run_sample(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     for kind, parts in done.items():
         if parts:
-            np.savez(args.out / f"{kind}-{args.seed}.npz", ids=np.concatenate(parts))
+            own = "-own" if args.student else ""
+            np.savez(args.out / f"{kind}{own}-{args.seed}.npz", ids=np.concatenate(parts))
 
 
 def mixture_of(args: argparse.Namespace) -> Mixture:
@@ -181,8 +188,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--wikitext", type=Path, help="wiki.test.raw")
     made.add_argument("--held", type=Path, help="chats whose first rows are held for measuring")
 
-    made = command("sample", run_sample, "lets the base write training text")
+    made = command("sample", run_sample, "lets the base, or a student, write training text")
     model_argument(made)
+    made.add_argument("--student", type=Path, help="folder that distill wrote: its plans write, in turn")
     made.add_argument("--prefixes", type=Path, required=True, help="prefixes.json of prepare")
     made.add_argument("--kinds", nargs="+", default=["chats", "docs"], choices=["chats", "docs", "continued"])
     made.add_argument("--rows", type=int, default=1 << 30)

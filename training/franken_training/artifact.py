@@ -6,13 +6,14 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
 from .checkpoint import ATTENTION, LINEARS, MLP
-from .model import Layers
+from .model import Layers, Model
 from .quantize import pack, rounded
 from .student import Student, layers_with
 
@@ -178,3 +179,13 @@ def read_student(folder: Path, checkpoint, device: str) -> dict:  # noqa: ANN001
             if missing:
                 raise ValueError(f"{folder}: plan {name} needs blk.{slot.layer}.{missing[0]}.weight")
     return {name: (plan, (layers, norm)) for name, plan in plans.items()}
+
+
+def student_models(folder: Path, checkpoint, base: Model) -> list[Model]:  # noqa: ANN001
+    """A written folder's plans as models that answer, in the base's dtype and on its device."""
+    device, dtype = base.embedding.device, base.embedding.dtype
+    models = []
+    for plan, (layers, norm) in read_student(folder, checkpoint, str(device)).values():
+        cast = [{name: tensor.to(dtype) for name, tensor in layer.items()} for layer in layers]
+        models.append(replace(base, plan=plan, layers=cast, norm=norm.to(dtype)))
+    return models

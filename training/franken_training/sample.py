@@ -1,4 +1,4 @@
-"""Training text that the base writes: documents, texts that it continues, and both sides of chats."""
+"""Training text that the base or a student writes: documents, continued texts, both sides of chats."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def sample(model: Model, prefixes: list[list[int]], temperatures: Tensor, tokens
     given = given.to(device)
     longest = max(map(len, prefixes))
     ids = given.clone()
-    size = (shape.layers, rows, shape.kv_heads, tokens, shape.head_dim)
+    size = (len(model.plan), rows, shape.kv_heads, tokens, shape.head_dim)
     keys = torch.zeros(size, device=device, dtype=model.embedding.dtype)
     values = torch.zeros_like(keys)
     cos, sin = (t.to(model.embedding.dtype) for t in rope(shape, tokens, device))
@@ -43,17 +43,20 @@ def sample(model: Model, prefixes: list[list[int]], temperatures: Tensor, tokens
     turn = lambda x, t: x * cos[t] + torch.cat([-x[..., half:], x[..., :half]], -1) * sin[t]  # noqa: E731
     for t in range(tokens - 1):
         x = model.embedding[ids[:, t]]
-        for index, w in enumerate(layers):
-            state = F.rms_norm(x, (shape.hidden,), w["attn_norm"], shape.epsilon)
-            q = turn(F.linear(state, w["attn_q"]).view(rows, shape.kv_heads, groups, -1), t)
-            keys[index, :, :, t] = turn(F.linear(state, w["attn_k"]).view(rows, shape.kv_heads, -1), t)
-            values[index, :, :, t] = F.linear(state, w["attn_v"]).view(rows, shape.kv_heads, -1)
-            seen = keys[index, :, :, : t + 1], values[index, :, :, : t + 1]
-            mixed = F.scaled_dot_product_attention(q, *seen)
-            x = x + F.linear(mixed.reshape(rows, -1), w["attn_output"])
-            state = F.rms_norm(x, (shape.hidden,), w["ffn_norm"], shape.epsilon)
-            gated = F.silu(F.linear(state, w["ffn_gate"])) * F.linear(state, w["ffn_up"])
-            x = x + F.linear(gated, w["ffn_down"])
+        for index, slot in enumerate(model.plan):
+            w = layers[slot.layer]
+            if slot.attn:
+                state = F.rms_norm(x, (shape.hidden,), w["attn_norm"], shape.epsilon)
+                q = turn(F.linear(state, w["attn_q"]).view(rows, shape.kv_heads, groups, -1), t)
+                keys[index, :, :, t] = turn(F.linear(state, w["attn_k"]).view(rows, shape.kv_heads, -1), t)
+                values[index, :, :, t] = F.linear(state, w["attn_v"]).view(rows, shape.kv_heads, -1)
+                seen = keys[index, :, :, : t + 1], values[index, :, :, : t + 1]
+                mixed = F.scaled_dot_product_attention(q, *seen)
+                x = x + F.linear(mixed.reshape(rows, -1), w["attn_output"])
+            if slot.mlp:
+                state = F.rms_norm(x, (shape.hidden,), w["ffn_norm"], shape.epsilon)
+                gated = F.silu(F.linear(state, w["ffn_gate"])) * F.linear(state, w["ffn_up"])
+                x = x + F.linear(gated, w["ffn_down"])
         final = F.rms_norm(x, (shape.hidden,), model.norm, shape.epsilon)
         drawn = gumbel(F.linear(final, model.embedding).float() / temperatures[:, None], generator)
         ids[:, t + 1] = drawn if t + 1 >= longest else torch.where(given[:, t + 1] < 0, drawn, given[:, t + 1])

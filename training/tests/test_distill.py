@@ -6,7 +6,8 @@ from safetensors.torch import load_file
 from franken_training import artifact
 from franken_training.corpus import Corpus, Mixture
 from franken_training.distill import NotFinite, Schedule, Trainer, distill, teacher_of
-from franken_training.model import parse_plan
+from franken_training.model import base_model, parse_plan
+from franken_training.sample import sample
 from franken_training.student import full_student, lora_student
 
 PLANS = {"two": parse_plan("0,29"), "one": parse_plan("0m,29")}
@@ -147,3 +148,17 @@ def test_a_student_starts_from_what_a_run_left(checkpoint, teacher, mixture, tmp
     other = full_student(checkpoint, PLANS["one"], {"one": PLANS["one"]}, "cpu")
     with pytest.raises(ValueError, match="its first plan is another"):
         artifact.start_from(tmp_path / "s", other, checkpoint)
+
+
+def test_a_student_writes_what_its_forward_pass_finds_likeliest(checkpoint, teacher, tmp_path) -> None:
+    student = full_student(checkpoint, PLANS["two"], PLANS, "cpu")
+    artifact.write_student(tmp_path / "student", student, "x", "base", dict.fromkeys(PLANS, ""), {})
+    base = base_model(checkpoint, "cpu", torch.float32)
+    models = artifact.student_models(tmp_path / "student", checkpoint, base)
+    assert [len(model.plan) for model in models] == [len(plan) for plan in PLANS.values()]
+    for model in models:
+        generator = torch.Generator().manual_seed(1)
+        ids = sample(model, [[1, 2], [9]], torch.full((2,), 1e-6), 6, generator)
+        logits = model.hidden(ids) @ model.embedding.T
+        assert torch.equal(logits[0].argmax(-1)[1:-1], ids[0, 2:])
+        assert torch.equal(logits[1].argmax(-1)[1:-1], ids[1, 2:])
