@@ -31,7 +31,7 @@ export const recordedFile = join(root, "dist/scores.json");
 export const kernelsDir = join(root, "dist/kernels");
 /** Base models and recipes, validated; both Workers import it. */
 export const catalogueFile = join(root, "dist/catalogue.json");
-/** Script and style of the page /docs; the gateway imports them. */
+/** What the service serves at /docs, packed; the gateway imports it. */
 export const docsDir = join(root, "dist/docs");
 /** `npm run eval`, in one file. */
 export const evalFile = join(root, "dist/eval/main.mjs");

@@ -2,10 +2,10 @@
 // take seconds to load, and most of the time nothing is stale.
 import { stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { packViewer, viewerFiles } from "../build/docs.ts";
 import {
   artifactsDir,
   catalogueFile,
+  docsDir,
   evalFile,
   kernelsDir,
   ownScoresDir,
@@ -76,11 +76,12 @@ export const STEPS: readonly BuildStep[] = [
   },
   {
     name: "docs",
-    code: ["build/docs.ts"],
-    inputs: ["build/docs.ts", ...PATHS, "package-lock.json"],
-    outputs: viewerFiles,
+    code: ["build/docs/pack.ts"],
+    inputs: ["README.md", "docs", "build/docs", "formats/digest.ts", ...PATHS, "package-lock.json"],
+    outputs: [docsDir],
     async run() {
-      return `Swagger UI ${await packViewer()}`;
+      const { packSite } = await import("../build/docs/pack.ts");
+      return packSite(root);
     },
   },
   {
@@ -126,11 +127,12 @@ export const bundleSteps = (): BuildStep[] =>
       ...["src", "evaluation"],
       worker.config,
       "build/workers.ts",
-      "package-lock.json",
+      ...["package.json", "package-lock.json"],
       "dist/catalogue.json",
       "dist/tokenizers.json",
       "dist/samples.bin",
       "dist/scores.json",
+      "dist/docs",
     ],
     outputs: [join(workersDir, worker.name)],
     async run() {

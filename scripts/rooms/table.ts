@@ -17,6 +17,7 @@ const MEASURES = "it measures single parts";
 export const ROOMS: readonly Room[] = [
   // What all may use.
   { path: "src/config.ts", holds: "every variable of the Workers and the commands" },
+  { path: "src/version.ts", holds: "the version of package.json" },
   { path: "src/work.ts", holds: "turns of the event loop during long work" },
   { path: "src/svg.ts", holds: "SVG elements" },
   { path: "src/telemetry", holds: "log entries" },

@@ -67,7 +67,16 @@ const POSTS: readonly (readonly [path: string, body: object])[] = [
   ["/detokenize", { tokens: [1, 2, 504, 338] }],
 ];
 const GETS = [
-  ...["/", "/health", "/openapi.json", "/docs", "/tokenizer_info", "/v1/models", "/v1/models/smollm2-135m"],
+  ...[
+    "/",
+    "/health",
+    "/openapi.json",
+    "/docs",
+    "/docs/limits.md",
+    "/tokenizer_info",
+    "/v1/models",
+    "/v1/models/smollm2-135m",
+  ],
   ...["/v1/variants/smollm2-135m", "/v1/scores?task=hellaswag", "/v1/decisions/dec_1", "/v1/routing"],
   ...["/v1/embeddings", "/v1/files/file-1", "/v1/responses/resp_1", "/v1/experiments"],
 ];
