@@ -19,6 +19,7 @@ export const ROOMS: readonly Room[] = [
   { path: "src/config.ts", holds: "every variable of the Workers and the commands" },
   { path: "src/version.ts", holds: "the version of package.json" },
   { path: "src/work.ts", holds: "turns of the event loop during long work" },
+  { path: "src/version.ts", holds: "the version of the project" },
   { path: "src/svg.ts", holds: "SVG elements" },
   { path: "src/telemetry", holds: "log entries" },
   { path: "src/version.ts", holds: "the version of the package" },
