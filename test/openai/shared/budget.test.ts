@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { createAuthorizationCheck } from "../../../src/access/index.ts";
+import { AccessError, createAuthorizationCheck } from "../../../src/access/index.ts";
 import { ApiError, parseChatRequest, readBudget, type WireBudget } from "../../../src/openai/index.ts";
 import { USER } from "../../routes/gateway.ts";
 
@@ -13,11 +13,11 @@ async function read(headers: Record<string, string>, budget?: unknown, defaults?
   return readBudget((name) => headers[name], ask.budget, defaults).budget;
 }
 
-const failure = async (run: () => unknown): Promise<ApiError> => {
+const failure = async (run: () => unknown): Promise<ApiError | AccessError> => {
   try {
     await run();
   } catch (error) {
-    if (error instanceof ApiError) return error;
+    if (error instanceof ApiError || error instanceof AccessError) return error;
     throw error;
   }
   throw new Error("it did not fail");
