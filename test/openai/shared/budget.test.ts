@@ -13,7 +13,9 @@ async function read(headers: Record<string, string>, budget?: unknown, defaults?
   return readBudget((name) => headers[name], ask.budget, defaults).budget;
 }
 
-const failure = async (run: () => unknown): Promise<ApiError | AccessError> => {
+const failure = async (
+  run: () => unknown,
+): Promise<Pick<ApiError, "code" | "message"> & { readonly param?: string | undefined }> => {
   try {
     await run();
   } catch (error) {
