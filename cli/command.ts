@@ -1,4 +1,4 @@
-// What a command of `franken` is: one file in cli/commands and one line in the table of cli/main.ts.
+// What a command of `franken` is: one file in cli/commands and one line in the table of cli/commands/index.ts.
 import type { Command } from "commander";
 
 export interface FrankenCommand {

@@ -1,6 +1,6 @@
 // `npm run readme`: writes what follows from the catalogue as it was built last and from scores/. Into the shipped recipes the status that
-// their scores give them, into README.md the tables of variants and scores, docs/variants.md, docs/configuration.md and the pictures. A test fails
-// where any differs.
+// their scores give them, into README.md the table of variants; NOTICE; in docs/ the pages on variants, papers, errors, configuration and the command line, and the
+// pictures. A test fails where any differs.
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PAPERS } from "../bench/papers/index.ts";
@@ -13,10 +13,12 @@ import { readRecorded } from "../evaluation/offline/pack-recorded.ts";
 import type { Status } from "../src/variants/index.ts";
 import { type Catalogue, catalogueFileSchema, compileCatalogue } from "../src/variants/index.ts";
 import { readPrompts, variantsPage } from "./readme/answers.ts";
+import { commandLinePage } from "./readme/command-line.ts";
 import { configurationPage } from "./readme/configuration.ts";
+import { errorsPage } from "./readme/error-codes.ts";
 import { notice } from "./readme/notice.ts";
 import { PICTURES, pictureOf } from "./readme/pareto.ts";
-import { standingsOf, standingsTable } from "./readme/standing.ts";
+import { rungsTable, standingsOf } from "./readme/standing.ts";
 import { statuses } from "./status.ts";
 
 /** The variants that ship, without a user's own. */
@@ -34,13 +36,15 @@ export async function writtenFiles(
   const status = statuses(catalogue, recorded);
   const standings = standingsOf(catalogue, recorded, status);
   const readme = await readFile(join(root, "README.md"), "utf8");
-  const withVariants = between(readme, "variants", variantsTable(catalogue, status));
+  const table = variantsTable(catalogue, status);
   return new Map([
-    ["README.md", between(withVariants, "scores", standingsTable(standings))],
+    ["README.md", between(readme, "rungs", rungsTable(standings))],
     ["NOTICE", await notice()],
+    ["docs/cli.md", await commandLinePage(catalogue)],
     ["docs/configuration.md", await configurationPage()],
+    ["docs/errors.md", errorsPage()],
     ["docs/papers.md", papersPage(PAPERS.values(), await readResults())],
-    ["docs/variants.md", variantsPage(standings, recorded, await readPrompts())],
+    ["docs/variants.md", variantsPage({ table, standings, recorded, prompts: await readPrompts() })],
     ...PICTURES.map((picture) => [picture.file, pictureOf(picture, standings)] as const),
   ]);
 }

@@ -15,7 +15,7 @@ export async function recordedQualities(catalogue: Catalogue, ladder: readonly R
   const qualities = withRungs(createRecordedScores(await packRecorded(), digests), catalogue, ladder);
   if (![...catalogue.keys()].some((variant) => qualities.of(variant)?.accNorm !== undefined)) {
     throw new Error(
-      "no variant has a recorded HellaSwag score under scores/: record some with npm run eval, see the README",
+      "no variant has a recorded HellaSwag score under scores/: record some with npm run eval, see docs/evaluate.md",
     );
   }
   return qualities;

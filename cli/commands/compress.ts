@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { addCommands, type FrankenCommand } from "../command.ts";
 
-const METHODS: readonly FrankenCommand[] = [
+export const METHODS: readonly FrankenCommand[] = [
   {
     name: "depth",
     summary: "remove the most dispensable layers, attentions or MLPs",

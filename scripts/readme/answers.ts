@@ -25,21 +25,42 @@ export async function readPrompts(): Promise<string[]> {
     .map(({ user }) => user);
 }
 
-export function variantsPage(
-  standings: Standings,
-  recorded: readonly RecordedScore[],
-  prompts: readonly string[],
-): string {
+export interface VariantsPage {
+  /** All variants that ship, as a table of Markdown. */
+  readonly table: string;
+  readonly standings: Standings;
+  readonly recorded: readonly RecordedScore[];
+  /** The prompts whose answers are shown. */
+  readonly prompts: readonly string[];
+}
+
+export function variantsPage({ table, standings, recorded, prompts }: VariantsPage): string {
   const pictures = PICTURES.map(({ file, loss }) => `![${loss}](${file.replace("docs/", "")})`);
   const sections = prompts.map((prompt, item) => section(prompt, item, answersTo(item, standings, recorded)));
-  return `# Variants: what they take, score and say
+  return `# Variants
 
-Written by \`npm run readme\` from \`scores/\`. Variants of the status \`research\` are left out.
+What each variant computes, what it scores and what it says.
+
+Written by \`npm run readme\` from the recipes and from \`scores/\`. All variants run from the one resident copy of the
+weights. The drop orders come from the cosine similarity of each sublayer's input and output
+([compress](compress.md)). The Franken configurations are those of
+[Franken-LLaMA](https://github.com/AngeloGalav/franken-llama) as its code runs them, carried from 32 to 30 layers.
+
+${table}
+
+The _status_ follows from the recorded scores (\`scripts/status.ts\`):
+
+- \`stable\` is meant for use. The word perplexity on WikiText-2 is at most 1.5 times the base's on the same pages,
+  HellaSwag is measured, and no other variant has scores as good and predicted times as short, and one of these better.
+- \`research\` is kept to study. That perplexity is over 4 times the base's, or not measured. The text of such a
+  variant is broken, as far as anyone knows: HellaSwag alone does not tell broken text from simple text.
+- \`experimental\` is every other variant. It is visibly worse than the base.
 
 ## Scores
 
-Measured on the engine that serves. Each column is over the items that all its variants were measured on; ± is the standard error. Decode
-times are those that the router begins with, fitted to the machine of README's table of speeds.
+Measured on the engine that serves, without variants of the status \`research\`. Each column is over the items that all
+its variants were measured on; ± is the standard error. Decode times are those that the router begins with, fitted to
+the machine of the [table of speeds](engine.md#speed).
 
 ${standingsTable(standings)}
 

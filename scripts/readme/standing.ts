@@ -99,6 +99,24 @@ export function standingsOf(
   };
 }
 
+const SHORT = ["acc_norm", "word_perplexity"].map((metric) => COLUMNS.findIndex((column) => column.metric === metric));
+
+/** The standings in short, for README: how much is computed, how long it takes, how good it is. */
+export function rungsTable({ rows }: Standings): string {
+  return [
+    "| variant | attention + MLP sublayers | decode, ms a token | HellaSwag, % | WikiText-2 word perplexity | status |",
+    "|---|---|---|---|---|---|",
+    ...rows.map(({ variant: { recipe, plan }, decodeMs, metrics, status }) => {
+      const sublayers = `${plan.kvSlots} + ${plan.slots.filter(({ mlp }) => mlp).length}`;
+      const scores = SHORT.map((place) => cell(metrics[place], COLUMNS[place] as Column));
+      return `| \`${recipe.id}\` | ${[sublayers, decodeMs[0]?.toFixed(1), ...scores, status].join(" | ")} |`;
+    }),
+  ].join("\n");
+}
+
+const cell = (metric: Metric | undefined, { write }: Column): string =>
+  metric ? [metric.value, ...(metric.stderr === undefined ? [] : [metric.stderr])].map(write).join(" ± ") : "–";
+
 /** The standings as a table of Markdown, without columns of which nothing is recorded. */
 export function standingsTable({ rows, counts }: Standings): string {
   const shown = COLUMNS.flatMap((column, place) => (counts[place] ? [{ column, place }] : []));
@@ -106,8 +124,6 @@ export function standingsTable({ rows, counts }: Standings): string {
     ({ column: { title, items }, place }) => `${title} (${counts[place]?.toLocaleString("en")} ${items})`,
   );
   const decode = `decode, ms a token after ${CONTEXTS.map((context) => context.toLocaleString("en")).join(" / ")}`;
-  const cell = (metric: Metric | undefined, { write }: Column): string =>
-    metric ? [metric.value, ...(metric.stderr === undefined ? [] : [metric.stderr])].map(write).join(" ± ") : "–";
   return [
     `| variant | ${[decode, ...titles].join(" | ")} |`,
     `|${"---|".repeat(titles.length + 2)}`,

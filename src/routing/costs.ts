@@ -13,8 +13,8 @@ export interface Costs {
 }
 
 /**
- * The machine of the README's table of speeds (`npm run bench:engine`), fitted to its rows: decoding is bound by reading weights, prefill by
- * multiply-adds, and both read the KV cache.
+ * The machine of the table of speeds in docs/engine.md (`npm run bench:engine`), fitted to its rows: decoding is
+ * bound by reading weights, prefill by multiply-adds, and both read the KV cache.
  */
 const REFERENCE = {
   decodeMsPerByte: 0.1256e-6,

@@ -87,7 +87,9 @@ describe("made-up scores", () => {
   });
 
   it("show answers as they are, in one cell of a table each", () => {
-    const text = variantsPage(two, scores, ["Why?\nTell me.", "And?"]);
+    const prompts = ["Why?\nTell me.", "And?"];
+    const text = variantsPage({ table: "| all |", standings: two, recorded: scores, prompts });
+    expect(text).toContain("| all |");
     expect(text).toContain(
       "### 1\n\n> Why?<br>Tell me.\n\n| | |\n|---|---|\n| `smollm2-135m` | A \\| \\*list\\*:<br>- one &amp; \\<b\\> |",
     );

@@ -58,7 +58,7 @@ describe("the seed", () => {
   });
 
   test("comes near to the speeds that were measured on the reference machine", () => {
-    // README: 79 tokens/s after 32, 65 after 1,024, prefill of 512 at 162.
+    // As they were when the costs were fitted to them: 79 tokens/s after 32, 65 after 1,024, prefill of 512 at 162.
     expect(1000 / stepTime(costs(BASE), 64)).toBeCloseTo(79, -1);
     expect(1000 / stepTime(costs(BASE), 1040)).toBeCloseTo(65, -1);
     expect((512 * 1000) / prefillTime(costs(BASE), 512)).toBeCloseTo(162, -1);
