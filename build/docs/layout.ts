@@ -21,7 +21,7 @@ export interface Entry {
 }
 
 const SITE = "Franken Gateway";
-const API: Entry = { title: "API reference", path: "/docs/api" };
+const API: Entry = { title: "API viewer", path: "/docs/api" };
 
 const item = ({ title, path }: Entry, current?: string): string =>
   `<li><a href="${escapeHtml(path)}"${path === current ? ' aria-current="page"' : ""}>${escapeHtml(title)}</a></li>`;

@@ -18,6 +18,11 @@ interface Source extends Entry {
 }
 
 const FIRST = "README.md";
+/** Pages that are not where their file's name says: the viewer is at /docs/api. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  [FIRST]: "/docs",
+  "docs/api.md": "/docs/endpoints",
+};
 const MARKDOWN = "text/markdown; charset=utf-8";
 const HTML = "text/html; charset=utf-8";
 /** Files of docs/ that are served as they are. */
@@ -29,7 +34,7 @@ async function readSource(root: string, file: string): Promise<Source> {
   // With a line's end at the end, sources can follow one another.
   const markdown = text.endsWith("\n") ? text : `${text}\n`;
   const page = parsePage(markdown, file);
-  const path = file === FIRST ? "/docs" : `/${file.replace(/\.md$/, "")}`;
+  const path = ELSEWHERE[file] ?? `/${file.replace(/(\/README)?\.md$/, "")}`;
   return { file, markdown, page, path, twin: `/${file}`, title: page.title };
 }
 
@@ -114,6 +119,10 @@ async function filesBelow(root: string, folder: string): Promise<string[]> {
   return names.map((name) => posix.join(folder, name.replaceAll("\\", "/"))).sort();
 }
 
+/** Pages that the list has: of a folder below docs/ only the first. */
+const listed = (sources: readonly Source[]): Source[] =>
+  sources.filter(({ file }) => file.split("/").length < 3 || file.endsWith("/README.md"));
+
 function pagesOf(sources: readonly Source[], pictures: readonly string[]): SiteFile[] {
   const paths = new Map([
     ...sources.map(({ file, path }): [string, string] => [file, path]),
@@ -127,7 +136,7 @@ function pagesOf(sources: readonly Source[], pictures: readonly string[]): SiteF
       return path && (anchor ? `${path}#${anchor}` : path);
     };
     const { path, twin, title, page, markdown } = source;
-    const html = layOut({ title, path, twin, content: page.render(target), headings: page.headings }, sources);
+    const html = layOut({ title, path, twin, content: page.render(target), headings: page.headings }, listed(sources));
     return [
       { path, type: HTML, content: html },
       { path: twin, type: MARKDOWN, content: markdown },
@@ -160,7 +169,7 @@ export async function buildSite(root: string): Promise<SiteFile[]> {
     )),
     {
       ...{ path: "/docs/404", type: HTML },
-      content: layOut({ title: "Not found", path: "", content: missing, headings: [] }, sources),
+      content: layOut({ title: "Not found", path: "", content: missing, headings: [] }, listed(sources)),
     },
     { path: "/docs/search.json", type: "application/json", content: searchIndex(sources) },
     { path: "/docs/style.css", type: "text/css; charset=utf-8", content: await own("style.css") },

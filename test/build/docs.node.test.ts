@@ -57,6 +57,25 @@ describe("a page", () => {
     expect(page).toContain('<span class="file" title="LICENSE, in the repository">the licence</span>');
   });
 
+  it("of a folder is in the list only when it is the folder's first", async () => {
+    const built = await site({
+      ...{ "docs/more.md": MORE, "docs/why/README.md": "# Why\n\n[one](one.md)\n" },
+      "docs/why/one.md": "# One reason\n\n[back](README.md)\n",
+    });
+    const list = /<nav id="pages"[\s\S]*?<\/nav>/.exec(built.get("/docs") ?? "")?.[0];
+    expect(list).toContain('<a href="/docs/why">Why</a>');
+    expect(list).not.toContain("One reason");
+    expect(built.get("/docs/why")).toContain('<a href="/docs/why/one">one</a>');
+    expect(built.get("/docs/why/one")).toContain('<a href="/docs/why">back</a>');
+  });
+
+  it("on the API leaves /docs/api to the viewer", async () => {
+    const built = await site({ "docs/more.md": MORE, "docs/api.md": "# API\n" });
+    expect(built.has("/docs/api")).toBe(false);
+    expect(built.get("/docs/endpoints")).toContain('<h1 id="api">');
+    expect(built.get("/docs/api.md")).toBe("# API\n");
+  });
+
   it("aligns cells without a style attribute, which its policy forbids", async () => {
     const page = (await site({ "docs/more.md": MORE })).get("/docs/more");
     expect(page).toContain('<td class="right">1</td>');
