@@ -1,5 +1,6 @@
 // A recipe says how a variant differs from its base model. This schema is the only definition of the format.
 import { z } from "zod";
+import { AUTO } from "./auto.ts";
 
 const id = z
   .string()
@@ -33,7 +34,7 @@ export const statusSchema = z.enum(Object.keys(STATUSES) as [Status, ...Status[]
 
 const common = {
   $schema: z.string().optional(),
-  id,
+  id: id.refine((value) => value !== AUTO, `${AUTO} is the model that chooses among the variants`),
   /** Folder under models/ or artifacts/models/ that holds the checkpoint; its tokenizer and chat template serve this variant. */
   base: id,
   title: z.string().min(1),

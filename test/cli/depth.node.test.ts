@@ -21,6 +21,7 @@ it("runs layers in an order of the user's own", async () => {
   await expect(run(franken, "0-1", "--id", "mine")).rejects.toThrow(/mine exists with other content.*--force/);
   await expect(run(franken, "0-30")).rejects.toThrow(/there is no layer 30: the model has 0 to 29/);
   await expect(run(franken, "0", "--id", "No Id")).rejects.toThrow(/id: use lower-case letters/);
+  await expect(run(franken, "0", "--id", "auto")).rejects.toThrow(/auto is the model that chooses/);
 });
 
 it("skips later sublayers", async () => {

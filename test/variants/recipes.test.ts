@@ -60,3 +60,10 @@ describe("recipeSchema", () => {
     expect(recipeSchema.safeParse({ ...recipe, ...change }).success).toBe(false);
   });
 });
+
+it("a recipe called auto is refused, because auto is the model that chooses", () => {
+  const [first] = catalogueFileSchema.parse(catalogueJson).recipes;
+  const { success, error } = recipeSchema.safeParse({ ...first, id: "auto" });
+  expect(success).toBe(false);
+  expect(JSON.stringify(error?.issues)).toContain("auto is the model that chooses among the variants");
+});
