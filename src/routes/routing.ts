@@ -13,7 +13,7 @@ const RULES: Readonly<Record<Rule, string>> = {
   best: "the best scores; where the budget is a promise, of those that are predicted to keep it",
   tied_cheaper:
     "no recorded measure tells it apart from the best, and it computes less: a hundredth of the base's quality for a tenth of the computation",
-  useful: "the greatest expected usefulness",
+  useful: "the greatest expected usefulness, or the best variant where none is more useful by 0.04",
   surest: "within a twentieth of the greatest expected usefulness, and likelier to be in time",
   kept: "within a twentieth of the greatest expected usefulness, and served this key's last request with the same budget",
   fastest: "the shortest answer time within the budget, as asked for",
@@ -33,7 +33,7 @@ const LOST: Readonly<Record<Lost, string>> = {
   capacity: "prompt and reply do not fit its memory",
   unscored: "has no recorded scores, and others that meet the budget have, or compute more",
   research: "kept to study, its text is mostly broken: answers only where `allow_research` says so",
-  less_useful: "its expected usefulness is less",
+  less_useful: "its expected usefulness is less, or not by 0.04 more than the best variant's",
   less_sure: "about as useful, and not the surest, or not the one that served last",
   lower_quality: "its scores are worse",
   tied_dearer: "no recorded measure tells it apart from the one chosen, and it computes more than that is worth",

@@ -123,6 +123,11 @@ function mostUseful({ policy = POLICY, requestId, incumbent }: Question, entries
     lose(entries, "not_explored", (entry) => entry !== explored);
     return { winner: explored, rule: "explore" };
   }
+  const best = least(entries, ({ worth = 0 }) => -worth);
+  if (most.usefulness - best.usefulness <= policy.margin) {
+    lose(entries, "less_useful", (entry) => entry !== best);
+    return { winner: best, rule: "useful" };
+  }
   const near = within(policy.near);
   const last = near.find(({ candidate }) => candidate.variant === incumbent);
   const surest = least(near, ({ inTime }) => -inTime);

@@ -30,6 +30,14 @@ export type Company = (typeof COMPANIES)[number];
 export const companyOf = (isAlone: boolean, isOvertaken: boolean): Company =>
   `${isAlone ? "alone" : "shared"}${isOvertaken ? "_overtaken" : ""}`;
 
+/** The other companies, the likest first. */
+const OTHERS: Readonly<Record<Company, readonly Company[]>> = {
+  alone: ["shared", "alone_overtaken", "shared_overtaken"],
+  shared: ["alone", "alone_overtaken", "shared_overtaken"],
+  alone_overtaken: ["shared_overtaken", "alone", "shared"],
+  shared_overtaken: ["alone_overtaken", "alone", "shared"],
+};
+
 /**
  * Sketches by `variant metric company`. The variant `*` stands for all of them, and `~` for how ratios lie around their own
  * variant's median. `=` is no ratio: how much of a prediction lay above what was measured then.
@@ -114,9 +122,13 @@ export interface Profile {
 /** A variant's own median, with the shape that all variants' ratios have around theirs; or, of what is little known, the machine's ratios. */
 function factorsOf(state: LatencyState, variant: string, metric: Metric, company: Company, now: number): Factors {
   const own = state[keyOf(variant, metric, company)];
-  // Where little was seen in this company, what was seen in others.
-  const wider = [company, ...COMPANIES.filter((other) => other !== company)];
-  const all = wider.map((other) => state[keyOf(ALL, metric, other)]);
+  // Where little was seen in this company, what was seen in others: in the likest, of the variant before all.
+  const others = OTHERS[company];
+  const wider = [
+    keyOf(variant, metric, others[0] as Company),
+    ...[company, ...others].map((one) => keyOf(ALL, metric, one)),
+  ];
+  const all = wider.map((key) => state[key]);
   const { parts, own: weight, missing } = known(own, all, now);
   const around = state[keyOf(AROUND, metric, company)];
   if (!own || !around || weight === 0 || weightOf(around.sketch) < SHARED_FLOOR) {
@@ -140,12 +152,14 @@ function placesOf(seen: Aging | undefined, now: number): Distribution {
   return distributionOf([...parts, [BELIEVED, missing], [BEYOND, missing > 0 ? 0 : 1]]);
 }
 
-export function profileOf(state: LatencyState, now: number): Profile {
+/** @param learntAs the name that what was seen of a variant is kept by */
+export function profileOf(state: LatencyState, now: number, learntAs = (variant: string): string => variant): Profile {
   const profile = (variant: string): VariantProfile =>
     record(COMPANIES, (company) => record(METRICS, (metric) => factorsOf(state, variant, metric, company, now)));
   // Made when it is asked for: a gateway whose requests all name a variant needs only that one.
   const profiles = new Map<string, VariantProfile>();
-  const of = (variant: string): VariantProfile => {
+  const of = (id: string): VariantProfile => {
+    const variant = learntAs(id);
     const made = profiles.get(variant) ?? profile(variant);
     profiles.set(variant, made);
     return made;

@@ -44,11 +44,11 @@ export const loadOf = (requests: readonly UnderWay[], now = 0): Load => ({
 });
 
 /** Prompt tokens that one round of the batch takes in. */
-const CHUNK = 64;
+export const CHUNK = 64;
 /** Rounds that are played token by token, about; with more tokens to come, a round stands for several. */
 const ROUNDS = 256;
 /** No key is ahead of another. */
-const EVEN: Served = new Map();
+export const EVEN: Served = new Map();
 
 /** Milliseconds to the first token, and from there to the last. */
 export interface Foretold {

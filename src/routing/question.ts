@@ -23,6 +23,8 @@ export interface Policy {
   readonly exploreWithin: number;
   /** Within this share of the greatest expected usefulness, the surest answers. */
   readonly near: number;
+  /** The best variant answers unless another is more useful by this: of many estimates, the greatest is mostly too great. */
+  readonly margin: number;
   /**
    * What is charged of the usefulness that an answer is expected to take from later requests. Some of them are more urgent
    * than the answer, and go before it: all of it would be too much.
@@ -35,7 +37,14 @@ export interface Policy {
   readonly exchange: number;
 }
 
-export const POLICY: Policy = { explore: 0.02, exploreWithin: 0.1, near: 0.05, others: 0.5, exchange: 0.1 };
+export const POLICY: Policy = {
+  explore: 0.02,
+  exploreWithin: 0.1,
+  near: 0.05,
+  margin: 0.04,
+  others: 0.5,
+  exchange: 0.1,
+};
 
 export interface Question {
   /** Seeds the exploration: the same id gets the same answer. Not a client's. */

@@ -63,6 +63,8 @@ export interface Routed {
 export interface FollowOptions {
   readonly key: string;
   readonly decision: Decision;
+  /** The name that what is learnt of the chosen variant is kept by. */
+  readonly learntAs: string;
   readonly record: DecisionRecord;
   readonly request: {
     readonly budget: Budget;
@@ -120,7 +122,6 @@ export function followRequest(options: FollowOptions): Routed {
           worth: isTimed(budget) ? (decision.chosen.worth ?? 0) : 0,
           sentAt: now(),
           firstAt: undefined,
-          lastAt: undefined,
           overtakenAt: undefined,
           tokens: 0,
         },
@@ -183,7 +184,7 @@ export function followRequest(options: FollowOptions): Routed {
       const computed = { ...work, promptTokens: promptTokens - cached };
       const observation: Observation | undefined = teaches
         ? {
-            ...{ variant, key, companies, tokens, maxTokens, predicted },
+            ...{ variant: options.learntAs, key, companies, tokens, maxTokens, predicted },
             ratios: ratiosOf(costs, profile.of(variant), load, computed, companies, { ttftMs, latencyMs, tokens }),
             measured: { ttft: ttftMs, latency: latencyMs, ...(tpotMs === undefined ? {} : { tpot: tpotMs }) },
             alone: load.alone,

@@ -117,6 +117,7 @@ export function createRouter(options: RouterOptions): Router {
   const { catalogue, store, qualities, quantile, now } = options;
   const snapshot = createSnapshot(options);
   const variants = [...catalogue].map(([id, variant]) => ({ id, ...variant, costs: costsOf(variant.plan) }));
+  const learntAs = learntBy(catalogue);
   const plans = new Map(variants.map(({ id, plan }) => [id, plan]));
   /** By replica, each named by its first weight set, as `homes` has it of the others. */
   const boards = new Map<string, Board>();
@@ -145,7 +146,7 @@ export function createRouter(options: RouterOptions): Router {
   const compile = (state: RouterState, at: number): Compiled => {
     if (compiled?.at === at) return compiled;
     compiled = {
-      ...{ at, profile: profileOf(state.latency, now()) },
+      ...{ at, profile: profileOf(state.latency, now(), learntAs) },
       ...{ crowding: crowdingOf(state.arrivals, now()), overtaking: overtakingOf(state.arrivals, now()) },
     };
     return compiled;
@@ -225,6 +226,7 @@ export function createRouter(options: RouterOptions): Router {
 
       return followRequest({
         ...{ key, decision, record: made, request, costs, load, profile, work, prediction, predicted, board, now },
+        learntAs: learntAs(variant),
         lighterThan: (current) => {
           const context = promptTokens + work.tokens.p50 / 2;
           return lightersOf({ current, candidates, plans, qualities, budget, profile, context });
@@ -262,11 +264,22 @@ export function createRouter(options: RouterOptions): Router {
           variant: id,
           observations: COMPANIES.reduce((sum, company) => sum + profile.of(id)[company].latency.own, 0),
           predicted: predictedOf(predict(costs, knownOf(profile, id), idle, work), quantile),
-          calibration: calibrationOf(state, id),
+          calibration: calibrationOf(state, learntAs(id)),
         })),
       };
     },
   };
+}
+
+/** Variants that compute the same take the same time: what is learnt of them is one record, of the first that is listed. */
+function learntBy(catalogue: Catalogue): (variant: string) => string {
+  const first = new Map<string, string>();
+  const firstOf = new Map<string, string>();
+  for (const [id, { plan }] of catalogue) {
+    first.set(plan.fingerprint, first.get(plan.fingerprint) ?? id);
+    firstOf.set(id, first.get(plan.fingerprint) ?? id);
+  }
+  return (variant) => firstOf.get(variant) ?? variant;
 }
 
 interface Compiled {

@@ -79,19 +79,29 @@ describe("the most useful variant", () => {
     expect(of(decision, "base").inTime).toBeLessThan(0.96);
   });
 
-  test("is of those within a twentieth the surest, or the one that served last", () => {
-    const alike = { ...POLICY, explore: 0, near: 0.2 };
-    const budget = { latencyMs: timeOf("base", 0.93) };
-    expect(ask({ budget, policy: alike })).toMatchObject({ variant: "middle", rule: "surest" });
-    expect(lost(ask({ budget, policy: alike })).base).toBe("less_sure");
-    const kept = ask({ budget, policy: alike, incumbent: "base" });
+  test("is, where the best will not do, of those within a twentieth the surest, or the one that served last", () => {
+    const alike = { ...POLICY, explore: 0, near: 0.7 };
+    const budget = { latencyMs: timeOf("middle", 0.9) };
+    expect(ask({ budget, policy: alike })).toMatchObject({ variant: "small", rule: "surest" });
+    expect(lost(ask({ budget, policy: alike })).middle).toBe("less_sure");
+    const kept = ask({ budget, policy: alike, incumbent: "middle" });
+    expect([kept.variant, kept.rule]).toEqual(["middle", "useful"]);
+    const later = { latencyMs: timeOf("middle", 0.99) };
+    expect(ask({ budget: later, policy: alike, incumbent: "small" })).toMatchObject({ variant: "small", rule: "kept" });
+    expect(ask({ budget: { latencyMs: 1e6 }, policy: alike, incumbent: "middle" }).variant).toBe("base");
+  });
+
+  test("is the best, unless another is more useful by more than estimates err", () => {
+    const policy = { ...POLICY, explore: 0, near: 0, margin: 0 };
+    const budget = { latencyMs: timeOf("base", 0.75) };
+    const left = ask({ budget, policy });
+    expect(left.variant).toBe("middle");
+    const gain = (of(left, "middle").usefulness ?? 0) - (of(left, "base").usefulness ?? 0);
+    expect(gain).toBeGreaterThan(0);
+    const kept = ask({ budget, policy: { ...policy, margin: gain + 0.001 } });
     expect([kept.variant, kept.rule]).toEqual(["base", "useful"]);
-    const calm = { latencyMs: 1e6 };
-    expect(ask({ budget: calm, policy: alike }).variant).toBe("base");
-    expect(ask({ budget: calm, policy: alike, incumbent: "middle" })).toMatchObject({
-      variant: "middle",
-      rule: "kept",
-    });
+    expect(lost(kept)).toMatchObject({ middle: "less_useful", small: "less_useful" });
+    expect(ask({ budget, policy: { ...policy, margin: gain - 0.001 } }).variant).toBe("middle");
   });
 
   test("is never a broken one for the sake of punctuality", () => {

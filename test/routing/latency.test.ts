@@ -179,6 +179,15 @@ describe("what was measured", () => {
     expect(profileOf(state, 0).of(SMALL).shared.ttft.p50).toBeGreaterThan(2.8);
   });
 
+  test("of a variant beside others tells of it alone before other variants do", () => {
+    const state: LatencyState = {};
+    observe(state, BASE, 3, 0, 40);
+    const shared = record(METRICS, () => companyOf(false, false));
+    for (let i = 0; i < 30; i++) learnLatency(state, SMALL, shared, { ttft: 1.5, tpot: 1.5, latency: 1 }, 0);
+    expect(profileOf(state, 0).of(SMALL).alone.ttft.p50).toBeLessThan(2);
+    expect(profileOf(state, 0).of(BASE).alone.ttft.p50).toBeGreaterThan(2.8);
+  });
+
   test("of a variant itself counts more", () => {
     const state: LatencyState = {};
     observe(state, BASE, 3, 0, 40);
