@@ -11,13 +11,14 @@ import { commandLine, machine, machineLine } from "./machine.ts";
 import { foresee } from "./routing/foresight.ts";
 import { parseLadder, type Rung, withLadder } from "./routing/ladder.ts";
 import { arrivals, type Load, type LoadRequest, readTrace, recordedLoad, syntheticLoad } from "./routing/load.ts";
+import { lookAhead } from "./routing/lookahead.ts";
 import { measureIdle } from "./routing/machine.ts";
 import { knowTimes } from "./routing/online.ts";
 import { recordedQualities } from "./routing/recorded.ts";
 import { type Machine, misfitsOf } from "./routing/replica.ts";
 import { line, type Replayed, report } from "./routing/report.ts";
 import { type Service, startService } from "./routing/service.ts";
-import { type Arrival, idleOn, replayFixed, simulate } from "./routing/simulate.ts";
+import { type Arrival, idleOn, replayFixed, simulate, type World } from "./routing/simulate.ts";
 import { type Case, caseOf, fastest, judge, type Outcome, type Scene, type Verdict } from "./routing/verdict.ts";
 
 /** The simulated machine: its speed is not the reference's, and no variant quite what its costs say. */
@@ -50,6 +51,8 @@ times, but not what comes later. Ctrl-C ends it with the figures of what has bee
   --simulate         on a simulated replica, in minutes instead of hours
   --ladder LIST      with --simulate: made-up variants beside, as layers:acc_norm or layers:acc_norm:word_perplexity
                      (20:33.0,15:30.5,10:28.5)
+  --lookahead N      also what routers bring that try each variant in N likely futures: one knows the times of all
+                     steps of what has come, one the machine alone; minutes for each load (0)
   --seed N           of lengths, arrivals and budgets (1)
   --json PATH        where the figures go (dist/bench/routing.json)
   --help             this text`;
@@ -64,13 +67,14 @@ const { values: options } = parseArgs({
     services: { type: "string", default: "1" },
     simulate: { type: "boolean", default: false },
     ladder: { type: "string" },
+    lookahead: { type: "string", default: "0" },
     seed: { type: "string", default: "1" },
     json: { type: "string", default: join(benchDir, "routing.json") },
     help: { type: "boolean", default: false },
   },
 });
 
-function number(name: "requests" | "from" | "services" | "seed", least: number, most = 1e6): number {
+function number(name: "requests" | "from" | "services" | "seed" | "lookahead", least: number, most = 1e6): number {
   const value = Number(options[name]);
   if (!(value >= least && value <= most)) throw new Error(`--${name} ${options[name]}: it must be ${least} to ${most}`);
   return value;
@@ -163,6 +167,18 @@ async function warmUp(services: readonly Service[], measure: (service: Service) 
   await Promise.all(Array.from({ length: cpus().length }, lane));
 }
 
+/** Routers that look ahead, by what they know; none where none was asked for. */
+function lookaheadsOf(world: World, scene: Scene, { cases, arrivals }: Trial): Map<string, Verdict> {
+  const futures = Math.floor(number("lookahead", 0, 1000));
+  if (futures === 0) return new Map();
+  return new Map(
+    [true, false].map((knowsTimes) => {
+      const outcomes = lookAhead(world, scene, cases, arrivals, { futures, knowsTimes });
+      return [`look-ahead with known ${knowsTimes ? "times" : "machine"}`, judge(scene.qualities, cases, outcomes)];
+    }),
+  );
+}
+
 /** Whether a variant computes what the base does. */
 const isAlike = ({ base, idle, qualities }: Scene, variant: string): boolean =>
   idle(TYPICAL, variant).latency === idle(TYPICAL, base).latency &&
@@ -252,6 +268,7 @@ async function main(): Promise<void> {
         verdicts,
         ...{ ladder, bound, research },
         online: judge(scene.qualities, cases, knowTimes(world, scene, cases, trial.arrivals)),
+        lookaheads: lookaheadsOf(world, scene, trial),
       };
       holds = report(replayed) && holds;
     };

@@ -45,10 +45,21 @@ export interface Job {
   onEnd(times: Times, now: number): void;
 }
 
+/** What may come of the jobs that are under way. */
+export interface Future {
+  /** Of a job's further steps; undefined keeps its own, as if they were known. The step under way ends as it does. */
+  seedOf(job: Job): number | undefined;
+  onEnd(job: Job, times: Times, now: number): void;
+}
+
 export interface SimulatedReplica {
   /** Plays on to a time, or until nothing is left. */
   runUntil(time: number): void;
   submit(job: Job, now: number): void;
+  /** The same replica in a future that may differ: what happens there has no part in this one. */
+  fork(future: Future): SimulatedReplica;
+  /** Milliseconds, as far as they can be foretold, of what goes before a request that is due then. */
+  ahead(due: number, now: number): number;
   readonly queued: number;
   readonly running: number;
 }
@@ -63,7 +74,10 @@ const EVEN: Served = new Map();
 interface Entry extends Waiting, Applicant {
   readonly job: Job;
   readonly sentAt: number;
-  readonly draw: () => number;
+  /** The noise of the next step, drawn anew for each. */
+  draw(): number;
+  /** Numbers that have been drawn. */
+  drawn: number;
   noise: number;
   steppedAt: number;
   prefilled: number;
@@ -83,12 +97,52 @@ interface Step {
   end: number;
 }
 
-export function createSimulatedReplica(machine: Machine): SimulatedReplica {
+function enter(job: Job, now: number): Entry {
+  const { allowed, request } = job;
+  const next = mulberry32(job.seed);
+  const entry: Entry = {
+    ...{ job, sentAt: now, noise: 0, drawn: 0, steppedAt: now, prefilled: 0, tokens: 0 },
+    ...{ firstAt: undefined, decoding: false, admitted: false, interrupted: false },
+    ...{ key: "", passedAt: undefined },
+    draw() {
+      entry.drawn++;
+      return normal(next);
+    },
+    due(at) {
+      const { firstAt, tokens } = entry;
+      return dueAt({ allowed, askedAt: now, firstAt, tokens, maxTokens: request.maxTokens }, at);
+    },
+  };
+  return entry;
+}
+
+/** An entry as it is, with steps of its own from here on. */
+function copied(entry: Entry, { seedOf, onEnd }: Future): Entry {
+  const { job, sentAt, noise, drawn, steppedAt, prefilled, tokens, firstAt, decoding, admitted, interrupted } = entry;
+  const seed = seedOf(job);
+  const own: Job = { ...job, seed: seed ?? job.seed, onToken() {}, onEnd: (times, now) => onEnd(job, times, now) };
+  const copy = Object.assign(enter(own, sentAt), {
+    ...{ steppedAt, prefilled, tokens, firstAt, decoding, admitted, interrupted },
+  });
+  if (seed === undefined) while (copy.drawn < drawn) copy.draw();
+  copy.noise = seed === undefined ? noise : copy.draw();
+  return copy;
+}
+
+export const createSimulatedReplica = (machine: Machine): SimulatedReplica => replicaOf(machine, [], undefined, 0);
+
+/** @param begun what is under way, in the order in which it came, and the step that is computed */
+function replicaOf(
+  machine: Machine,
+  begun: readonly Entry[],
+  computed: Step | undefined,
+  startsAt: number,
+): SimulatedReplica {
   /** In the order in which they came. */
-  let left: Entry[] = [];
+  let left = [...begun];
   const running = (): Entry[] => left.filter(({ admitted }) => admitted);
-  let step: Step | undefined;
-  let clock = 0;
+  let step = computed;
+  let clock = startsAt;
 
   const factorOf = ({ job, noise }: Entry): number =>
     (machine.misfit?.(job.variant) ?? 1) * Math.exp(machine.noise * noise);
@@ -101,6 +155,16 @@ export function createSimulatedReplica(machine: Machine): SimulatedReplica {
     return (
       overhead + factorOf(entry) * chunkTime(job.costs, machine, prefilled, chunk, prefilled + chunk === promptTokens)
     );
+  }
+
+  /** What is left of it, without noise. */
+  function restOf({ job, prefilled, tokens }: Entry): number {
+    const { promptTokens, maxTokens } = job.request;
+    const factor = machine.misfit?.(job.variant) ?? 1;
+    const prompt = prefilled < promptTokens;
+    const inner = prompt ? chunkTime(job.costs, machine, prefilled, promptTokens - prefilled, true) : 0;
+    const steps = maxTokens - tokens - Number(prompt);
+    return factor * (inner + steps * machine.decode * stepTime(job.costs, promptTokens + maxTokens / 2));
   }
 
   function begin(): void {
@@ -131,7 +195,7 @@ export function createSimulatedReplica(machine: Machine): SimulatedReplica {
       const { promptTokens, maxTokens } = job.request;
       if (!entry.decoding) entry.prefilled += Math.min(CHUNK, promptTokens - entry.prefilled);
       entry.steppedAt = clock;
-      entry.noise = normal(entry.draw);
+      entry.noise = entry.draw();
       if (entry.prefilled < promptTokens) continue;
       entry.decoding = true;
       entry.tokens++;
@@ -155,23 +219,23 @@ export function createSimulatedReplica(machine: Machine): SimulatedReplica {
     submit(job, now) {
       // With nothing under way, time has stood still.
       if (!step) clock = now;
-      const { allowed, request, seed } = job;
-      const draw = mulberry32(seed);
-      const entry: Entry = {
-        ...{ job, sentAt: now, draw, noise: normal(draw), steppedAt: now, prefilled: 0, tokens: 0 },
-        ...{ firstAt: undefined, decoding: false, admitted: false, interrupted: false },
-        ...{ key: "", passedAt: undefined },
-        due(at) {
-          const { firstAt, tokens } = entry;
-          return dueAt({ allowed, askedAt: now, firstAt, tokens, maxTokens: request.maxTokens }, at);
-        },
-      };
+      const entry = enter(job, now);
+      entry.noise = entry.draw();
       const due = entry.due(now);
       left.push(entry);
       if (!step?.mayGiveWay || step.givesWay || due >= step.due) return;
       if (admissible([entry], running(), EVEN, now, MAX_RUNNING).length === 0) return;
       step.givesWay = true;
       step.end = Math.min(step.end, now + GIVE_WAY_MS);
+    },
+    fork(future) {
+      const copies = new Map(left.map((entry) => [entry, copied(entry, future)]));
+      const entries = step?.entries.map((entry) => copies.get(entry) as Entry) ?? [];
+      return replicaOf(machine, [...copies.values()], step && { ...step, entries }, clock);
+    },
+    ahead(due, now) {
+      const before = left.filter((entry) => entry.due(now) <= due);
+      return before.reduce((sum, entry) => sum + restOf(entry), 0);
     },
     get queued() {
       return left.length - running().length;

@@ -1,6 +1,6 @@
 // What the replays of one load come to, in words: each choice's usefulness in time, and whether `auto` held its goals.
 import { table } from "../table.ts";
-import { compare, type Verdict } from "./verdict.ts";
+import { compare, paired, type Verdict } from "./verdict.ts";
 
 export interface Replayed {
   readonly name: string;
@@ -16,6 +16,8 @@ export interface Replayed {
   readonly bound: Verdict;
   /** With every step's time known, but not the future. */
   readonly online: Verdict;
+  /** By what they know: routers that look ahead. */
+  readonly lookaheads: ReadonlyMap<string, Verdict>;
   /** Variants whose text is broken. */
   readonly research: ReadonlySet<string>;
 }
@@ -41,27 +43,36 @@ export function line(
 
 /** @returns whether all goals are held */
 export function report(replayed: Replayed): boolean {
-  const { name, verdicts, bound, online } = replayed;
+  const { name, verdicts, bound, online, lookaheads } = replayed;
   const auto = verdicts.get("auto") as Verdict;
-  const rows = [...verdicts, ["online with known times", online] as const, ["perfect foresight", bound] as const].map(
-    ([choice, verdict]) => {
-      const { difference, se } = compare(auto, verdict);
-      const versus = choice === "auto" ? "" : `${signed(difference)} ± ${se.toFixed(3)}`;
-      return [choice, verdict.mean.toFixed(3), verdict.byHellaswag.toFixed(3), percent(verdict.met), versus];
-    },
-  );
+  const informed = [["online with known times", online] as const, ...lookaheads];
+  const rows = [...verdicts, ...informed, ["perfect foresight", bound] as const].map(([choice, verdict]) => {
+    const { difference, se } = compare(auto, verdict);
+    const versus = choice === "auto" ? "" : `${signed(difference)} ± ${se.toFixed(3)}`;
+    return [choice, verdict.mean.toFixed(3), verdict.byHellaswag.toFixed(3), percent(verdict.met), versus];
+  });
   console.log(`\n${name}: ${auto.useful.length} requests count\n`);
   const header = ["answered by", "useful in time", "by HellaSwag alone", "budgets met", "auto brings more by"];
   console.log(table(header, rows));
   const answers = [...auto.answers].toSorted((a, b) => b[1] - a[1]);
   console.log(`\nauto's answers: ${answers.map(([variant, count]) => `${count} by ${variant}`).join(", ")}`);
-  const known = (online.mean / bound.mean).toFixed(3);
-  console.log(
-    `online with known times: ${known} of perfect foresight, auto ${(auto.mean / online.mean).toFixed(3)} of it`,
-  );
+  for (const [who, verdict] of informed) {
+    const share = verdict.mean / bound.mean;
+    console.log(
+      `${who}: ${share.toFixed(3)} ± ${errorOf(verdict, bound).toFixed(3)} of perfect foresight, ` +
+        `auto ${(auto.mean / verdict.mean).toFixed(3)} ± ${errorOf(auto, verdict).toFixed(3)} of it`,
+    );
+  }
   const checks = checksOf(auto, replayed);
   for (const [text, holds] of checks) console.log(`${holds ? "yes" : "NO "}  ${text}`);
   return checks.every(([, holds]) => holds);
+}
+
+/** Standard error of one's share of another, on the same requests (linearized: Cochran, Sampling Techniques, 1977, section 6.4). */
+function errorOf(part: Verdict, whole: Verdict): number {
+  const share = part.mean / whole.mean;
+  const expected = whole.useful.map((useful) => share * useful);
+  return paired(part.useful, expected).se / whole.mean;
 }
 
 const signed = (difference: number): string => `${difference >= 0 ? "+" : ""}${difference.toFixed(3)}`;
@@ -69,7 +80,7 @@ const signed = (difference: number): string => `${difference >= 0 ? "+" : ""}${d
 /** What was to be shown, and whether it was. */
 export function checksOf(
   auto: Verdict,
-  { goal, base, ladder, verdicts, bound, research }: Omit<Replayed, "name" | "online">,
+  { goal, base, ladder, verdicts, bound, research }: Omit<Replayed, "name" | "online" | "lookaheads">,
 ): (readonly [string, boolean])[] {
   const short = compare(bound, auto);
   const isNearBound = short.difference <= SIGNIFICANT * short.se;

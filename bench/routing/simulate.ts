@@ -78,6 +78,8 @@ export interface SimulationOptions extends World {
   choose?(index: number): string | undefined;
   readonly quantile?: number;
   readonly policy?: Policy;
+  /** What has been learnt before. Default: nothing. */
+  readonly state?: RouterState;
 }
 
 /** One outcome per request as the router decides, and what it has learnt. Deterministic. */
@@ -86,7 +88,7 @@ export async function simulate(
 ): Promise<{ outcomes: Outcome[]; state: RouterState; router: Router }> {
   const { catalogue, machine, arrivals, seed } = options;
   let clock = 0;
-  const state = newState();
+  const { state = newState() } = options;
   const router = simulatedRouter(options, state, () => clock);
   const replica = createSimulatedReplica(machine);
   const costs = allCosts(catalogue);

@@ -138,7 +138,15 @@ const mean = (values: readonly number[]): number => values.reduce((sum, value) =
 
 /** How much more useful one choice was than another on the same requests, with its standard error. */
 export function compare(a: Verdict, b: Verdict): { readonly difference: number; readonly se: number } {
-  const differences = a.useful.map((value, i) => value - (b.useful[i] ?? 0));
+  return paired(a.useful, b.useful);
+}
+
+/** Mean difference of numbers that belong together, with its standard error. */
+export function paired(
+  a: readonly number[],
+  b: readonly number[],
+): { readonly difference: number; readonly se: number } {
+  const differences = a.map((value, i) => value - (b[i] ?? 0));
   const difference = mean(differences);
   const variance = differences.reduce((sum, d) => sum + (d - difference) ** 2, 0) / Math.max(1, differences.length - 1);
   return { difference, se: Math.sqrt(variance / differences.length) };

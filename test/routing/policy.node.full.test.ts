@@ -3,6 +3,7 @@ import trace from "../../bench/routing/azure-conversations.json";
 import { foresee } from "../../bench/routing/foresight.ts";
 import { parseLadder, withLadder, withRungs } from "../../bench/routing/ladder.ts";
 import { arrivals, type Load, recordedLoad, syntheticLoad } from "../../bench/routing/load.ts";
+import { lookAhead } from "../../bench/routing/lookahead.ts";
 import { knowTimes } from "../../bench/routing/online.ts";
 import { misfitsOf } from "../../bench/routing/replica.ts";
 import { checksOf } from "../../bench/routing/report.ts";
@@ -78,6 +79,20 @@ describe.each(loads.map((load) => [load.name, load] as const))("on the load %s",
     expect(verdictOf(bound).mean).toBeGreaterThanOrEqual(online.mean);
   });
 
+  test.each([true, false])("what looks ahead decides on the same queue (times known: %s)", (knowsTimes) => {
+    const [cases, some] = [trial.cases.slice(0, 25), trial.arrivals.slice(0, 25)];
+    const outcomes = lookAhead(world, scene, cases, some, { futures: 8, knowsTimes });
+    expect(outcomes).toEqual(replayFixed(world, some, (i) => outcomes[i]?.variant ?? base));
+    const bound = judge(
+      qualities,
+      cases,
+      foresee(world, scene, cases, some, (i) => outcomes[i]?.variant ?? base),
+    );
+    const ahead = judge(qualities, cases, outcomes);
+    expect(ahead.mean).toBeLessThanOrEqual(bound.mean);
+    expect(ahead.mean).toBeGreaterThan(0.9 * bound.mean);
+  }, 60_000);
+
   test("auto brings more in time than any fixed variant, by two standard errors", () => {
     for (const variant of variants) {
       const { difference, se } = compare(auto, verdictOf(replayFixed(world, trial.arrivals, () => variant)));
@@ -132,6 +147,18 @@ describe.each([0.1, 0.3, 0.6])("at a load of %d", (utilisation) => {
     expect(difference).toBeGreaterThan(2 * se);
   }, 120_000);
 });
+
+test("variants that compute the same are learnt of as one", async () => {
+  const twin = `${base}-franken-baseline`;
+  const choose = (index: number): string => (index % 2 === 0 ? twin : base);
+  const { arrivals: arriving } = trialOf(syntheticLoad(60), 0.1);
+  const { state, router } = await simulate({ ...world, qualities, arrivals: arriving, choose });
+  expect(Object.keys(state.latency).filter((key) => key.startsWith(`${twin} `))).toEqual([]);
+  const report = await router.report(() => {}, 32);
+  const [first, second] = [base, twin].map((id) => report.variants.find(({ variant }) => variant === id));
+  expect(first?.observations).toBeGreaterThan(30);
+  expect({ ...second, variant: base }).toEqual(first);
+}, 60_000);
 
 test("predictions of a machine that was not known yet do not teach where measured times lie in them", async () => {
   const placesAfter = async (count: number): Promise<number> => {
