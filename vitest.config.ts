@@ -21,8 +21,11 @@ const inNode = (
   seconds = 120,
 ): UserWorkspaceConfig => ({
   test: {
-    ...{ name, sequence: { groupOrder }, maxWorkers: 1 },
-    ...{ testTimeout: seconds * SECONDS, hookTimeout: seconds * SECONDS },
+    name,
+    sequence: { groupOrder },
+    maxWorkers: 1,
+    testTimeout: seconds * SECONDS,
+    hookTimeout: seconds * SECONDS,
     ...test,
   },
 });

@@ -56,12 +56,17 @@ interface Comparison {
 
 const COMPARISONS: readonly Comparison[] = [
   {
-    ...{ id: "gptq", method: "GPTQ, 4 bits, block 64", against: "round-to-nearest", paper: GPTQ_4 },
+    id: "gptq",
+    method: "GPTQ, 4 bits, block 64",
+    against: "round-to-nearest",
+    paper: GPTQ_4,
     baseline: () => roundModel(subject, four),
     run: () => gptqModel(calibrated, four),
   },
   {
-    ...{ id: "eora", method: "GPTQ, 3 bits, block 64, and EoRA of rank 32", against: "GPTQ, 3 bits, block 64" },
+    id: "eora",
+    method: "GPTQ, 3 bits, block 64, and EoRA of rank 32",
+    against: "GPTQ, 3 bits, block 64",
     paper: EORA_3,
     baseline: () => gptqModel(calibrated, three),
     async run(quantized) {
@@ -71,12 +76,18 @@ const COMPARISONS: readonly Comparison[] = [
     },
   },
   {
-    ...{ id: "flap", method: "FLAP, 20 % of the layers' weights", against: "magnitude", paper: FLAP_20 },
+    id: "flap",
+    method: "FLAP, 20 % of the layers' weights",
+    against: "magnitude",
+    paper: FLAP_20,
     baseline: () => narrowModel(calibrated, { ...structure, score: "magnitude", bias: false }),
     run: () => narrowModel(calibrated, { ...structure, score: "flap", bias: true }),
   },
   {
-    ...{ id: "wanda", method: "Wanda, 2:4", against: "magnitude", paper: WANDA_2_4 },
+    id: "wanda",
+    method: "Wanda, 2:4",
+    against: "magnitude",
+    paper: WANDA_2_4,
     baseline: () => magnitudeModel(subject, { keep: 2, of: 4 }),
     run: () => wandaModel(calibrated, { keep: 2, of: 4 }),
   },

@@ -23,7 +23,9 @@ import { type Case, caseOf, fastest, judge, type Outcome, type Scene, type Verdi
 
 /** The simulated machine: its speed is not the reference's, and no variant quite what its costs say. */
 const simulatedOn = (catalogue: Catalogue): Machine => ({
-  ...{ prefill: 1.7, decode: 1.2, noise: 0.1 },
+  prefill: 1.7,
+  decode: 1.2,
+  noise: 0.1,
   misfit: misfitsOf(catalogue),
 });
 
@@ -266,7 +268,9 @@ async function main(): Promise<void> {
         base: alike,
         goal: GOALS[options.simulate ? "simulated" : "real"],
         verdicts,
-        ...{ ladder, bound, research },
+        ladder,
+        bound,
+        research,
         online: judge(scene.qualities, cases, knowTimes(world, scene, cases, trial.arrivals)),
         lookaheads: lookaheadsOf(world, scene, trial),
       };

@@ -75,7 +75,8 @@ function figuresOf(rates: ReadonlyMap<string, Rates>): Figure[] {
   const base = rates.get(BASE) ?? [];
   return PLACES.flatMap(({ prompt }, place) =>
     [...rates].map(([variant, rounds]) => ({
-      ...{ variant, prompt },
+      variant,
+      prompt,
       tokensPerSecond: spread(rounds.map((values) => values[place]!)),
       times: spread(rounds.map((values, round) => values[place]! / base[round]![place]!)),
     })),

@@ -18,8 +18,15 @@ const NO_FILE = { file: "none", sha256: "none", bytes: 1 };
 
 /** A weight set as recipes are checked against it: shapes and types, without places. */
 export const withoutWeights = (id: string, config: ModelConfig, tensors: readonly CheckpointTensor[]): BaseModel => ({
-  ...{ id, digest: "none", created: 0, origin: "none", license: "none", config },
-  ...{ imageBytes: 1, parts: [NO_FILE], vocabulary: NO_FILE },
+  id,
+  digest: "none",
+  created: 0,
+  origin: "none",
+  license: "none",
+  config,
+  imageBytes: 1,
+  parts: [NO_FILE],
+  vocabulary: NO_FILE,
   tensors: tensors.map(({ data, ...tensor }) => ({ ...tensor, digest: "none", offset: 0, bytes: data.length })),
 });
 

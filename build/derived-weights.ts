@@ -63,7 +63,10 @@ async function findTensor(
     throw fail(`has ${there.size} bytes in ${file}, but as ${type} [${rows}, ${cols}] it has ${bytes}`);
   }
   return {
-    ...{ name, type, rows, cols },
+    name,
+    type,
+    rows,
+    cols,
     identity: digest,
     async read() {
       const data = await readFile(file);

@@ -99,7 +99,8 @@ export function modelConfig({ manifest, metadata, tensors }: Checkpoint): ModelC
     name: manifest.file,
     field: (key) => fields[`llama.${key}`],
     factors: stored && new Float32Array(Uint8Array.from(stored.data).buffer),
-    ...{ headDim, ropeTheta },
+    headDim,
+    ropeTheta,
   });
   return {
     layers: number("llama.block_count"),

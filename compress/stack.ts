@@ -149,7 +149,11 @@ function merge(tensor: StackTensor, { rank, scale, a, b }: Delta): StackTensor {
     throw new UserError(`an adapter's factors for ${name} do not fit its [${rows}, ${cols}]`);
   }
   return {
-    ...{ name, rows, cols, type: "f32", merged: true },
+    name,
+    rows,
+    cols,
+    type: "f32",
+    merged: true,
     async bytes() {
       const values = dequantizeBlocks(tensor.type, await tensor.bytes());
       const sums = new Float64Array(cols);

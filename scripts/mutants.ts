@@ -89,7 +89,9 @@ function randomNumbers(seed: number): () => number {
 function passes(tests: readonly string[]): Promise<boolean> {
   const args = ["node_modules/vitest/vitest.mjs", "run", "--bail", "1", "--reporter", "dot"];
   const child = spawn(process.execPath, [...args, "--project", "workerd", "--project", "node", ...tests], {
-    ...{ cwd: root, stdio: "ignore", timeout: LIMIT_MS },
+    cwd: root,
+    stdio: "ignore",
+    timeout: LIMIT_MS,
   });
   return new Promise((resolve) => child.on("close", (code) => resolve(code === 0)));
 }

@@ -11,7 +11,9 @@ function run({ name, args }: Job): Promise<boolean> {
   const color = process.stdout.isTTY ? { FORCE_COLOR: "1" } : {};
   console.log(`${name} …`);
   const child = spawn(process.execPath, args, {
-    ...{ cwd: root, env: { ...process.env, ...color }, stdio: ["ignore", "pipe", "pipe"] },
+    cwd: root,
+    env: { ...process.env, ...color },
+    stdio: ["ignore", "pipe", "pipe"],
   });
   const output: Buffer[] = [];
   child.stdout.on("data", (chunk: Buffer) => output.push(chunk));

@@ -101,7 +101,10 @@ function wire(env: GatewayEnv): Gateway {
   const experiments =
     env.DB &&
     createExperiments({
-      ...{ db: env.DB, recorder, now: Date.now, log },
+      db: env.DB,
+      recorder,
+      now: Date.now,
+      log,
       async whyNot(variant, waitUntil) {
         if (!catalogue.has(variant)) return { reason: "there is no such variant any more", since: 0 };
         return (await scores.loadQuarantines(waitUntil)).get(variant);
@@ -111,14 +114,24 @@ function wire(env: GatewayEnv): Gateway {
   const lineOf = (keyId: string) => env.LIMITER.getByName(keyId);
   const responses = store && { store, runnerOf, lineOf };
   const services = createServices({
-    ...{ catalogue, replicaOf, tokenizerOf, scores, routing, responses, experiments, deadlineMs },
+    catalogue,
+    replicaOf,
+    tokenizerOf,
+    scores,
+    routing,
+    responses,
+    experiments,
+    deadlineMs,
     shadowOf: (baseId) => env.SHADOW.getByName(baseId),
     storageFailing: () => recorder.failing,
     limitsOf: (keyId) => env.LIMITER.getByName(keyId),
     apiKeys,
   });
   return {
-    ...{ replicaOf, store, experiments, recorder },
+    replicaOf,
+    store,
+    experiments,
+    recorder,
     app: createApp(services),
     run: runInBackground(services),
     monitor: createMonitor({ ...shared, scores, recorder, samples, settings: () => monitorSettings(env) }),

@@ -15,7 +15,8 @@ const RESULTS: Readonly<Record<string, readonly [correct: number, seconds: numbe
 const UNPRUNED = [0.34, 91.1] as const;
 
 const figures = ([correct, seconds]: readonly [number, number]): Figures => ({
-  ...{ correct, "token-200": seconds / UNPRUNED[1] },
+  correct,
+  "token-200": seconds / UNPRUNED[1],
 });
 
 export const frankenLlama: Paper = {
@@ -28,8 +29,13 @@ export const frankenLlama: Paper = {
     "Its execution times stand beside those of a token by the router's cost model, as ratios.",
   columns: [
     {
-      ...{ id: "correct", title: "its protocol, %", write: percent },
-      ...{ kind: "score", task: "franken-hellaswag", metric: "correct", items: "0-49" },
+      id: "correct",
+      title: "its protocol, %",
+      write: percent,
+      kind: "score",
+      task: "franken-hellaswag",
+      metric: "correct",
+      items: "0-49",
     },
     tokenTime(200),
     hellaswag,

@@ -52,7 +52,9 @@ const recovered = ({ label, variant }: Row): Row[] => {
 const PRUNED = [...[2, 4, 6].map(depth), ...Object.keys(WIDTHS).map(width), both(2, "1:8")];
 
 const figures = (closed: number, open: number, perplexity: number): Figures => ({
-  ...{ closed: closed / 100, open: open / 100, perplexity },
+  closed: closed / 100,
+  open: open / 100,
+  perplexity,
 });
 
 export const thesis: Paper = {
@@ -66,16 +68,31 @@ export const thesis: Paper = {
     "LoRA is trained there on WikiText-2's or TriviaQA's training text, which no training here reads: on Wikipedia without either.",
   columns: [
     {
-      ...{ id: "perplexity", title: "WikiText-2 token perplexity, windows of 512", write: digits(2) },
-      ...{ kind: "score", task: "wikitext-512", metric: "token_perplexity", items: "0-591" },
+      id: "perplexity",
+      title: "WikiText-2 token perplexity, windows of 512",
+      write: digits(2),
+      kind: "score",
+      task: "wikitext-512",
+      metric: "token_perplexity",
+      items: "0-591",
     },
     {
-      ...{ id: "closed", title: "TriviaQA closed book, %", write: percent },
-      ...{ kind: "score", task: "triviaqa-closed", metric: "correct", items: "0-1199" },
+      id: "closed",
+      title: "TriviaQA closed book, %",
+      write: percent,
+      kind: "score",
+      task: "triviaqa-closed",
+      metric: "correct",
+      items: "0-1199",
     },
     {
-      ...{ id: "open", title: "TriviaQA open book, %", write: percent },
-      ...{ kind: "score", task: "triviaqa-open", metric: "correct", items: "0-1199" },
+      id: "open",
+      title: "TriviaQA open book, %",
+      write: percent,
+      kind: "score",
+      task: "triviaqa-open",
+      metric: "correct",
+      items: "0-1199",
     },
   ],
   rows: [{ label: "base", variant: BASE }, ...PRUNED.flatMap((row) => [row, ...recovered(row)])],

@@ -40,7 +40,10 @@ export function withLadder(catalogue: Catalogue, ladder: readonly Rung[]): Catal
   const rungs = ladder.map((rung): [string, Variant] => {
     const id = idOf(base, rung);
     const recipe: Recipe = recipeSchema.parse({
-      ...{ id, base: whole.recipe.base, title: `${rung.layers} layers, made up`, status: "experimental" },
+      id,
+      base: whole.recipe.base,
+      title: `${rung.layers} layers, made up`,
+      status: "experimental",
       origin: { source: "made up", section: "none" },
       slots: Array.from({ length: rung.layers }, (_, i) => ({ layer: Math.floor((i * depth) / rung.layers) })),
     });
@@ -82,7 +85,9 @@ const RESULTS: Readonly<Record<string, (rung: Rung, whole: Results) => Results>>
   wikitext({ wordPerplexity }, whole) {
     if (wordPerplexity === undefined) return new Map();
     const pages = [...whole].map(([item, { logLikelihood, words }]) => ({
-      ...{ item, words: Number(words), logLikelihood: Number(logLikelihood) },
+      item,
+      words: Number(words),
+      logLikelihood: Number(logLikelihood),
     }));
     const sum = (of: (page: (typeof pages)[number]) => number): number =>
       pages.reduce((total, page) => total + of(page), 0);

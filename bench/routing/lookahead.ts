@@ -50,7 +50,11 @@ export function lookAhead(
   const worth = ({ entry }: Player, variant: string, times: Times): number =>
     entry.counts ? usefulness(scene.qualities, entry, { variant, ...times }) : 0;
   const jobOf = ({ arrival }: Player, variant: string, seed: number, onEnd: Job["onEnd"]): Job => ({
-    ...{ request: arrival.request, variant, costs: costs.get(variant)!, seed, onEnd },
+    request: arrival.request,
+    variant,
+    costs: costs.get(variant)!,
+    seed,
+    onEnd,
     allowed: timeLeft({ ...NO_BUDGET, ...arrival.budget }, 0),
   });
   const replica = createSimulatedReplica(world.machine);

@@ -101,9 +101,19 @@ function enter(job: Job, now: number): Entry {
   const { allowed, request } = job;
   const next = mulberry32(job.seed);
   const entry: Entry = {
-    ...{ job, sentAt: now, noise: 0, drawn: 0, steppedAt: now, prefilled: 0, tokens: 0 },
-    ...{ firstAt: undefined, decoding: false, admitted: false, interrupted: false },
-    ...{ key: "", passedAt: undefined },
+    job,
+    sentAt: now,
+    noise: 0,
+    drawn: 0,
+    steppedAt: now,
+    prefilled: 0,
+    tokens: 0,
+    firstAt: undefined,
+    decoding: false,
+    admitted: false,
+    interrupted: false,
+    key: "",
+    passedAt: undefined,
     draw() {
       entry.drawn++;
       return normal(next);
@@ -122,7 +132,13 @@ function copied(entry: Entry, { seedOf, onEnd }: Future): Entry {
   const seed = seedOf(job);
   const own: Job = { ...job, seed: seed ?? job.seed, onToken() {}, onEnd: (times, now) => onEnd(job, times, now) };
   const copy = Object.assign(enter(own, sentAt), {
-    ...{ steppedAt, prefilled, tokens, firstAt, decoding, admitted, interrupted },
+    steppedAt,
+    prefilled,
+    tokens,
+    firstAt,
+    decoding,
+    admitted,
+    interrupted,
   });
   if (seed === undefined) while (copy.drawn < drawn) copy.draw();
   copy.noise = seed === undefined ? noise : copy.draw();

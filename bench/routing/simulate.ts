@@ -58,7 +58,10 @@ export function replayFixed(
     const variant = variantOf(i);
     replica.submit(
       {
-        ...{ request, variant, costs: costs.get(variant)!, allowed: timeLeft({ ...NO_BUDGET, ...budget }, 0) },
+        request,
+        variant,
+        costs: costs.get(variant)!,
+        allowed: timeLeft({ ...NO_BUDGET, ...budget }, 0),
         seed: seed + first + i,
         onEnd(times, now) {
           outcomes[i] = { variant, ...times, endedAt: now };
@@ -109,8 +112,16 @@ export async function simulate(
     const asked = { ...NO_BUDGET, ...budget };
     const routed = await router.route(
       {
-        ...{ requestId: `request ${index}`, key: "bench", model: "auto", pinned: options.choose?.(index) },
-        ...{ base, promptTokens, maxTokens, mayShorten: false, budget: asked, elapsedMs: 0 },
+        requestId: `request ${index}`,
+        key: "bench",
+        model: "auto",
+        pinned: options.choose?.(index),
+        base,
+        promptTokens,
+        maxTokens,
+        mayShorten: false,
+        budget: asked,
+        elapsedMs: 0,
       },
       waitUntil,
     );
@@ -122,7 +133,11 @@ export async function simulate(
     const predicted = { ttft: told.ttft.budgeted, tpot: told.tpot.budgeted, latency: told.latency.budgeted };
     replica.submit(
       {
-        ...{ request, variant, costs: costs.get(variant)!, allowed: timeLeft(asked, 0), seed: seed + index },
+        request,
+        variant,
+        costs: costs.get(variant)!,
+        allowed: timeLeft(asked, 0),
+        seed: seed + index,
         onToken(now) {
           clock = now;
           routed.token();

@@ -107,7 +107,9 @@ function searchIndex(sources: readonly Source[]): string {
     line = first + markdown.split("\n").length - 1;
     return page.headings.map((heading, index) => ({
       url: index === 0 ? path : `${path}#${heading.id}`,
-      ...{ page: title, heading: heading.text, from: first + heading.line + 1 },
+      page: title,
+      heading: heading.text,
+      from: first + heading.line + 1,
       to: first + (page.headings[index + 1]?.line ?? markdown.split("\n").length - 1),
     }));
   });
@@ -164,11 +166,14 @@ export async function buildSite(root: string): Promise<SiteFile[]> {
     ...pagesOf(sources, pictures),
     ...(await Promise.all(
       pictures.map(async (file) => ({
-        ...{ path: `/${file}`, type: PICTURE, content: await readFile(join(root, file), "utf8") },
+        path: `/${file}`,
+        type: PICTURE,
+        content: await readFile(join(root, file), "utf8"),
       })),
     )),
     {
-      ...{ path: "/docs/404", type: HTML },
+      path: "/docs/404",
+      type: HTML,
       content: layOut({ title: "Not found", path: "", content: missing, headings: [] }, listed(sources)),
     },
     { path: "/docs/search.json", type: "application/json", content: searchIndex(sources) },
@@ -176,7 +181,9 @@ export async function buildSite(root: string): Promise<SiteFile[]> {
     { path: "/docs/script.js", type: "text/javascript; charset=utf-8", content: await own("script.js") },
     { path: "/llms.txt", type: MARKDOWN, content: llmsText(sources) },
     {
-      ...{ path: "/llms-full.txt", type: MARKDOWN, content: fullText(sources) },
+      path: "/llms-full.txt",
+      type: MARKDOWN,
+      content: fullText(sources),
     },
   ];
 }

@@ -42,7 +42,8 @@ export async function viewerFiles(): Promise<SiteFile[]> {
     { path: "/docs/api/start.js", type: SCRIPT, content: START },
     { path: "/docs/api/viewer.js", type: SCRIPT, content: await readFile(join(folder, "swagger-ui-bundle.js")) },
     {
-      ...{ path: "/docs/api/viewer.css", type: "text/css; charset=utf-8" },
+      path: "/docs/api/viewer.css",
+      type: "text/css; charset=utf-8",
       content: await readFile(join(folder, "swagger-ui.css")),
     },
   ];

@@ -41,7 +41,11 @@ export function rankedArtifact(options: RankedOptions): {
   const { sequences, length } = calibration.tokens;
   const units = select(ranking, target, remove);
   const artifact = depthArtifact({
-    ...{ checkpoint, names, id, status: "experimental", method: "depth" },
+    checkpoint,
+    names,
+    id,
+    status: "experimental",
+    method: "depth",
     suffix: `${criterion.id}-${SHORT[target]}-drop-${remove}`,
     title: `${remove} ${NAMES[target]} dropped by ${criterion.id}`,
     origin: { source: criterion.source, section: criterion.title.toLowerCase() },
@@ -63,7 +67,11 @@ export interface SkipOptions extends Common {
 export function skipArtifact({ checkpoint, names, id, target, count, keep }: SkipOptions): Artifact {
   const name = target === "mlp" ? "MLP" : "Attention";
   return depthArtifact({
-    ...{ checkpoint, names, id, status: "experimental", method: "skip" },
+    checkpoint,
+    names,
+    id,
+    status: "experimental",
+    method: "skip",
     suffix: `later-${SHORT[target]}-skip-${count}${keep === 1 ? "" : `-keep-${keep}`}`,
     title: `${name} of the ${count} layers before the last ${keep} skipped`,
     origin: {
@@ -79,7 +87,11 @@ export function skipArtifact({ checkpoint, names, id, target, count, keep }: Ski
 export function frankenArtifact({ checkpoint, names, id, text }: Common & { readonly text: string }): Artifact {
   const expression = text.replace(/\s+/g, "");
   return depthArtifact({
-    ...{ checkpoint, names, id, status: "research", method: "franken" },
+    checkpoint,
+    names,
+    id,
+    status: "research",
+    method: "franken",
     suffix: `layers-${expression.replace(/[^0-9a-z]+/g, "-").replace(/^-|-$/g, "")}`,
     title: `Layers ${expression}`,
     origin: { source: "Franken-LLaMA", section: `expression ${expression}` },

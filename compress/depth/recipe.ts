@@ -28,7 +28,13 @@ export function depthArtifact(depth: DepthArtifact): Artifact {
   const { checkpoint, names, suffix, title, origin, status, slots, method, calibration } = depth;
   const id = depth.id ?? `${names.prefix}-${suffix}`;
   const recipe = slotRecipeSchema.safeParse({
-    ...{ id, base: names.base, layers: names.layers, title, origin, status, slots },
+    id,
+    base: names.base,
+    layers: names.layers,
+    title,
+    origin,
+    status,
+    slots,
   });
   if (!recipe.success) {
     const { path, message } = recipe.error.issues[0]!;

@@ -90,7 +90,10 @@ function expressible({ shape, tensors }: StackSlot, index: number, { base }: Sta
 
 function constant(name: string, rows: number, cols: number, fill: number): GgufOut {
   return {
-    ...{ name, type: "f32", rows, cols },
+    name,
+    type: "f32",
+    rows,
+    cols,
     bytes: async () => encodeBlocks("f32", new Float32Array(rows * cols).fill(fill), cols),
   };
 }
@@ -103,7 +106,10 @@ function ggufTensor(name: string, tensor: StackTensor, wanted: GgufType, headDim
   const chosen = wanted === "stored" ? stored : wanted === "served" ? served : wanted;
   const type: BlockType = rows === 1 ? "f32" : chosen;
   return {
-    ...{ name, type, rows, cols },
+    name,
+    type,
+    rows,
+    cols,
     async bytes() {
       const bytes = type === tensor.type ? await tensor.bytes() : await convert(tensor, type as EncodedType);
       return isRotated(name) ? ggufRows(bytes, rows, headDim) : bytes;

@@ -54,7 +54,9 @@ function attend(graph: GraphBuilder, headDim: number, heads: number, kvHeads: nu
   const wide = Math.ceil(headDim / HEAD_UNIT) * HEAD_UNIT;
   const mix = ({ q, k, v, cos, sin, last, total }: AttentionInputs) =>
     graph.contrib("GroupQueryAttention", [q, k, v, "", "", last, total, cos, sin], {
-      ...{ num_heads: heads, kv_num_heads: kvHeads, do_rotary: 1 },
+      num_heads: heads,
+      kv_num_heads: kvHeads,
+      do_rotary: 1,
       scale: { float: 1 / Math.sqrt(headDim) },
     });
   if (wide === headDim) return mix(parts);

@@ -60,9 +60,15 @@ export async function importCheckpoint(
     parts.push({ file: `${id}.gguf-part-${parts.length}`, bytes: file.subarray(start, start + PART_BYTES) });
   }
   const manifest = {
-    ...{ id, file: `${id}.gguf`, bytes: file.length, sha256: sha256(file) },
+    id,
+    file: `${id}.gguf`,
+    bytes: file.length,
+    sha256: sha256(file),
     // Of a checkpoint's release and terms a file does not tell; the same command gives the same bytes.
-    ...{ created: 0, origin: source, license: "see its origin", licenseFile: "LICENSE" },
+    created: 0,
+    origin: source,
+    license: "see its origin",
+    licenseFile: "LICENSE",
     parts: parts.map(({ file, bytes }) => ({ file, bytes: bytes.length, sha256: sha256(bytes) })),
   };
   await checkRecipe(recipe, await parseCheckpoint({ manifest, file })).catch((error: Error) => {

@@ -144,7 +144,9 @@ async function importRecipe(
   }
   if (slots.length > 1024) throw new UserError(`${source} has ${slots.length} slots; a recipe has 1024 at most`);
   const recipe: SlotRecipe = {
-    ...{ id, base, title: `Imported from ${basename(source)}` },
+    id,
+    base,
+    title: `Imported from ${basename(source)}`,
     origin: { source: basename(source), section: kind },
     status: "experimental",
     slots: [...slots],
@@ -156,8 +158,10 @@ async function importRecipe(
       throw new UserError(`${source} cannot be served: ${error.message}`);
     });
   const provenance = {
-    ...{ method: "import", arguments: { source: basename(source), kind } },
-    ...{ checkpoint: checkpoint.digest, version: VERSION },
+    method: "import",
+    arguments: { source: basename(source), kind },
+    checkpoint: checkpoint.digest,
+    version: VERSION,
   };
   const { file } = await writeArtifact({ recipe, tensors: [], adapter, provenance }, { force });
   return file;

@@ -127,8 +127,10 @@ async function openBase(id: string): Promise<Base> {
   const checkpoint = await readCheckpoint(id);
   const { created, license, licenseFile } = checkpoint.manifest;
   return {
-    ...{ model: withoutWeights(id, modelConfig(checkpoint), checkpoint.tensors), origin: await originOf(id) },
-    ...{ created, license },
+    model: withoutWeights(id, modelConfig(checkpoint), checkpoint.tensors),
+    origin: await originOf(id),
+    created,
+    license,
     terms: await readFile(join(checkpointDir(id), licenseFile)),
   };
 }
@@ -142,10 +144,15 @@ async function recipesOf(student: Student, base: string, from: string, part: Wei
   await checkpoint.close();
   const provenance = { ...student.provenance, checkpoint: checkpoint.digest };
   return Object.entries(student.plans).map(([id, { title, slots }]) => ({
-    ...{ id, base, title, origin },
+    id,
+    base,
+    title,
+    origin,
     // Until scores are recorded, which say otherwise.
     status: "research",
-    ...{ ...part, provenance, slots },
+    ...part,
+    provenance,
+    slots,
   }));
 }
 
@@ -161,15 +168,16 @@ async function layersOf(folder: string, student: Student, base: Base, place: str
     parts.push([`${LAYERS_FILE}-part-${parts.length}`, bytes.subarray(start, start + PART_BYTES)]);
   }
   const manifest = {
-    ...{
-      id: student.id,
-      base: model.id,
-      ...(baseLayers ? { baseLayers } : {}),
-      file: LAYERS_FILE,
-      bytes: bytes.length,
-      sha256: sha256(bytes),
-    },
-    ...{ created, origin: `layers distilled from ${origin}`, license, licenseFile: "LICENSE" },
+    id: student.id,
+    base: model.id,
+    ...(baseLayers ? { baseLayers } : {}),
+    file: LAYERS_FILE,
+    bytes: bytes.length,
+    sha256: sha256(bytes),
+    created,
+    origin: `layers distilled from ${origin}`,
+    license,
+    licenseFile: "LICENSE",
     parts: parts.map(([file, part]) => ({ file, bytes: part.length, sha256: sha256(part) })),
   };
   return {
@@ -210,7 +218,8 @@ async function adapterOf(folder: string, student: Student, base: Base, place: st
     part: { adapter: { file: `${place}/${weightsFile}`, numbering: "layers" } },
     check(recipe) {
       const source: AdapterSource = {
-        ...{ file: weightsFile, bytes },
+        file: weightsFile,
+        bytes,
         scaleOf: ({ number, linear, a }) =>
           scaleOf(
             config,

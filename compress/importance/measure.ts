@@ -83,7 +83,11 @@ export async function* measureImportance(options: MeasureOptions): AsyncGenerato
           perplexities: log<number>("perplexities", `${evaluation.sequences}`),
           states() {
             means ??= measureStates({
-              ...{ forward, model, tokens, progress, groupTokens: options.groupTokens },
+              forward,
+              model,
+              tokens,
+              progress,
+              groupTokens: options.groupTokens,
               // Sums are kept by groups: those of other groups are other sums.
               log: log<StateSums>("states", ...(options.groupTokens === undefined ? [] : [`${options.groupTokens}`])),
             });

@@ -122,8 +122,12 @@ export async function openScorer({ recipes, items, articles, folder }: ScorerOpt
       const { nominalBytes, weightBytes, kvBytes } = plan.costs;
       const metric = (name: string): Metric => metrics[name] as Metric;
       return {
-        ...{ accNorm: metric("acc_norm"), perplexity: metric("word_perplexity"), speed },
-        ...{ nominalBytes, weightBytes, kvBytes },
+        accNorm: metric("acc_norm"),
+        perplexity: metric("word_perplexity"),
+        speed,
+        nominalBytes,
+        weightBytes,
+        kvBytes,
       };
     },
   };

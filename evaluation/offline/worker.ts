@@ -91,7 +91,8 @@ export async function runWorker(): Promise<void> {
       if (!prepare) throw new Error("there is no such item");
       const reference = referenceOf(catalogue, plan);
       const scorer = createEngineScorer({
-        ...{ engine: await engineOf(plan.base), plan },
+        engine: await engineOf(plan.base),
+        plan,
         reference: async () => ({ engine: await engineOf(reference.base), plan: reference }),
       });
       const result = await answer(scorer, await prepare());

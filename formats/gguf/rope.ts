@@ -87,7 +87,10 @@ function scalingOfFactors(
   const slope = (first.smooth - last.smooth) / (first.frequency - last.frequency);
   const low = slope * first.frequency - first.smooth;
   const fitted: Llama3 = {
-    ...{ type: "llama3", factor, lowFreqFactor: 1, highFreqFactor: Number((1 + 1 / low).toPrecision(6)) },
+    type: "llama3",
+    factor,
+    lowFreqFactor: 1,
+    highFreqFactor: Number((1 + 1 / low).toPrecision(6)),
     originalContextLength: Math.round(slope / low),
   };
   return gives(fitted) ? fitted : undefined;

@@ -58,7 +58,9 @@ export async function openHuggingFace(folder: string, name: string): Promise<Che
       return { name: tensor, type: TYPES[dtype] as StoredType, rows, cols };
     });
     return await assemble({
-      ...{ name, shape, tensors },
+      name,
+      shape,
+      tensors,
       tokenizer: { kind: "files", files: await sideFiles(folder) },
       readStored: (tensor) => files.read(places.get(tensor.name) as FilePlace),
       close: files.close,

@@ -45,7 +45,11 @@ export function tokenizerFields(file: string, metadata: object): TokenizerFields
     return id !== undefined && id < tokens.length ? id : undefined;
   };
   return {
-    ...{ need, find, fail, tokens, idOf },
+    need,
+    find,
+    fail,
+    tokens,
+    idOf,
     get types() {
       // A row that fills the vocabulary up is called so by what converts checkpoints, with whatever type.
       return need<number[]>("tokenizer.ggml.token_type").map((type, id) =>

@@ -104,7 +104,12 @@ export function buildTokenizer({ manifest, metadata }: TokenizerSource): Tokeniz
     types[id] === control || types[id] === userDefined || types[id] === unknown
       ? [
           {
-            ...{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false },
+            id,
+            content,
+            single_word: false,
+            lstrip: false,
+            rstrip: false,
+            normalized: false,
             special: types[id] !== userDefined,
           },
         ]
@@ -114,15 +119,24 @@ export function buildTokenizer({ manifest, metadata }: TokenizerSource): Tokeniz
   const asked = fields.find<boolean>("tokenizer.ggml.add_bos_token");
   if (asked && bos === undefined) throw fields.fail("texts are to begin with a bos token, but it names none");
   const addsBos = bos !== undefined && (asked ?? form.addsBos);
+  const { unk_token, ...restOfModel } = model;
   return {
     tokenizer: {
-      ...{ version: "1.0", truncation: null, padding: null, added_tokens: added, normalizer, pre_tokenizer },
+      version: "1.0",
+      truncation: null,
+      padding: null,
+      added_tokens: added,
+      normalizer,
+      pre_tokenizer,
       post_processor: addsBos ? startsWith(bos, fields.idOf("bos") as number) : null,
       decoder,
       model: {
-        ...{ type: "BPE", dropout: null, unk_token: model.unk_token },
-        ...{ continuing_subword_prefix: null, end_of_word_suffix: null },
-        ...model,
+        type: "BPE",
+        dropout: null,
+        unk_token,
+        continuing_subword_prefix: null,
+        end_of_word_suffix: null,
+        ...restOfModel,
         vocab: Object.fromEntries(tokens.map((content, id) => [content, id])),
         merges,
       },

@@ -43,7 +43,9 @@ export function sentencePieceForm(fields: TokenizerFields): TokenizerForm {
     ...prefixForm(prefixOf(fields)),
     model: {
       unk_token: unknown === undefined ? null : (tokens[unknown] as string),
-      ...{ fuse_unk: true, byte_fallback: true, ignore_merges: false },
+      fuse_unk: true,
+      byte_fallback: true,
+      ignore_merges: false,
     },
     merges: merges.filter((merge) => isPair(merge) && isText(merge.replace(" ", ""))),
     addsBos: true,

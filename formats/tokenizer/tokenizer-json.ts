@@ -15,8 +15,12 @@ export const tokenizerSchema = z.object({
   added_tokens: z
     .array(
       z.object({
-        ...{ id: z.int(), content: z.string(), special: z.boolean() },
-        ...{ single_word: flag, lstrip: flag, rstrip: flag },
+        id: z.int(),
+        content: z.string(),
+        special: z.boolean(),
+        single_word: flag,
+        lstrip: flag,
+        rstrip: flag,
       }),
     )
     .default([]),

@@ -1,8 +1,6 @@
 // docs/errors.md: every error of the API, with its status and an example.
 
-import { ERROR_EXAMPLES } from "../../src/openai/shared/error-examples.ts";
-import type { ErrorCode } from "../../src/openai/shared/errors.ts";
-import { kindOf } from "../../src/openai/shared/errors.ts";
+import { ERROR_EXAMPLES, type ErrorCode, kindOf } from "../../src/openai/index.ts";
 
 const HEAD = `# Errors
 

@@ -14,12 +14,16 @@ interface Picture {
 
 export const PICTURES: readonly Picture[] = [
   {
-    ...{ file: "docs/pareto-perplexity.svg", metric: "word_perplexity" },
-    ...{ loss: "word perplexity on WikiText-2, logarithmic", lossOf: (value) => value },
+    file: "docs/pareto-perplexity.svg",
+    metric: "word_perplexity",
+    loss: "word perplexity on WikiText-2, logarithmic",
+    lossOf: (value) => value,
   },
   {
-    ...{ file: "docs/pareto-hellaswag.svg", metric: "acc_norm" },
-    ...{ loss: "HellaSwag, % of wrong answers (acc_norm), logarithmic", lossOf: (value) => 100 * (1 - value) },
+    file: "docs/pareto-hellaswag.svg",
+    metric: "acc_norm",
+    loss: "HellaSwag, % of wrong answers (acc_norm), logarithmic",
+    lossOf: (value) => 100 * (1 - value),
   },
 ];
 

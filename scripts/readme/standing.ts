@@ -29,12 +29,18 @@ const percent = (value: number): string => (100 * value).toFixed(1);
 export const COLUMNS: readonly Column[] = [
   { task: "hellaswag", metric: "acc_norm", title: "HellaSwag acc_norm, %", items: "items", write: percent },
   {
-    ...{ task: "wikitext", metric: "word_perplexity", title: "WikiText-2 word perplexity", items: "pages" },
+    task: "wikitext",
+    metric: "word_perplexity",
+    title: "WikiText-2 word perplexity",
+    items: "pages",
     write: (value) => value.toFixed(1),
   },
   { task: "chat-agreement", metric: "agreement", title: "chat top-1 agreement, %", items: "chats", write: percent },
   {
-    ...{ task: "chat-agreement", metric: "kl", title: "chat KL, nats a token", items: "chats" },
+    task: "chat-agreement",
+    metric: "kl",
+    title: "chat KL, nats a token",
+    items: "chats",
     write: (value) => value.toFixed(3),
   },
   { task: "chat-answers", metric: "ends", title: "answers that end, %", items: "answers", write: percent },

@@ -15,7 +15,9 @@ export class LimiterObject extends DurableObject<unknown> implements LimitStore,
   #buckets: Buckets = {};
   /** What is lost of it with the machine, the responses ask for again. */
   readonly #slots: Slots = createSlots({
-    ...{ most: MAX_RUNNING, mostWaiting: MOST_WAITING, leaseMs: LEASE_MS },
+    most: MAX_RUNNING,
+    mostWaiting: MOST_WAITING,
+    leaseMs: LEASE_MS,
     now: Date.now,
   });
 

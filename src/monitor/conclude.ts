@@ -37,13 +37,26 @@ export async function conclude(run: Run, items: readonly MeasuredItem[], options
   );
 
   const score = {
-    ...{ variant, variant_digest: variantDigest, engine, engine_digest: engineDigest, task: task.id },
-    ...{ data_digest: sample.dataDigest, items: items.length, failed, compared: compared.length, discordant },
+    variant,
+    variant_digest: variantDigest,
+    engine,
+    engine_digest: engineDigest,
+    task: task.id,
+    data_digest: sample.dataDigest,
+    items: items.length,
+    failed,
+    compared: compared.length,
+    discordant,
   };
   await recorder.record("scores", [
     {
       ...score,
-      ...{ id: run.id, number: run.number, total: run.total, evidence, ms, measured_at: at },
+      id: run.id,
+      number: run.number,
+      total: run.total,
+      evidence,
+      ms,
+      measured_at: at,
       metrics: JSON.stringify(metrics),
       finished: Number(isFinished),
     },
@@ -55,8 +68,13 @@ export async function conclude(run: Run, items: readonly MeasuredItem[], options
   const reason = `${discordant} of ${compared.length} items of ${task.id} do not give the recorded result`;
   await recorder.record("quarantine", [
     {
-      ...{ id: `${run.id}-${items.length}`, variant, variant_digest: variantDigest, engine_digest: engineDigest },
-      ...{ reason, at, lifted_at: null },
+      id: `${run.id}-${items.length}`,
+      variant,
+      variant_digest: variantDigest,
+      engine_digest: engineDigest,
+      reason,
+      at,
+      lifted_at: null,
     },
   ]);
   log({ event: "quarantined", ...score, reason, evidence, threshold });

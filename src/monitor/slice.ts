@@ -78,7 +78,12 @@ export async function measureSlice(options: MonitorOptions): Promise<number> {
     measured.push(result);
   }
   const rows = measured.map(({ item, result, error, discordant, ms, measuredAt }) => ({
-    ...{ id: `${run.id}-${item}`, run: run.id, item, error, ms, measured_at: measuredAt },
+    id: `${run.id}-${item}`,
+    run: run.id,
+    item,
+    error,
+    ms,
+    measured_at: measuredAt,
     result: result ? JSON.stringify(result) : null,
     discordant: discordant === undefined ? null : Number(discordant),
   }));

@@ -34,6 +34,7 @@ export {
   readBudget,
   type WireBudget,
 } from "./shared/budget.ts";
+export { ERROR_EXAMPLES } from "./shared/error-examples.ts";
 export {
   ApiError,
   type ErrorCode,

@@ -223,7 +223,9 @@ function follow(
     engine: load((progress) => {
       loading.progress = progress;
     }),
-    ...{ progress: 0, error: undefined, loaded: undefined },
+    progress: 0,
+    error: undefined,
+    loaded: undefined,
   };
   entry.sets.set(base.id, loading);
   loading.engine.then(

@@ -150,10 +150,12 @@ function refusalFrame({ because, waitMs, retryMs }: Refusal): Extract<Frame, { t
   const wait = `would wait for about ${Math.ceil(waitMs / 1000)} s`;
   return because === "key"
     ? {
-        ...{ type: "error", code: "key_overloaded", retryMs },
+        type: "error",
+        code: "key_overloaded",
+        retryMs,
         message: `Requests of this API key are waiting already; another one ${wait}.`,
       }
-    : { ...{ type: "error", code: "overloaded", retryMs }, message: `There is too much to do: a request ${wait}.` };
+    : { type: "error", code: "overloaded", retryMs, message: `There is too much to do: a request ${wait}.` };
 }
 
 const pairsOf = (likeliest: readonly TokenLogprob[]): [number, number][] =>

@@ -184,7 +184,11 @@ export const statusFrame = (status: ReplicaStatus): StatusFrame => {
   const { state, engine, digest, queued, running, weights, capacities } = status;
   return {
     type: "status",
-    ...{ state, engine, digest, queued, running },
+    state,
+    engine,
+    digest,
+    queued,
+    running,
     weights: weights && [...weights],
     capacities: capacities && { ...capacities },
   };

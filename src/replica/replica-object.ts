@@ -154,8 +154,10 @@ export function createReplicaClass(file: CatalogueFile, kind: EngineKind) {
 
     #placeOf(base: BaseModel): Place {
       const made = this.#places.get(base) ?? {
-        ...{ owner: this.ctx.id.toString(), group: groupOf(base, this.env) },
-        ...{ kind, env: this.env },
+        owner: this.ctx.id.toString(),
+        group: groupOf(base, this.env),
+        kind,
+        env: this.env,
       };
       this.#places.set(base, made);
       return made;

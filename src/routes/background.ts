@@ -32,7 +32,14 @@ export const runInBackground =
       const counted = { ...limits, requests: undefined };
       const admission = await deps.limiter.admit({ keyId, limits: counted, requestId, onVerdict() {}, waitUntil });
       return await makeResponse(deps, job, {
-        ...{ requestId, replyId: job.response.id, keyId, headers, arrivedAt, signal, admission, waitUntil },
+        requestId,
+        replyId: job.response.id,
+        keyId,
+        headers,
+        arrivedAt,
+        signal,
+        admission,
+        waitUntil,
         background: true,
         log: record,
         warn() {},

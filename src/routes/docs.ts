@@ -66,7 +66,9 @@ const text = (description: string, ...types: string[]) => ({
 const PAGE_TYPES = ["text/html", "text/markdown"];
 const get = <Path extends string>(path: Path, summary: string, ...types: string[]) =>
   createRoute({
-    ...{ method: "get", path, summary },
+    method: "get",
+    path,
+    summary,
     responses: {
       200: text("The file.", ...types),
       304: { description: "The file is what `if-none-match` says." },

@@ -43,8 +43,10 @@ const notReadySchema = z
   .openapi("NotReady");
 
 const NOT_READY = {
-  ...{ status: "loading" as const, progress: 0.25 },
-  ...{ replicas: [], storage: { status: "ok" as const } },
+  status: "loading" as const,
+  progress: 0.25,
+  replicas: [],
+  storage: { status: "ok" as const },
 };
 
 const healthRoute = createRoute({
@@ -81,7 +83,13 @@ export const addHealthRoutes: AddRoutes = (app, { catalogue, replicaOf, router, 
     for (const [i, status] of statuses.entries()) if (status !== unreachable) router.told(ids[i] as string, status);
     const replicas = statuses.map(({ state, progress, engine, digest, residentBytes, queued, running }, i) => ({
       base: ids[i] as string,
-      ...{ state, progress, engine, digest, resident_bytes: residentBytes, queued, running },
+      state,
+      progress,
+      engine,
+      digest,
+      resident_bytes: residentBytes,
+      queued,
+      running,
     }));
     const failing = storageFailing?.();
     const storage = failing

@@ -197,7 +197,8 @@ function reply(
   };
   if (!request.stream) return wholeReply(c, { log, run, write: ({ event }) => void writer.write(event), end: finish });
   return streamReply(c, {
-    ...{ log, run },
+    log,
+    run,
     writer: {
       begin: writer.begin,
       write: ({ event }) => writer.write(event),

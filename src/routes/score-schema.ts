@@ -74,8 +74,18 @@ export function describeHealth(quarantines: Quarantines, variant: string): z.inf
 }
 
 const describeRecorded = ({ variant, task, count, metrics, digests, command, recorded }: RecordedScore): Score => ({
-  ...{ variant, task, kind: "recorded", items: count, total: count, failed: 0, compared: 0, discordant: 0 },
-  ...{ metrics: { ...metrics }, digests: { ...digests }, command, measured_at: recorded },
+  variant,
+  task,
+  kind: "recorded",
+  items: count,
+  total: count,
+  failed: 0,
+  compared: 0,
+  discordant: 0,
+  metrics: { ...metrics },
+  digests: { ...digests },
+  command,
+  measured_at: recorded,
 });
 
 const describeServed = (row: RunRow): Score => ({

@@ -33,7 +33,9 @@ export async function streamReply(c: Context<AppEnv>, { log, run, writer }: Stre
     for (const event of all) await out.write(eventText(event));
   };
   sendReply(c, {
-    ...{ log, run, out },
+    log,
+    run,
+    out,
     async write() {
       let begun = false;
       for (let next = first; !next.done; next = await events.next()) {

@@ -43,7 +43,9 @@ export async function wholeReply(c: Context<AppEnv>, options: WholeOptions): Pro
   }
   const out = createReplyStream();
   sendReply(c, {
-    ...{ log, run, out },
+    log,
+    run,
+    out,
     async write() {
       await out.write(" ");
       for await (const value of events) {

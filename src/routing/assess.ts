@@ -111,13 +111,24 @@ export function assess(
   verdicts.push(verdict);
   const worst = Math.max(0, ...Object.values(strain));
   return {
-    ...{ candidate, verdict, prediction, strain, worst, worth, inTime, usefulness, slackMs },
+    candidate,
+    verdict,
+    prediction,
+    strain,
+    worst,
+    worth,
+    inTime,
+    usefulness,
+    slackMs,
     cost: prefill + decode,
   };
 }
 
 const askedOf = ({ promptTokens, tokens, maxTokens, allowed }: Work): Omit<Asked, "costs" | "pace"> => ({
-  ...{ promptTokens, expectedTokens: tokens.p50, maxTokens, allowed },
+  promptTokens,
+  expectedTokens: tokens.p50,
+  maxTokens,
+  allowed,
 });
 
 /** How the limits in time fare: the chance that all are kept is that of the tightest, since they are late together. */

@@ -73,8 +73,14 @@ const isLimited = ({ allowed: { latencyMs, ttftMs, tpotMs } }: UnderWay): boolea
 function play(request: UnderWay): Player {
   const { prefilled, tokens, firstAt, steppedAt } = request;
   const player: Player = {
-    ...{ request, prefilled, tokens, firstAt, steppedAt, decoding: tokens > 0 },
-    ...{ key: "", passedAt: undefined },
+    request,
+    prefilled,
+    tokens,
+    firstAt,
+    steppedAt,
+    decoding: tokens > 0,
+    key: "",
+    passedAt: undefined,
     last: Math.max(tokens + 1, request.expectedTokens),
     due: isLimited(request)
       ? (now) => dueAt({ ...request, firstAt: player.firstAt, tokens: player.tokens }, now)
@@ -111,7 +117,13 @@ export function foretellOthers(load: Load, mine: Asked | undefined): Foretold[] 
 const asked = (mine: Asked, now: number): Player =>
   play({
     ...mine,
-    ...{ running: false, prefilled: 0, tokens: 0, askedAt: now, firstAt: undefined, steppedAt: now, worth: 0 },
+    running: false,
+    prefilled: 0,
+    tokens: 0,
+    askedAt: now,
+    firstAt: undefined,
+    steppedAt: now,
+    worth: 0,
   });
 
 /** @returns to its first token, or 0 where that was before; and from there to the last */

@@ -105,7 +105,9 @@ export function recordOf(options: RecordOptions): DecisionRecord {
     experiment: options.experiment,
     budget: {
       ...budgetOnWire(budget),
-      ...{ prefer: budget.prefer, quantile: budget.quantile ?? null, strict: budget.strict },
+      prefer: budget.prefer,
+      quantile: budget.quantile ?? null,
+      strict: budget.strict,
       downshift: budget.downshift,
       allow_research: budget.allowResearch,
     },

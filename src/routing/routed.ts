@@ -116,15 +116,17 @@ export function followRequest(options: FollowOptions): Routed {
     record: made,
     sent() {
       sent = {
-        ...{ costs, pace: paceOf(profile.of(variant)), promptTokens, expectedTokens: work.tokens.p50, maxTokens },
-        ...{
-          allowed: work.allowed,
-          worth: isTimed(budget) ? (decision.chosen.worth ?? 0) : 0,
-          sentAt: now(),
-          firstAt: undefined,
-          overtakenAt: undefined,
-          tokens: 0,
-        },
+        costs,
+        pace: paceOf(profile.of(variant)),
+        promptTokens,
+        expectedTokens: work.tokens.p50,
+        maxTokens,
+        allowed: work.allowed,
+        worth: isTimed(budget) ? (decision.chosen.worth ?? 0) : 0,
+        sentAt: now(),
+        firstAt: undefined,
+        overtakenAt: undefined,
+        tokens: 0,
       };
       board.add(sent);
       if (!budget.downshift || budget.latencyMs === undefined) return;
@@ -184,7 +186,12 @@ export function followRequest(options: FollowOptions): Routed {
       const computed = { ...work, promptTokens: promptTokens - cached };
       const observation: Observation | undefined = teaches
         ? {
-            ...{ variant: options.learntAs, key, companies, tokens, maxTokens, predicted },
+            variant: options.learntAs,
+            key,
+            companies,
+            tokens,
+            maxTokens,
+            predicted,
             ratios: ratiosOf(costs, profile.of(variant), load, computed, companies, { ttftMs, latencyMs, tokens }),
             measured: { ttft: ttftMs, latency: latencyMs, ...(tpotMs === undefined ? {} : { tpot: tpotMs }) },
             alone: load.alone,

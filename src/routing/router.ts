@@ -146,8 +146,10 @@ export function createRouter(options: RouterOptions): Router {
   const compile = (state: RouterState, at: number): Compiled => {
     if (compiled?.at === at) return compiled;
     compiled = {
-      ...{ at, profile: profileOf(state.latency, now(), learntAs) },
-      ...{ crowding: crowdingOf(state.arrivals, now()), overtaking: overtakingOf(state.arrivals, now()) },
+      at,
+      profile: profileOf(state.latency, now(), learntAs),
+      crowding: crowdingOf(state.arrivals, now()),
+      overtaking: overtakingOf(state.arrivals, now()),
     };
     return compiled;
   };
@@ -216,16 +218,37 @@ export function createRouter(options: RouterOptions): Router {
         record(LEVELS, (level) => timeAt(prediction, metric, shares[level])),
       );
       const made = recordOf({
-        ...{ id, now: now(), requestId, model, budget, quantile: high },
+        id,
+        now: now(),
+        requestId,
+        model,
+        budget,
+        quantile: high,
         experiment: arm?.experiment ?? null,
-        ...{ elapsedMs: request.elapsedMs, maxTokens, work, underWay: board.count, decision, predicted },
+        elapsedMs: request.elapsedMs,
+        maxTokens,
+        work,
+        underWay: board.count,
+        decision,
+        predicted,
       });
       remember(kept, made.id, { key, record: made });
       const arrival = { dueMs: leftOf(work.allowed).first, losses: decision.losses };
       waitUntil(snapshot.report({ key, record: made, arrival }));
 
       return followRequest({
-        ...{ key, decision, record: made, request, costs, load, profile, work, prediction, predicted, board, now },
+        key,
+        decision,
+        record: made,
+        request,
+        costs,
+        load,
+        profile,
+        work,
+        prediction,
+        predicted,
+        board,
+        now,
         learntAs: learntAs(variant),
         lighterThan: (current) => {
           const context = promptTokens + work.tokens.p50 / 2;

@@ -63,7 +63,10 @@ export function createBoard(typical: Costs): Board {
   /** Whose turn it is, by the scheduler's own rules. */
   const steppingAt = (now: number): Followed[] => {
     const waiting = [...all.values()].map((followed) => ({
-      ...{ followed, key: "", decoding: followed.sent.tokens > 0, steppedAt: followed.steppedAt },
+      followed,
+      key: "",
+      decoding: followed.sent.tokens > 0,
+      steppedAt: followed.steppedAt,
       due: (at: number) => dueOf(followed.sent, at),
     }));
     return steppingOf(waiting, EVEN, now, 2 * MAX_RUNNING).map(({ followed }) => followed);

@@ -38,7 +38,9 @@ export function createAdmission({ engine, served, maxRunning, now }: AdmissionOp
     const keys = new Set(busy.map(({ key }) => key).filter((key) => !isBackground(key)));
     const all = holders().filter(({ over }) => !over);
     const sized = all.map((holder) => ({
-      ...{ job: holder, key: holder.key, size: sizeOf(holder) },
+      job: holder,
+      key: holder.key,
+      size: sizeOf(holder),
       paused: holder.pausedAt !== undefined,
     }));
     return victimsOf(sized, { key: job.key, size: sizeOf(job) }, keys.size).map((victim) => victim.job);

@@ -64,7 +64,7 @@ export function createRenderChat(config: ChatConfig, specials: readonly string[]
     };
   }
   const isSpecial = anyOf(specials);
-  const variables = { ...{ bos_token, eos_token, unk_token, pad_token }, tools: null, documents: null };
+  const variables = { bos_token, eos_token, unk_token, pad_token, tools: null, documents: null };
   let template: ParsedTemplate | undefined;
   let roles: TemplateRoles | undefined;
   const render = (

@@ -35,7 +35,9 @@ function readCall(method: string, [text, ...given]: readonly unknown[]): Call {
     throw new Error(`${method}() takes strings`);
   };
   return {
-    ...{ text, arg, optional },
+    text,
+    arg,
+    optional,
     string(place, name) {
       const value = optional(place, name);
       if (value === undefined) throw new Error(`${method}() needs an argument`);

@@ -148,7 +148,10 @@ export function createTokenizer({ tokenizer, config }: TokenizerJson): Tokenizer
   }
 
   return {
-    ...{ config, size, startIds, bytesOf },
+    config,
+    size,
+    startIds,
+    bytesOf,
     get bosId() {
       if (prefixId === undefined)
         throw new Error("the tokenizer has no token that texts begin with, and none that ends them");

@@ -41,11 +41,19 @@ describe.each([...PAPERS.values()])("the table of $id", (paper) => {
 
 describe("a made-up table", () => {
   const paper: Paper = {
-    ...{ id: "p", title: "P", source: "s", about: "a" },
+    id: "p",
+    title: "P",
+    source: "s",
+    about: "a",
     columns: [
       {
-        ...{ id: "ppl", title: "ppl", write: digits(2) },
-        ...{ kind: "score", task: "wikitext-512", metric: "token_perplexity", items: "0-9" },
+        id: "ppl",
+        title: "ppl",
+        write: digits(2),
+        kind: "score",
+        task: "wikitext-512",
+        metric: "token_perplexity",
+        items: "0-9",
       },
       { id: "time", title: "ms", write: digits(1), kind: "cost", of: ({ costs }) => costs.kvBytes },
       { id: "acc", title: "acc", write: percent, kind: "score", task: "hellaswag", metric: "acc", items: "0-9" },

@@ -35,7 +35,8 @@ function readsIn(source: string): string[] {
 
 async function sourcesIn(folder: string): Promise<string[]> {
   const files = await readdir(join(root, folder), { recursive: true });
-  return files.filter((file) => /\.(ts|mjs)$/.test(file)).map((file) => `${folder}/${file}`);
+  const ours = files.filter((file) => /\.(ts|mjs)$/.test(file) && !file.includes("node_modules"));
+  return ours.map((file) => `${folder}/${file}`);
 }
 
 describe("variables", () => {

@@ -59,7 +59,8 @@ describe("a page", () => {
 
   it("of a folder is in the list only when it is the folder's first", async () => {
     const built = await site({
-      ...{ "docs/more.md": MORE, "docs/why/README.md": "# Why\n\n[one](one.md)\n" },
+      "docs/more.md": MORE,
+      "docs/why/README.md": "# Why\n\n[one](one.md)\n",
       "docs/why/one.md": "# One reason\n\n[back](README.md)\n",
     });
     const list = /<nav id="pages"[\s\S]*?<\/nav>/.exec(built.get("/docs") ?? "")?.[0];

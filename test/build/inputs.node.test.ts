@@ -12,8 +12,16 @@ import { bundleSteps, STEPS } from "../../scripts/build-steps.ts";
 async function modulesOf(entryPoints: readonly string[]): Promise<string[]> {
   const { metafile } = await build({
     entryPoints: entryPoints.map((file) => join(root, file)),
-    ...{ bundle: true, write: false, metafile: true, outdir: "out", absWorkingDir: root, logLevel: "silent" },
-    ...{ platform: "node", format: "esm", packages: "external", external: ["cloudflare:*", "*.wasm", "*.bin"] },
+    bundle: true,
+    write: false,
+    metafile: true,
+    outdir: "out",
+    absWorkingDir: root,
+    logLevel: "silent",
+    platform: "node",
+    format: "esm",
+    packages: "external",
+    external: ["cloudflare:*", "*.wasm", "*.bin"],
   });
   return Object.keys(metafile.inputs);
 }

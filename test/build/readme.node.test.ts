@@ -38,9 +38,16 @@ describe("made-up scores", () => {
     task: string,
     results: readonly (readonly [number, ItemResult])[],
   ): RecordedScore => ({
-    ...{ variant: plan.id, task, command: "", recorded: "2026-01-01T00:00:00.000Z", taskVersion: 1, seconds: 1 },
+    variant: plan.id,
+    task,
+    command: "",
+    recorded: "2026-01-01T00:00:00.000Z",
+    taskVersion: 1,
+    seconds: 1,
     digests: { variant: variantDigest(plan), engine: "e", data: "d" },
-    ...{ metrics: {}, count: results.length, results: new Map(results) },
+    metrics: {},
+    count: results.length,
+    results: new Map(results),
   });
   const page = (logLikelihood: number): ItemResult => ({ logLikelihood, words: 10, bytes: 50 });
   const said = (answer: string, ended: number): ItemResult => ({ ended, repeated: 0, tokens: 5, answer });

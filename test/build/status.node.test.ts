@@ -25,7 +25,13 @@ function record(catalogue: Catalogue, id: string, task: "hellaswag" | "wikitext"
       ? Array.from({ length: 10 }, (_, i) => ({ acc: 0, acc_norm: Number(i < value) }))
       : [10, 30].map((words) => ({ logLikelihood: -words * Math.log(value), words, bytes: 5 * words, tokens: words }));
   return {
-    ...{ variant: id, task, command: "", recorded: "2026-01-01T00:00:00Z", taskVersion: 1, seconds: 1, metrics: {} },
+    variant: id,
+    task,
+    command: "",
+    recorded: "2026-01-01T00:00:00Z",
+    taskVersion: 1,
+    seconds: 1,
+    metrics: {},
     digests: { variant: variantDigest(catalogue.get(id)!.plan), engine: "e", data: "d" },
     count: results.length,
     results: new Map(results.map((result, item) => [item, result])),
@@ -46,13 +52,18 @@ describe("the status of a variant", () => {
 
   it("is research without a perplexity, whatever HellaSwag says, and beyond four times the base's", () => {
     expect(scored({ two: [undefined, 9], other: [80.1, 5] })).toMatchObject({
-      ...{ base: "stable", two: "research", other: "research", one: "research" },
+      base: "stable",
+      two: "research",
+      other: "research",
+      one: "research",
     });
   });
 
   it("is stable up to one and a half times the base's perplexity, and experimental up to four times", () => {
     expect(scored({ two: [29.9, 3], other: [30.1, 4], one: [79.9, 3] })).toMatchObject({
-      ...{ two: "stable", other: "experimental", one: "experimental" },
+      two: "stable",
+      other: "experimental",
+      one: "experimental",
     });
   });
 

@@ -18,9 +18,19 @@ const results: Results = {
   sample_ratio: { p_value: 0.5, alarm: false, exposed: { base: 8, drop: 9 }, expected: { base: 8.5, drop: 8.5 } },
   metrics: [
     {
-      ...{ metric: "agreement", title: "top-1 agreement", unit: "share of tokens", is_log: false, role: "primary" },
-      ...{ treatment: "drop", control: "base", margin: 0.3, alpha: 0.05, verdict: "non-inferior" },
-      ...{ treatment_value: 0.9, control_value: 1, units_needed: 0 },
+      metric: "agreement",
+      title: "top-1 agreement",
+      unit: "share of tokens",
+      is_log: false,
+      role: "primary",
+      treatment: "drop",
+      control: "base",
+      margin: 0.3,
+      alpha: 0.05,
+      verdict: "non-inferior",
+      treatment_value: 0.9,
+      control_value: 1,
+      units_needed: 0,
       series: [
         { units: 1, at: 1_700_000_000_000, estimate: 0, lower: null, upper: null },
         { units: 8, at: 1_700_000_600_000, estimate: -0.1, lower: -0.2, upper: -0.05 },

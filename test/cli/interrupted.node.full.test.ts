@@ -67,7 +67,9 @@ it.each([
   ["SIGINT", 130, 3],
 ] as const)("leaves no artifact when %s stops it, and keeps the layers that are done", async (signal, code, layers) => {
   const child = spawn(process.execPath, [join(root, "bin/franken.mjs"), "compress", "gptq", ...args], {
-    ...{ cwd: root, stdio: "ignore", env: { ...process.env, FRANKEN_ARTIFACTS: artifacts } },
+    cwd: root,
+    stdio: "ignore",
+    env: { ...process.env, FRANKEN_ARTIFACTS: artifacts },
   });
   const ended = new Promise<number | null>((resolve) => child.on("exit", resolve));
   while (child.exitCode === null && (await kept()).length < layers) {

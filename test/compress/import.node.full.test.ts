@@ -58,8 +58,13 @@ describe("mergekit", () => {
 
   it("keeps the LoRA that is added to the model, whatever --base says", async () => {
     const linear: LowRankLinear = {
-      ...{ layer: 1, linear: "v", rows: 192, cols: 576, rank: 2 },
-      ...{ a: new Float32Array(2 * 576).fill(0.5), b: new Float32Array(192 * 2).fill(0.25) },
+      layer: 1,
+      linear: "v",
+      rows: 192,
+      cols: 576,
+      rank: 2,
+      a: new Float32Array(2 * 576).fill(0.5),
+      b: new Float32Array(192 * 2).fill(0.25),
     };
     for (const [name, bytes] of peftFiles({ linears: [linear] }, "a/b")) {
       await put(`lora/${name}`, "");
@@ -127,7 +132,11 @@ describe("LLM-Drop", () => {
 
 describe("PEFT", () => {
   const linear: LowRankLinear = {
-    ...{ layer: 2, linear: "v", rows: 192, cols: 576, rank: 2 },
+    layer: 2,
+    linear: "v",
+    rows: 192,
+    cols: 576,
+    rank: 2,
     a: new Float32Array(2 * 576).fill(0.5),
     b: new Float32Array(192 * 2).fill(0.25),
   };

@@ -66,7 +66,7 @@ export const LLAMAS: Readonly<
 export function llamaCheckpoint(name: keyof typeof LLAMAS, change: Files = {}): Checkpoint {
   const { vocab, files } = LLAMAS[name]!;
   const layers = new Array(2).fill({ heads: 4, kvHeads: 2, ffn: 96 });
-  const shape = { ...{ hidden: 64, headDim: 16, vocab, contextLength: 256, ropeTheta: 10_000 }, layers };
+  const shape = { hidden: 64, headDim: 16, vocab, contextLength: 256, ropeTheta: 10_000, layers };
   return {
     ...tinyCheckpoint({ shape: { ...shape, ropeScaling: undefined, rmsEps: 1e-5 }, untied: true }),
     tokenizer: {

@@ -102,7 +102,10 @@ describe("layers that training left", () => {
     expect(await readFile(other!, "utf8")).toContain('\n    { "layer": 0 },\n    { "layer": 1, "attn": false }');
     const recipe = slotRecipeSchema.parse(JSON.parse(await readFile(file!, "utf8")));
     expect(recipe).toMatchObject({
-      ...{ id: "made-up-3", base: BASE, layers: "artifacts/models/made-up-students", status: "research" },
+      id: "made-up-3",
+      base: BASE,
+      layers: "artifacts/models/made-up-students",
+      status: "research",
       provenance: { method: "distill", checkpoint: base.digest, seed: 1, arguments: { tokens: 0 } },
     });
   });
@@ -250,7 +253,11 @@ describe("what training left and cannot be served", () => {
 
 describe("an adapter that training left", () => {
   const linear: LowRankLinear = {
-    ...{ layer: 2, linear: "v", rows: 192, cols: 576, rank: 2 },
+    layer: 2,
+    linear: "v",
+    rows: 192,
+    cols: 576,
+    rank: 2,
     a: new Float32Array(2 * 576).fill(0.5),
     b: new Float32Array(192 * 2).fill(0.25),
   };

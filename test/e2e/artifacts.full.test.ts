@@ -47,7 +47,8 @@ const write = (id: string, tensors: readonly ChangedTensor[], { slots = all, ada
   writeArtifact(
     {
       recipe: { id, base: BASE, title: id, origin: { source: "a test", section: "none" }, status: "research", slots },
-      ...{ tensors, adapter },
+      tensors,
+      adapter,
       provenance: { method: "slices", arguments: { channels: 1024 }, checkpoint: "0".repeat(64), version: "1" },
     },
     { folder: artifacts },
@@ -242,7 +243,10 @@ describe.each([
       additionalProperties: false,
     };
     const { choices } = await server.openai.chat.completions.create({
-      ...{ model, messages: USER, max_tokens: 100, seed: 1 },
+      model,
+      messages: USER,
+      max_tokens: 100,
+      seed: 1,
       response_format: { type: "json_schema", json_schema: { name: "x", strict: true, schema } },
     });
     expect(choices[0]?.finish_reason).toBe("stop");

@@ -45,10 +45,8 @@ describe("a chat completion", () => {
       messages: [{ role: "user" as const, content: "Tell me a very long story about a ferry." }],
     };
     // The base cannot make 200 tokens in so short a time anywhere.
-    const completion = await server.openai.chat.completions.create({
-      ...{ ...story, max_tokens: 200 },
-      ...{ budget: { latency_ms: 300, downshift: true } },
-    });
+    const late = { ...story, max_tokens: 200, budget: { latency_ms: 300, downshift: true } };
+    const completion = await server.openai.chat.completions.create(late);
     const { downshifts } = (completion as unknown as { franken: { downshifts: Record<string, unknown>[] } }).franken;
     expect(downshifts.length).toBeGreaterThan(0);
     for (const { variant, from_token } of downshifts) {
@@ -106,7 +104,11 @@ describe("a reply that is held to a form", () => {
 
   it("is a call of a tool, in pieces as whole, and its result comes back in", async () => {
     const request = {
-      ...{ ...greedy, temperature: 1.5, seed: 3, tool_choice: "required" as const, parallel_tool_calls: false },
+      ...greedy,
+      temperature: 1.5,
+      seed: 3,
+      tool_choice: "required" as const,
+      parallel_tool_calls: false,
       tools: [{ type: "function" as const, function: { name: "get_weather", strict: true, parameters } }],
     };
     const whole = await server.openai.chat.completions.create(request);
@@ -123,7 +125,8 @@ describe("a reply that is held to a form", () => {
 
     const result = { role: "tool" as const, tool_call_id: call?.id ?? "", content: '{"celsius": 21}' };
     const next = await server.openai.chat.completions.create({
-      ...{ ...request, tool_choice: "none" as const },
+      ...request,
+      tool_choice: "none" as const,
       messages: [...messages, message, result],
     });
     expect(next.choices[0]?.message.content?.length).toBeGreaterThan(0);
@@ -131,7 +134,9 @@ describe("a reply that is held to a form", () => {
 
   it("is JSON of a schema", async () => {
     const completion = await server.openai.chat.completions.create({
-      ...{ ...greedy, temperature: 2, seed: 4 },
+      ...greedy,
+      temperature: 2,
+      seed: 4,
       response_format: { type: "json_schema", json_schema: { name: "trip", strict: true, schema: parameters } },
     });
     expect(JSON.parse(completion.choices[0]?.message.content ?? "")).toEqual({ city, days: expect.any(Number) });

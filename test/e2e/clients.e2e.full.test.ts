@@ -92,7 +92,11 @@ describe("the AI SDK", () => {
 
   it("gets text, whole and streamed, with its reasoning effort and a constant length", async () => {
     const asked = {
-      ...{ model: model(), prompt: messages[0]?.content as string, temperature: 0, seed: 1, maxRetries: 0 },
+      model: model(),
+      prompt: messages[0]?.content as string,
+      temperature: 0,
+      seed: 1,
+      maxRetries: 0,
       maxOutputTokens: 100_000,
       stopSequences: ["."],
       providerOptions: { franken: { reasoningEffort: "high" } },

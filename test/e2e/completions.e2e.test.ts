@@ -38,7 +38,13 @@ const encode = async (prompt: string): Promise<number[]> =>
 /** What lm-evaluation-harness 0.4 sends, and what it reads of the answer: `[log-likelihood, is greedy]` for each prompt. */
 async function harness(prompt: number[][], contexts: readonly number[]) {
   const completion = await server.openai.completions.create({
-    ...{ model: MODEL, prompt, temperature: 0, max_tokens: 1, logprobs: 1, seed: 1234, echo: true },
+    model: MODEL,
+    prompt,
+    temperature: 0,
+    max_tokens: 1,
+    logprobs: 1,
+    seed: 1234,
+    echo: true,
   });
   const answers = completion.choices.map(({ index, logprobs }) => {
     const from = contexts[index];
@@ -97,8 +103,15 @@ describe("completions", () => {
 
   it("stream what they say whole, for each of several prompts and choices", async () => {
     const ask = {
-      ...{ model: MODEL, prompt: [CONTEXT, "One, two, three,"], n: 2, seed: 3, temperature: 0.9, max_tokens: 8 },
-      ...{ echo: true, logprobs: 2, stop: ["a b", "c d", "e f", "g h", "i j"] },
+      model: MODEL,
+      prompt: [CONTEXT, "One, two, three,"],
+      n: 2,
+      seed: 3,
+      temperature: 0.9,
+      max_tokens: 8,
+      echo: true,
+      logprobs: 2,
+      stop: ["a b", "c d", "e f", "g h", "i j"],
     };
     const whole = await server.openai.completions.create(ask);
     const texts = ["", "", "", ""];

@@ -27,7 +27,9 @@ export async function copyProject(): Promise<string> {
  */
 export function setUp(project: string, env: Record<string, string>): string {
   const { stderr, status } = spawnSync(process.execPath, ["scripts/setup.mjs"], {
-    ...{ cwd: project, encoding: "utf8", env: { ...process.env, ...env } },
+    cwd: project,
+    encoding: "utf8",
+    env: { ...process.env, ...env },
   });
   if (status !== 0) throw new Error(stderr);
   return stderr;

@@ -22,7 +22,9 @@ interface Example {
 const examplesOf = (page: string): Example[] => {
   const text = readFileSync(join(root, page), "utf8");
   return [...text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(({ index, 1: language = "", 2: code = "" }) => ({
-    ...{ page, language, code },
+    page,
+    language,
+    code,
     line: text.slice(0, index).split("\n").length,
   }));
 };
@@ -57,7 +59,10 @@ function run({ language, code }: Example): { status: number | null; output: stri
   writeFileSync(file, here);
   const command = language === "ts" ? [process.execPath, "--import", "tsx", file] : ["bash", "-euo", "pipefail", file];
   const { status, stdout, stderr } = spawnSync(command[0] as string, command.slice(1), {
-    ...{ cwd: root, env, encoding: "utf8", timeout: 600_000 },
+    cwd: root,
+    env,
+    encoding: "utf8",
+    timeout: 600_000,
   });
   return { status, output: `${stdout}${stderr}` };
 }

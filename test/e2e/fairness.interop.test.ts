@@ -80,7 +80,12 @@ async function slowest(): Promise<number> {
 /** A reader that asks for a long stream and takes a byte a second. */
 function slowReader(): Socket {
   const body = JSON.stringify({
-    ...{ model: "smollm2-135m", stream: true, max_tokens: 2_000, logprobs: true, top_logprobs: 20, temperature: 1 },
+    model: "smollm2-135m",
+    stream: true,
+    max_tokens: 2_000,
+    logprobs: true,
+    top_logprobs: 20,
+    temperature: 1,
     messages: [{ role: "user", content: "Tell a very long story." }],
   });
   const socket = connect(port, "127.0.0.1");
@@ -144,7 +149,10 @@ describe("while another key", { retry: 2 }, () => {
     const loop = async (i: number): Promise<void> => {
       while (!stop.signal.aborted) {
         await flood(1, "/v1/completions", () => ({
-          ...{ prompt: words(i, 40), max_tokens: 100, temperature: 1, budget: { latency_ms: 4_900 } },
+          prompt: words(i, 40),
+          max_tokens: 100,
+          temperature: 1,
+          budget: { latency_ms: 4_900 },
         }));
       }
     };
@@ -157,7 +165,10 @@ describe("while another key", { retry: 2 }, () => {
 
   it("queues 150 background responses, a few run at a time, and a lone request is answered in time", async () => {
     const asked = await flood(150, "/v1/responses", (i) => ({
-      ...{ input: `Tell story number ${i}.`, max_output_tokens: 400, temperature: 1, background: true },
+      input: `Tell story number ${i}.`,
+      max_output_tokens: 400,
+      temperature: 1,
+      background: true,
     }));
     const taken = asked.filter(({ status }) => status === 200);
     expect(taken.length).toBeGreaterThan(140);

@@ -37,8 +37,16 @@ async function reply(format: OutputFormat, seed: number, temperature: number): P
     { role: "user", content: "Who came to dinner in Rome, and how warm was it? Answer briefly, as JSON." },
   ]);
   const stream = await replica.generate({
-    ...{ id: `gen_${seed}`, requestId: `req_${seed}`, variant: "smollm2-135m", promptIds, maxTokens: 100 },
-    ...{ temperature, topP: 1, seed, deadlineMs: 100_000, grammar: compileGrammar(format) },
+    id: `gen_${seed}`,
+    requestId: `req_${seed}`,
+    variant: "smollm2-135m",
+    promptIds,
+    maxTokens: 100,
+    temperature,
+    topP: 1,
+    seed,
+    deadlineMs: 100_000,
+    grammar: compileGrammar(format),
   });
   const lines = (await new Response(stream).text()).trim().split("\n");
   const frames = lines.map((line): Frame => JSON.parse(line));

@@ -49,7 +49,10 @@ const WAYS: Record<string, () => Promise<void>> = {
   "aborts its fetch": async () => {
     const controller = new AbortController();
     const response = await fetch(`${server.url}/v1/chat/completions`, {
-      ...{ method: "POST", headers: headers(), body, signal: controller.signal },
+      method: "POST",
+      headers: headers(),
+      body,
+      signal: controller.signal,
     });
     const reading = response.text().catch(() => {});
     await pause(200);
@@ -107,7 +110,10 @@ describe("the generation of a whole reply", () => {
     const before = generations().length;
     const controller = new AbortController();
     const response = await fetch(`${server.url}/v1/chat/completions`, {
-      ...{ method: "POST", headers: headers(), body, signal: controller.signal },
+      method: "POST",
+      headers: headers(),
+      body,
+      signal: controller.signal,
     });
     let told = 0;
     const reading = (async () => {

@@ -95,7 +95,9 @@ describe("a student's weight set", () => {
     expect(auto.metadata.variants).toBe(models.data.length - 1);
     const { response } = await server.openai.chat.completions
       .create({
-        ...{ model: "auto", max_tokens: 2, messages: [{ role: "user", content: "Hi" }] },
+        model: "auto",
+        max_tokens: 2,
+        messages: [{ role: "user", content: "Hi" }],
         // These variants are for research, and nothing is recorded of them.
         ...({ budget: { allow_research: true } } as object),
       })

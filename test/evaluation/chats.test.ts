@@ -48,7 +48,10 @@ describe("the chats' answers", () => {
   it("end where the model ends its turn, and the first twenty can be read", async () => {
     const ids = await tools.encode("Yes, and so on");
     expect(await read([...ids, END])).toEqual({
-      ...{ ended: 1, repeated: 0, tokens: ids.length + 1, answer: "Yes, and so on" },
+      ended: 1,
+      repeated: 0,
+      tokens: ids.length + 1,
+      answer: "Yes, and so on",
     });
     expect(await read(ids, 19)).toMatchObject({ ended: 0, answer: "Yes, and so on" });
     expect(await read(ids, 20)).toMatchObject({ ended: 0, answer: "" });

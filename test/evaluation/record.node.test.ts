@@ -3,9 +3,15 @@ import type { RecordedScore } from "../../evaluation/index.ts";
 import { withEarlier } from "../../evaluation/offline/record.ts";
 
 const score = (results: readonly (readonly [item: number, right: number])[], engine = "e"): RecordedScore => ({
-  ...{ variant: "v", task: "hellaswag", taskVersion: 1, recorded: "2026-01-01T00:00:00.000Z" },
-  ...{ command: "npm run eval -- --variant v --task hellaswag --limit 2", seconds: 10, count: results.length },
-  ...{ digests: { variant: "a", engine, data: "b" }, metrics: { acc: { value: 9 } } },
+  variant: "v",
+  task: "hellaswag",
+  taskVersion: 1,
+  recorded: "2026-01-01T00:00:00.000Z",
+  command: "npm run eval -- --variant v --task hellaswag --limit 2",
+  seconds: 10,
+  count: results.length,
+  digests: { variant: "a", engine, data: "b" },
+  metrics: { acc: { value: 9 } },
   results: new Map(results.map(([item, acc]) => [item, { acc, acc_norm: 1 }])),
 });
 

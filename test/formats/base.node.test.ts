@@ -12,8 +12,13 @@ describe("the base model as a checkpoint", () => {
     expect(byId.digest).toBe(byFolder.digest);
     const { layers, ...shape } = byId.shape;
     expect(shape).toEqual({
-      ...{ hidden: 576, headDim: 64, vocab: 49152, contextLength: 8192, ropeTheta: 100_000 },
-      ...{ ropeScaling: undefined, rmsEps: Math.fround(1e-5) },
+      hidden: 576,
+      headDim: 64,
+      vocab: 49152,
+      contextLength: 8192,
+      ropeTheta: 100_000,
+      ropeScaling: undefined,
+      rmsEps: Math.fround(1e-5),
     });
     expect(layers).toEqual(new Array(30).fill({ heads: 9, kvHeads: 3, ffn: 1536 }));
     expect(byId.tensors.get("token_embd.weight")).toMatchObject({ type: "q8_0", rows: 49152, cols: 576 });

@@ -41,21 +41,29 @@ const FAMILIES: Record<string, Family> = {
   },
   "Llama 3.2's": {
     shape: {
-      ...{ ...common, contextLength: 131_072, ropeTheta: 500_000, layers: layers(8, 2) },
+      ...common,
+      contextLength: 131_072,
+      ropeTheta: 500_000,
+      layers: layers(8, 2),
       ropeScaling: { type: "llama3", factor: 32, lowFreqFactor: 1, highFreqFactor: 4, originalContextLength: 8192 },
     },
     untied: false,
     type: "bf16",
     config: {
-      ...{ num_attention_heads: 8, num_key_value_heads: 2, head_dim: 16, rope_theta: 500_000 },
-      ...{ rope_scaling: { ...LLAMA3, rope_type: "llama3" }, tie_word_embeddings: true },
+      num_attention_heads: 8,
+      num_key_value_heads: 2,
+      head_dim: 16,
+      rope_theta: 500_000,
+      rope_scaling: { ...LLAMA3, rope_type: "llama3" },
+      tie_word_embeddings: true,
     },
   },
 };
 
 const next = randomNumbers(3);
 const tokens: Tokens = {
-  ...{ sequences: 6, length: 24 },
+  sequences: 6,
+  length: 24,
   ids: Int32Array.from({ length: 6 * 24 }, () => Math.floor((next() + 1) * 0.5 * common.vocab)),
 };
 
@@ -91,8 +99,14 @@ describe.each(Object.entries(FAMILIES))("a checkpoint of %s shape", (_, { shape,
     await putOutput(join(folder, "hf"), huggingFaceOutput(await stackOf(whole, made), type));
     await shard(join(folder, "hf"), 2);
     const sizes = {
-      ...{ model_type: "llama", hidden_size: 128, intermediate_size: 160, num_hidden_layers: 3, vocab_size: 96 },
-      ...{ max_position_embeddings: shape.contextLength, rms_norm_eps: 1e-5, hidden_act: "silu" },
+      model_type: "llama",
+      hidden_size: 128,
+      intermediate_size: 160,
+      num_hidden_layers: 3,
+      vocab_size: 96,
+      max_position_embeddings: shape.contextLength,
+      rms_norm_eps: 1e-5,
+      hidden_act: "silu",
     };
     await writeFile(join(folder, "hf/config.json"), JSON.stringify({ ...sizes, ...config }));
     const checkpoint = await open("hf");

@@ -21,8 +21,12 @@ describe("ggufChunks", () => {
       ["a.none", "string[]", []],
     ]);
     expect(metadata).toMatchObject({
-      ...{ "a.u32": 4_000_000_000, "a.i32": [-1, 0, 2 ** 31 - 1], "a.f32": [0.5, -2] },
-      ...{ "a.bool": [true, false], "a.string": "Größe ▁", "a.none": [] },
+      "a.u32": 4_000_000_000,
+      "a.i32": [-1, 0, 2 ** 31 - 1],
+      "a.f32": [0.5, -2],
+      "a.bool": [true, false],
+      "a.string": "Größe ▁",
+      "a.none": [],
     });
   });
 

@@ -22,9 +22,21 @@ function drawn(schema: object, strict: boolean): string[] {
 }
 
 const ZOD: Record<string, z.ZodType> = {
-  ...{ email: z.email(), uuid: z.uuid(), datetime: z.iso.datetime(), offset: z.iso.datetime({ offset: true }) },
-  ...{ date: z.iso.date(), time: z.iso.time(), duration: z.iso.duration(), url: z.url(), ipv4: z.ipv4() },
-  ...{ ipv6: z.ipv6(), cidrv4: z.cidrv4(), base64: z.base64(), cuid: z.cuid(), nanoid: z.nanoid(), e164: z.e164() },
+  email: z.email(),
+  uuid: z.uuid(),
+  datetime: z.iso.datetime(),
+  offset: z.iso.datetime({ offset: true }),
+  date: z.iso.date(),
+  time: z.iso.time(),
+  duration: z.iso.duration(),
+  url: z.url(),
+  ipv4: z.ipv4(),
+  ipv6: z.ipv6(),
+  cidrv4: z.cidrv4(),
+  base64: z.base64(),
+  cuid: z.cuid(),
+  nanoid: z.nanoid(),
+  e164: z.e164(),
   "an email with a length": z.email().min(6).max(40),
   "html5Email, with look-ahead": z.email({
     pattern: /^(?!\.)(?!.*\.\.)([a-z0-9_.]+)[a-z0-9]@([a-z][a-z-]*\.)+[a-z]{2,}$/,
@@ -110,8 +122,9 @@ const PROPERTIES: Record<string, object> = {
   "annotations beside $ref": { $ref: "#/$defs/Color", description: "A colour.", default: "red" },
   "type beside anyOf": { type: "object", anyOf: [{ $ref: "#/$defs/Cat" }, { $ref: "#/$defs/Dog" }] },
   "required beside anyOf": {
-    ...{ type: "object", properties: { a: { type: "boolean" }, b: { type: "null" } } },
-    ...{ anyOf: [{ required: ["a"] }, { required: ["b"] }] },
+    type: "object",
+    properties: { a: { type: "boolean" }, b: { type: "null" } },
+    anyOf: [{ required: ["a"] }, { required: ["b"] }],
   },
   "oneOf with a discriminator": {
     discriminator: { propertyName: "kind", mapping: { cat: "#/$defs/Cat", dog: "#/$defs/Dog" } },

@@ -68,7 +68,10 @@ const { value } = fc.letrec<{ value: object | boolean }>((tie) => ({
     fc
       .tuple(tie("value"), fc.array(fc.string({ maxLength: 3 }), { maxLength: 3 }))
       .map(([additionalProperties, required]) => ({
-        ...{ type: "object", additionalProperties, required: [...new Set(required)], propertyNames: { maxLength: 3 } },
+        type: "object",
+        additionalProperties,
+        required: [...new Set(required)],
+        propertyNames: { maxLength: 3 },
       })),
   ),
 }));

@@ -40,11 +40,13 @@ describe.skipIf(!installed)("lm-evaluation-harness's local-completions", () => {
     const pages = dataDir ? pagesOf(await readSource("wikitext2", sources)) : [];
     told = await harness(server, {
       hellaswag_local: {
-        ...{ split: "validation", task: "hellaswag/hellaswag.yaml" },
+        split: "validation",
+        task: "hellaswag/hellaswag.yaml",
         documents: ITEMS.map((item) => hellaswag[item]),
       },
       triviaqa_local: {
-        ...{ split: "validation", task: "triviaqa/default.yaml" },
+        split: "validation",
+        task: "triviaqa/default.yaml",
         documents: triviaqa.slice(0, QUESTIONS).map(({ question, aliases }) => ({ question, answer: { aliases } })),
         // More stop strings than chat completions take; the last ones never come.
         more: [
@@ -54,7 +56,8 @@ describe.skipIf(!installed)("lm-evaluation-harness's local-completions", () => {
       ...(dataDir
         ? {
             wikitext_local: {
-              ...{ split: "test", task: "wikitext/wikitext.yaml" },
+              split: "test",
+              task: "wikitext/wikitext.yaml",
               documents: PAGES.map((page) => ({ page: pages[page] })),
             },
           }

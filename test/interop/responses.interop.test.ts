@@ -90,10 +90,12 @@ describe("a response", () => {
     const { responses } = server.openai;
     const demanded = { tools: [{ type: "web_search" as const }], tool_choice: { type: "web_search_preview" as const } };
     await expect(responses.create({ ...question, ...demanded })).rejects.toMatchObject({
-      ...{ status: 400, param: "tool_choice.type" },
+      status: 400,
+      param: "tool_choice.type",
     });
     await expect(responses.create({ ...question, previous_response_id: "resp_none" })).rejects.toMatchObject({
-      ...{ status: 400, code: "previous_response_not_found" },
+      status: 400,
+      code: "previous_response_not_found",
     });
     await expect(responses.retrieve("resp_none")).rejects.toMatchObject({ status: 404, code: "response_not_found" });
   });
@@ -129,7 +131,9 @@ describe("structured output and tools", () => {
       unit: expect.stringMatching(/celsius|fahrenheit/),
     });
     const told = await server.openai.responses.create({
-      ...{ ...request, tools: [], previous_response_id: asked.id },
+      ...request,
+      tools: [],
+      previous_response_id: asked.id,
       input: [{ type: "function_call_output", call_id: call.call_id, output: '{"sky": "clear", "degrees": 21}' }],
     });
     expect(told.output_text.length).toBeGreaterThan(0);

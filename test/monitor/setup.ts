@@ -34,7 +34,11 @@ export const recordedHellaswag = (
   variant: string,
   { choice = 0, engine = "d1", data = HELLASWAG, digest = variantDigest(catalogue.get(variant)!.plan) } = {},
 ): RecordedFile[number] => ({
-  ...{ variant, task: "hellaswag", command: "npm run eval", recorded: "2026-01-01T00:00:00.000Z", count: 1000 },
+  variant,
+  task: "hellaswag",
+  command: "npm run eval",
+  recorded: "2026-01-01T00:00:00.000Z",
+  count: 1000,
   digests: { variant: digest, engine, data },
   metrics: { acc: { value: 0.25, stderr: 0.01 }, acc_norm: { value: 0.25, stderr: 0.01 } },
   items: Array.from({ length: 1000 }, (_, i) => 3 + 10 * i),
@@ -73,7 +77,10 @@ export async function setUp({
   const recorder = createRecorder({ queue: () => queue as never, log });
   const monitor = createMonitor({
     ...shared,
-    ...{ db: db ?? database, scores, recorder, samples },
+    db: db ?? database,
+    scores,
+    recorder,
+    samples,
     settings: () =>
       typeof settings === "function" ? settings() : { itemsPerSlice: 5, itemsPerRun: 20, nullRate: 0.001, ...settings },
   });

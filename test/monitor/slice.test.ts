@@ -30,8 +30,17 @@ describe("a slice", () => {
     expect(JSON.parse(items[0]?.result ?? "")).toMatchObject({ choice: 0, logLikelihoods: [-1, -999, -999, -999] });
     expect(await rows("SELECT * FROM scores")).toMatchObject([
       {
-        ...{ variant: VARIANTS[0], engine: "stand-in", engine_digest: "d1", task: "hellaswag", data_digest: HELLASWAG },
-        ...{ items: 5, total: 20, failed: 0, compared: 0, discordant: 0, finished: 0 },
+        variant: VARIANTS[0],
+        engine: "stand-in",
+        engine_digest: "d1",
+        task: "hellaswag",
+        data_digest: HELLASWAG,
+        items: 5,
+        total: 20,
+        failed: 0,
+        compared: 0,
+        discordant: 0,
+        finished: 0,
       },
     ]);
   });
@@ -53,9 +62,19 @@ describe("a slice", () => {
     expect(lines).toHaveLength(4);
     const score = finished.find(({ task, variant }) => task === "hellaswag" && variant === VARIANTS[0])!;
     expect(lines).toContainEqual({
-      ...{ event: "scores", variant: VARIANTS[0], variant_digest: expect.stringMatching(/^[0-9a-f]{64}$/) },
-      ...{ engine: "stand-in", engine_digest: "d1", task: "hellaswag", data_digest: HELLASWAG, items: 5, failed: 0 },
-      ...{ compared: 0, discordant: 0, metrics: JSON.parse(score.metrics), ms: expect.any(Number) },
+      event: "scores",
+      variant: VARIANTS[0],
+      variant_digest: expect.stringMatching(/^[0-9a-f]{64}$/),
+      engine: "stand-in",
+      engine_digest: "d1",
+      task: "hellaswag",
+      data_digest: HELLASWAG,
+      items: 5,
+      failed: 0,
+      compared: 0,
+      discordant: 0,
+      metrics: JSON.parse(score.metrics),
+      ms: expect.any(Number),
     });
     const items = await rows<{ result: string }>(`SELECT result FROM items WHERE run = '${score.id}'`);
     const accuracies = items.map(({ result }) => JSON.parse(result).acc as number);
@@ -63,7 +82,11 @@ describe("a slice", () => {
     expect(JSON.parse(score.metrics).acc.value).toBeCloseTo(accuracies.reduce((a, b) => a + b) / 5, 12);
     await slice();
     expect((await rows<Run>(RUNS)).at(-1)).toEqual({
-      ...{ variant: VARIANTS[0], task: "hellaswag", number: 1, items: 3, finished: 0 },
+      variant: VARIANTS[0],
+      task: "hellaswag",
+      number: 1,
+      items: 3,
+      finished: 0,
     });
   });
 

@@ -32,12 +32,10 @@ const Guest = z.object({
   ]),
 });
 const guest = {
-  ...{
-    email: "ann@example.com",
-    id: "123e4567-e89b-42d3-a456-426614174000",
-    at: "2026-02-28T12:00:00Z",
-    slug: "ann-b",
-  },
+  email: "ann@example.com",
+  id: "123e4567-e89b-42d3-a456-426614174000",
+  at: "2026-02-28T12:00:00Z",
+  slug: "ann-b",
   dish: { kind: "cake" as const, slices: 3 },
 };
 
@@ -57,7 +55,10 @@ describe("zod's schemas", () => {
   test("are taken through the AI SDK, records among them", async () => {
     const gateway = testGateway(await saying('{"scores":{"a":1,"b":2}}'));
     const provider = createOpenAICompatible({
-      ...{ name: "franken", baseURL: "https://gateway.test/v1", apiKey: KEY, supportsStructuredOutputs: true },
+      name: "franken",
+      baseURL: "https://gateway.test/v1",
+      apiKey: KEY,
+      supportsStructuredOutputs: true,
       fetch: fetchOf(gateway),
     });
     const schema = z.object({ scores: z.record(z.string(), z.int().min(0).max(9)) });

@@ -18,10 +18,17 @@ const kind: EngineKind = {
 const env = { ISOLATE_CEILING_MIB: "10" } as ReplicaEnv;
 const file = (name: string, mebibytes: number) => ({ file: name, sha256: name, bytes: mebibytes * MIB });
 const weights = (id: string, mebibytes: number): BaseModel => ({
-  ...{ ...tinyBase(), id, tensors: [], imageBytes: mebibytes * MIB, parts: [file(id, mebibytes)] },
+  ...tinyBase(),
+  id,
+  tensors: [],
+  imageBytes: mebibytes * MIB,
+  parts: [file(id, mebibytes)],
 });
 const placeOf = (base: BaseModel, kind: EngineKind, env: ReplicaEnv): Place => ({
-  ...{ owner: base.id, group: [base], kind, env },
+  owner: base.id,
+  group: [base],
+  kind,
+  env,
 });
 const findEngine = (base: BaseModel, kind: EngineKind, env: ReplicaEnv, wake: boolean) =>
   replica.findEngine(base, placeOf(base, kind, env), wake);
@@ -92,7 +99,8 @@ describe("weight sets that share a memory", () => {
       if (failing.has(base.id)) throw new Error(`${base.id} is damaged`);
     };
     const holding: EngineKind = {
-      ...{ paceMultiplyAdds: 1, holdsMany: true },
+      paceMultiplyAdds: 1,
+      holdsMany: true,
       async load({ base, beside }) {
         engines++;
         await load(base);

@@ -11,7 +11,12 @@ import { base, files, student } from "../engine/wasm/weight-sets.ts";
 const { LIMITER } = env as unknown as { LIMITER: DurableObjectNamespace };
 const recipe = (id: string, slots: object[]) =>
   slotRecipeSchema.parse({
-    ...{ id, base: base.id, title: id, origin: { source: "a test", section: "none" }, status: "experimental", slots },
+    id,
+    base: base.id,
+    title: id,
+    origin: { source: "a test", section: "none" },
+    status: "experimental",
+    slots,
   });
 const catalogue = {
   bases: [base, student],
@@ -60,8 +65,16 @@ async function isolate(vars: object = ROOMY, loadMs = 0) {
 
 let generations = 0;
 const request = (variant: string, more: Partial<GenerateRequest> = {}): GenerateRequest => ({
-  ...{ id: `gen_${generations++}`, requestId: "r", variant, promptIds: [5, 17, 33, 90, 4], maxTokens: 6 },
-  ...{ temperature: 0, topP: 1, seed: 1, deadlineMs: 20_000, ...more },
+  id: `gen_${generations++}`,
+  requestId: "r",
+  variant,
+  promptIds: [5, 17, 33, 90, 4],
+  maxTokens: 6,
+  temperature: 0,
+  topP: 1,
+  seed: 1,
+  deadlineMs: 20_000,
+  ...more,
 });
 
 async function framesOf(stream: ReadableStream<Uint8Array>): Promise<Frame[]> {
@@ -118,7 +131,11 @@ describe("a replica whose memory has room for two weight sets", () => {
     await framesOf(await replica.generate(request("whole", { maxTokens: 200 })));
     const compared = await vi.waitFor(async () => {
       const reply = await replica.compare({
-        ...{ requestId: "r", reference: "whole", variant: "student-2", promptIds: [5, 6], replyIds: [7, 8] },
+        requestId: "r",
+        reference: "whole",
+        variant: "student-2",
+        promptIds: [5, 6],
+        replyIds: [7, 8],
       });
       expect(reply.state).toBe("compared");
       return reply;
@@ -127,7 +144,11 @@ describe("a replica whose memory has room for two weight sets", () => {
     const { objectOf: narrow } = await isolate({});
     expect(
       await narrow("tiny").compare({
-        ...{ requestId: "r", reference: "whole", variant: "student-2", promptIds: [5], replyIds: [7] },
+        requestId: "r",
+        reference: "whole",
+        variant: "student-2",
+        promptIds: [5],
+        replyIds: [7],
       }),
     ).toMatchObject({ state: "failed", message: expect.stringContaining("share no memory") });
   });

@@ -79,7 +79,12 @@ const inObject = (name: string, { answers, storeFailures = 0 }: Behaviour, use: 
     });
     const object = () => new Runner(state, {});
     await use({
-      ...{ runs, updates, state, object, line, resumed },
+      runs,
+      updates,
+      state,
+      object,
+      line,
+      resumed,
       async started() {
         const runner = object();
         await runner.start(job);

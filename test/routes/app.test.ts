@@ -90,7 +90,9 @@ describe("health", () => {
     };
     expect(await storage(() => undefined)).toEqual({ status: "ok" });
     expect(await storage(() => full)).toEqual({
-      ...{ status: "failing", error: full.message, since: "2026-01-01T00:00:00.000Z" },
+      status: "failing",
+      error: full.message,
+      since: "2026-01-01T00:00:00.000Z",
     });
   });
 

@@ -33,7 +33,12 @@ describe("a background job", () => {
     const gateway = testGateway(rome);
     const response = await gateway.run(await jobOf());
     expect(response).toMatchObject({
-      ...{ id: "resp_1", created_at: 7, model: BASE, status: "completed", background: true, store: true },
+      id: "resp_1",
+      created_at: 7,
+      model: BASE,
+      status: "completed",
+      background: true,
+      store: true,
       output: [{ type: "message", content: [{ text: "Rome." }] }],
     });
     expect(gateway.replica.requests[0]).toMatchObject({ requestId: "req_of_the_client", background: true, scope: "k" });
@@ -44,8 +49,13 @@ describe("a background job", () => {
     await gateway.run(await jobOf());
     expect(gateway.records).toEqual([
       expect.objectContaining({
-        ...{ requestId: "req_of_the_client", route: "/v1/responses (background)", status: 200, model: BASE },
-        ...{ finishReason: "stop", completionTokens: rome.length - 1, ms: expect.any(Number) },
+        requestId: "req_of_the_client",
+        route: "/v1/responses (background)",
+        status: 200,
+        model: BASE,
+        finishReason: "stop",
+        completionTokens: rome.length - 1,
+        ms: expect.any(Number),
       }),
     ]);
     await gateway.settled();

@@ -54,7 +54,9 @@ describe("a reply of calls", () => {
     for (const [index, city] of ["Rome", "Oslo"].entries()) {
       const [first, ...rest] = deltas.filter((delta) => delta?.index === index);
       expect(first).toEqual({
-        ...{ index, id: expect.stringMatching(/^call_/), type: "function" },
+        index,
+        id: expect.stringMatching(/^call_/),
+        type: "function",
         function: { name: "get_weather", arguments: "" },
       });
       expect(rest.length).toBeGreaterThan(1);
@@ -195,8 +197,14 @@ describe("fields that say who asks", () => {
   test("are taken, and the tier is told where it was asked for", async () => {
     const gateway = testGateway(await saying("Hi"));
     const body = {
-      ...{ service_tier: "auto", store: false, user: "u", safety_identifier: "s", metadata: { a: "b" } },
-      ...{ prompt_cache_key: "k", prompt_cache_retention: "24h", prediction: { type: "content", content: "Hi" } },
+      service_tier: "auto",
+      store: false,
+      user: "u",
+      safety_identifier: "s",
+      metadata: { a: "b" },
+      prompt_cache_key: "k",
+      prompt_cache_retention: "24h",
+      prediction: { type: "content", content: "Hi" },
     };
     expect(await completionOf(await gateway.chat(body))).toMatchObject({ service_tier: "default" });
     const chunks = await chunksOf(

@@ -160,8 +160,10 @@ describe("several choices", () => {
 
 describe("logprobs", () => {
   const likely = (id: number, logprob: number, top: [number, number][] = [[id, logprob]]): Frame => ({
-    ...{ type: "token", id },
-    ...{ logprob, top },
+    type: "token",
+    id,
+    logprob,
+    top,
   });
 
   test("name every token with its bytes and the likeliest, best first", async () => {

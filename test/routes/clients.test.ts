@@ -52,7 +52,8 @@ describe("wishes that no variant knows", () => {
   it("are left out of a chat completion, and its warning names them", async () => {
     const gateway = testGateway(await saying("Rome."));
     const response = await gateway.chat({
-      ...{ reasoning_effort: "high", verbosity: "low" },
+      reasoning_effort: "high",
+      verbosity: "low",
       tools: [{ type: "custom", custom: { name: "patch" } }, { type: "web_search" }, { type: "custom" }],
     });
     expect(response.status).toBe(200);

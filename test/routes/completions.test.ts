@@ -50,7 +50,8 @@ const likely =
     ending,
   ];
 const told = (id: number, logprob: number, top: number): FrameToken => ({
-  ...{ id, logprob },
+  id,
+  logprob,
   top: Array.from({ length: top }, (_, i) => [id + i, logprob - i]),
 });
 
@@ -89,7 +90,11 @@ describe("a whole completion", () => {
     expect(plain).not.toHaveProperty("promptLogprobs", expect.anything());
     expect(plain).not.toHaveProperty("logprobs", expect.anything());
     expect(sampled).toMatchObject({
-      ...{ maxTokens: 7, seed: 5, temperature: 0.5, topP: 0.9, presencePenalty: 1 },
+      maxTokens: 7,
+      seed: 5,
+      temperature: 0.5,
+      topP: 0.9,
+      presencePenalty: 1,
     });
     expect(echoed).toMatchObject({ logprobs: 3, promptLogprobs: 3, logitBias: [[12, -4]] });
     expect(nothing).toMatchObject({ maxTokens: 0, promptLogprobs: 0 });

@@ -57,7 +57,10 @@ export async function experimentGateway(options: SetupOptions = {}): Promise<Exp
   const recorder = createRecorder({ queue: () => env.RECORDS.getByName(queue), log: () => {} });
   const now = options.now ?? Date.now;
   const experiments = createExperiments({
-    ...{ db, recorder, now, whyNot },
+    db,
+    recorder,
+    now,
+    whyNot,
     log: () => {},
   });
   const gateway = testGateway(script, { catalogue, apiKeys: API_KEYS, experiments, ...more });

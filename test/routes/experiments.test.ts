@@ -50,7 +50,10 @@ describe("an experiment", () => {
     const id = await create();
     const told = await read(gateway.admin("GET", `/v1/experiments/${id}`));
     expect(told).toMatchObject({
-      ...{ object: "experiment", id, status: "running", epoch: 0 },
+      object: "experiment",
+      id,
+      status: "running",
+      epoch: 0,
       epochs: [{ weights: { base: 0.5, drop: 0.5 } }],
       definition: { alpha: 0.05, unit: "user", on_verdict: "none", audience: { share: 1 } },
       log: [{ action: "create", by: expect.stringMatching(/^[0-9a-f]{16}$/) }],

@@ -27,7 +27,12 @@ beforeAll(async () => {
 async function fresh(): Promise<TestGateway> {
   const replica = standIn(await saying("Rome."));
   const scores = createScoreboard({
-    ...{ catalogue, recorded: [], db, replicaOf: () => replica, now: Date.now, log: () => {} },
+    catalogue,
+    recorded: [],
+    db,
+    replicaOf: () => replica,
+    now: Date.now,
+    log: () => {},
   });
   const store = createResponseStore({ db, keepMs: 1_000_000, now: Date.now });
   const runner = {

@@ -16,7 +16,12 @@ const file = catalogueFileSchema.parse(catalogueJson);
 const [base] = file.bases;
 const recipe = (id: string, layers: string, count: number) =>
   slotRecipeSchema.parse({
-    ...{ id, base: BASE, layers, title: id, origin: { source: "a test", section: "none" }, status: "experimental" },
+    id,
+    base: BASE,
+    layers,
+    title: id,
+    origin: { source: "a test", section: "none" },
+    status: "experimental",
     slots: Array.from({ length: count }, (_, layer) => ({ layer })),
   });
 const set = (id: string) => ({ ...base!, id, checkpoint: BASE, digest: id, config: { ...base!.config, layers: 20 } });
@@ -142,7 +147,8 @@ describe("the load of a memory", () => {
     await (await gateway.fetch("/health")).text();
     const chat = (model: string, more: object) =>
       gateway.open("/v1/chat/completions", {
-        ...{ method: "POST", headers: { "content-type": "application/json" } },
+        method: "POST",
+        headers: { "content-type": "application/json" },
         body: JSON.stringify({ model, messages: USER, max_tokens: 4, ...more }),
       });
     const student = await chat("student-10", { stream: true });
@@ -245,7 +251,9 @@ describe("health", () => {
 it("an experiment may have arms of weights that share the memory, and of no others", () => {
   const check = (model: string) => () =>
     checkArms({ arms: [{ name: "a", model, weight: 1 }] } as never, {
-      ...{ catalogue, weights: [BASE, "students"], quarantines: new Map() },
+      catalogue,
+      weights: [BASE, "students"],
+      quarantines: new Map(),
     });
   expect(check("student-20")).not.toThrow();
   expect(check("own-5")).toThrow("has other weights than the requests that the experiment takes");

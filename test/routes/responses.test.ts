@@ -366,7 +366,9 @@ describe("a stored response", () => {
     await allMissing();
     now -= 1_000_001;
     expect(await (await gateway.fetch(`/v1/responses/${id}`, { method: "DELETE" })).json()).toEqual({
-      ...{ id, object: "response", deleted: true },
+      id,
+      object: "response",
+      deleted: true,
     });
     await allMissing();
     const unkept = await responseOf(await gateway.create({ store: false }));
@@ -545,7 +547,9 @@ describe("truncation", () => {
 
 describe("a response too large to keep", () => {
   const tools = Array.from({ length: 100 }, (_, i) => ({
-    ...{ type: "function", name: `f${i}`, parameters: { type: "object" } },
+    type: "function",
+    name: `f${i}`,
+    parameters: { type: "object" },
     description: "word ".repeat(2000),
   }));
   const ask = { tools, tool_choice: "none" };
@@ -625,20 +629,16 @@ describe("a request that is wrong", () => {
   test("fields that ask for nothing pass", async () => {
     await responseOf(
       await gatewayWith().create({
-        ...{
-          conversation: null,
-          reasoning: { effort: null },
-          text: { verbosity: "medium" },
-          include: ["reasoning.encrypted_content"],
-        },
-        ...{
-          stream_options: null,
-          service_tier: "auto",
-          prompt_cache_key: "k",
-          safety_identifier: "s",
-          user: "u",
-          tools: [],
-        },
+        conversation: null,
+        reasoning: { effort: null },
+        text: { verbosity: "medium" },
+        include: ["reasoning.encrypted_content"],
+        stream_options: null,
+        service_tier: "auto",
+        prompt_cache_key: "k",
+        safety_identifier: "s",
+        user: "u",
+        tools: [],
       }),
     );
   });

@@ -41,12 +41,17 @@ describe("GET /v1/scores", () => {
     );
     const measured = { items: 20, total: 20, failed: 0, compared: 20 };
     expect(data.find(({ variant, kind }) => variant === pruned && kind === "served")).toMatchObject({
-      ...{ task: "hellaswag", ...measured, discordant: 20, command: null },
+      task: "hellaswag",
+      ...measured,
+      discordant: 20,
+      command: null,
       digests: { variant: expect.stringMatching(/^[0-9a-f]{64}$/), engine: "d1" },
       metrics: { acc_norm: { value: expect.any(Number), stderr: expect.any(Number) } },
     });
     expect(data.find(({ variant, kind }) => variant === base && kind === "recorded")).toMatchObject({
-      ...{ items: 1000, command: "npm run eval", measured_at: "2026-01-01T00:00:00.000Z" },
+      items: 1000,
+      command: "npm run eval",
+      measured_at: "2026-01-01T00:00:00.000Z",
       metrics: { acc: { value: 0.25, stderr: 0.01 } },
     });
   });

@@ -44,8 +44,14 @@ describe("an experiment's answer", () => {
     await settled();
     expect(jobs).toHaveLength(1);
     expect(jobs[0]).toMatchObject({
-      ...{ experiment: "drop-ten", epoch: 0, unit: "u1", arm: "base", request: reply.id, begunAt: 1000 },
-      ...{ reference: "smollm2-135m", treatments: [{ arm: "drop", variant: "smollm2-135m-attn-drop-10" }] },
+      experiment: "drop-ten",
+      epoch: 0,
+      unit: "u1",
+      arm: "base",
+      request: reply.id,
+      begunAt: 1000,
+      reference: "smollm2-135m",
+      treatments: [{ arm: "drop", variant: "smollm2-135m-attn-drop-10" }],
     });
     expect(jobs[0]?.promptIds).toEqual(replica.requests[0]?.promptIds);
     expect(jobs[0]?.replyIds).toHaveLength(2);

@@ -102,7 +102,9 @@ function replicaOf({ ids, ending, cuts }: Case): StandIn {
 }
 
 const bodyOf = ({ ids, stop, tools }: Case) => ({
-  ...{ n: ids.length, stop, seed: 1 },
+  n: ids.length,
+  stop,
+  seed: 1,
   ...(tools ? { tools: [{ type: "function", function: { name: "f", parameters: { type: "object" } } }] } : {}),
 });
 const gatewayOf = (given: Case) => {

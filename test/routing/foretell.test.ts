@@ -44,10 +44,19 @@ const generatedOf = ({ fed, prompt }: Known): number => (fed < prompt ? 0 : fed 
 const isOver = (known: Known): boolean => generatedOf(known) >= known.maxTokens;
 
 const underWayOf = (known: Known): UnderWay => ({
-  ...{ costs: known.costs, pace: REFERENCE_PACE, promptTokens: known.prompt, running: known.isOpen },
-  ...{ prefilled: Math.min(known.prompt, known.fed), expectedTokens: known.maxTokens, maxTokens: known.maxTokens },
-  ...{ tokens: generatedOf(known), allowed: known.allowed, askedAt: known.askedAt, firstAt: known.firstAt },
-  ...{ steppedAt: known.steppedAt, worth: 0 },
+  costs: known.costs,
+  pace: REFERENCE_PACE,
+  promptTokens: known.prompt,
+  running: known.isOpen,
+  prefilled: Math.min(known.prompt, known.fed),
+  expectedTokens: known.maxTokens,
+  maxTokens: known.maxTokens,
+  tokens: generatedOf(known),
+  allowed: known.allowed,
+  askedAt: known.askedAt,
+  firstAt: known.firstAt,
+  steppedAt: known.steppedAt,
+  worth: 0,
 });
 
 /**
@@ -71,8 +80,12 @@ async function trial(seed: number) {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     done.push(promise);
     const generation: Generation = {
-      ...{ plan, promptIds: new Array(known.prompt).fill(known.index), maxTokens: known.maxTokens },
-      ...{ allowed: known.allowed, endIds: [], onToken: () => undefined },
+      plan,
+      promptIds: new Array(known.prompt).fill(known.index),
+      maxTokens: known.maxTokens,
+      allowed: known.allowed,
+      endIds: [],
+      onToken: () => undefined,
       sampler: { next: () => ({ id: 1, logprob: 0, top: [] }) },
       onEnd() {
         known.endedAt = clock;
@@ -90,7 +103,11 @@ async function trial(seed: number) {
     submit(mine);
   };
   const engine = {
-    ...{ name: "wasm", digest: "", maxChunk: CHUNK, residentBytes: () => 0, capacityOf: () => 1e6 },
+    name: "wasm",
+    digest: "",
+    maxChunk: CHUNK,
+    residentBytes: () => 0,
+    capacityOf: () => 1e6,
     async open(_plan: unknown, _capacity: number, _scope?: string, prompt?: Prompt) {
       const known = all[prompt?.tokens[0] as number] as Known;
       known.isOpen = true;

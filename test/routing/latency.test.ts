@@ -31,7 +31,10 @@ const costs = (variant: string) => costsOf(catalogue.get(variant)!.plan);
 const [BASE, SMALL] = ["smollm2-135m", "smollm2-135m-franken-all-except-last-two"];
 const IDLE = loadOf([]);
 const work = (promptTokens: number, tokens: number, more: Partial<Work> = {}): Work => ({
-  ...{ promptTokens, tokens: exactly(tokens), maxTokens: tokens, allowed: {} },
+  promptTokens,
+  tokens: exactly(tokens),
+  maxTokens: tokens,
+  allowed: {},
   ...more,
 });
 const seed = profileOf({}, 0);
@@ -81,15 +84,19 @@ describe("the seed", () => {
     expect(p50(BASE, work(200, 20))).toBeGreaterThan(p50(BASE, work(100, 20)) * 1.5);
     expect(p50(BASE, work(100, 40))).toBeGreaterThan(p50(BASE, work(100, 20)));
     const other = (tokens: number, more: Partial<UnderWay> = {}): UnderWay => ({
-      ...{
-        costs: costs(BASE),
-        pace: REFERENCE_PACE,
-        promptTokens: 100,
-        running: tokens > 0,
-        prefilled: tokens > 0 ? 100 : 0,
-      },
-      ...{ expectedTokens: 30, maxTokens: 30, tokens, allowed: {}, askedAt: 0, firstAt: tokens > 0 ? 0 : undefined },
-      ...{ steppedAt: 0, worth: 0 },
+      costs: costs(BASE),
+      pace: REFERENCE_PACE,
+      promptTokens: 100,
+      running: tokens > 0,
+      prefilled: tokens > 0 ? 100 : 0,
+      expectedTokens: 30,
+      maxTokens: 30,
+      tokens,
+      allowed: {},
+      askedAt: 0,
+      firstAt: tokens > 0 ? 0 : undefined,
+      steppedAt: 0,
+      worth: 0,
       ...more,
     });
     const times = [0, 1, 2, 3, 4, 8].map((count) =>
@@ -214,7 +221,12 @@ describe("what was measured", () => {
       learnFrom(
         state,
         {
-          ...{ variant, key: "k", companies: ALONE, tokens: used, maxTokens: 40, alone: true },
+          variant,
+          key: "k",
+          companies: ALONE,
+          tokens: used,
+          maxTokens: 40,
+          alone: true,
           above: placesIn(prediction, { latency: latencyMs, ttft: undefined, tpot: undefined }),
           ratios: ratiosOf(costs(variant), profile.of(variant), IDLE, now, ALONE, { ttftMs, latencyMs, tokens: used }),
           measured: { latency: latencyMs },
@@ -260,17 +272,15 @@ describe("lengths", () => {
       learnFrom(
         state,
         {
-          ...{
-            variant: BASE,
-            key,
-            companies: ALONE,
-            alone: true,
-            above: {},
-            tokens,
-            maxTokens: 500,
-            ratios: {},
-            measured: {},
-          },
+          variant: BASE,
+          key,
+          companies: ALONE,
+          alone: true,
+          above: {},
+          tokens,
+          maxTokens: 500,
+          ratios: {},
+          measured: {},
           predicted: { ttft: nothing, tpot: nothing, latency: nothing },
         },
         0,

@@ -193,7 +193,10 @@ describe("made-up rungs", () => {
 
 describe("the verdict", () => {
   const verdict = (useful: readonly number[], answers: [string, number][] = []): Verdict => ({
-    ...{ useful, mean: useful.reduce((sum, u) => sum + u, 0) / useful.length, byHellaswag: 0, met: 1 },
+    useful,
+    mean: useful.reduce((sum, u) => sum + u, 0) / useful.length,
+    byHellaswag: 0,
+    met: 1,
     answers: new Map(answers),
   });
   const half = (n: number, value: number) => Array.from({ length: 100 }, (_, i) => (i < n ? value : 0));

@@ -5,8 +5,17 @@ import { createBoard, type Sent } from "../../src/routing/under-way.ts";
 // A token of a prompt takes 10 ms, one of a reply 20.
 const costs: Costs = { prefillMs: 10, decodeMs: 20, contextMs: 0 };
 const sent = (sentAt: number, promptTokens: number, latencyMs?: number): Sent => ({
-  ...{ costs, pace: REFERENCE_PACE, promptTokens, expectedTokens: 4, maxTokens: 4, sentAt, worth: 1 },
-  ...{ allowed: { latencyMs }, firstAt: undefined, overtakenAt: undefined, tokens: 0 },
+  costs,
+  pace: REFERENCE_PACE,
+  promptTokens,
+  expectedTokens: 4,
+  maxTokens: 4,
+  sentAt,
+  worth: 1,
+  allowed: { latencyMs },
+  firstAt: undefined,
+  overtakenAt: undefined,
+  tokens: 0,
 });
 const prefilledOf = (board: ReturnType<typeof createBoard>, now: number): number[] =>
   board.load(now).requests.map(({ prefilled }) => prefilled);

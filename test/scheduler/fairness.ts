@@ -40,7 +40,11 @@ function clockedEngine(onStep: () => void) {
   let clock = 0;
   let memory = 0;
   const engine: Engine = {
-    ...{ name: "wasm", digest: "clocked", maxChunk: CHUNK, residentBytes: () => 0, capacityOf: () => MEMORY },
+    name: "wasm",
+    digest: "clocked",
+    maxChunk: CHUNK,
+    residentBytes: () => 0,
+    capacityOf: () => MEMORY,
     async open(_, capacity, scope = "") {
       if (memory + capacity > MEMORY) throw new EngineError("out_of_memory", "full");
       memory += capacity;
@@ -69,7 +73,8 @@ function clockedEngine(onStep: () => void) {
     },
   };
   return {
-    ...{ engine, served },
+    engine,
+    served,
     now: () => clock,
     rest(until: number) {
       clock = Math.max(clock, until);
@@ -131,11 +136,17 @@ export async function run(asks: readonly Ask[], watch?: (served: ReadonlyMap<str
       ended.push({ ask, ms: now() - askedAt, alone: !crowded.has(ask) });
     };
     const generation: Generation = {
-      ...{ plan, scope: ask.key, background: ask.background, maxTokens: ask.tokens, endIds: [] },
+      plan,
+      scope: ask.key,
+      background: ask.background,
+      maxTokens: ask.tokens,
+      endIds: [],
       promptIds: Array.from({ length: ask.prompt }, () => 7),
       allowed: ask.latencyMs === undefined ? undefined : { latencyMs: ask.latencyMs },
       sampler: { next: () => ({ id: 1, logprob: 0, top: [] }) },
-      ...{ onToken: () => undefined, onEnd: end, onError: end },
+      onToken: () => undefined,
+      onEnd: end,
+      onError: end,
     };
     batcher.submit(generation);
   };
@@ -168,8 +179,14 @@ export async function floodUntilRefused() {
   const batcher = createBatcher({ engine, pace: () => undefined, maxRunning: MAX_RUNNING, now });
   const submit = (key: string, prompt: number, onEnd: () => void): void =>
     void batcher.submit({
-      ...{ plan, scope: key, maxTokens: 30, endIds: [], promptIds: Array.from({ length: prompt }, () => 7) },
-      ...{ sampler: { next: () => ({ id: 1, logprob: 0, top: [] }) }, onToken: () => undefined, onEnd },
+      plan,
+      scope: key,
+      maxTokens: 30,
+      endIds: [],
+      promptIds: Array.from({ length: prompt }, () => 7),
+      sampler: { next: () => ({ id: 1, logprob: 0, top: [] }) },
+      onToken: () => undefined,
+      onEnd,
       onError(error) {
         throw error;
       },

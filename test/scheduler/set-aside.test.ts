@@ -31,7 +31,12 @@ function collector(change: Partial<Generation> = {}) {
   const tokens: Sampled[] = [];
   const done = Promise.withResolvers<string>();
   const generation: Generation = {
-    ...{ plan, promptIds: prompt, maxTokens: 60, endIds: [], sampler: { next: likeliest }, scope: "a" },
+    plan,
+    promptIds: prompt,
+    maxTokens: 60,
+    endIds: [],
+    sampler: { next: likeliest },
+    scope: "a",
     onToken(token) {
       tokens.push(token);
       return undefined;
@@ -81,7 +86,9 @@ describe("a generation whose reader takes nothing", () => {
         // It needs all memory that there is.
         const capacity = engine.capacityOf(plan);
         const all = collector({
-          ...{ scope: "b", promptIds: prompt.slice(0, 5), maxTokens: capacity - 5 },
+          scope: "b",
+          promptIds: prompt.slice(0, 5),
+          maxTokens: capacity - 5,
           onToken(token) {
             all.tokens.push(token);
             return all.tokens.length === 2 ? new Promise(() => {}) : undefined;
@@ -131,7 +138,9 @@ describe("a key with more than its share of memory", () => {
     const greedy = collector({ maxTokens: capacity - prompt.length });
     let tokensThen = 0;
     const small = collector({
-      ...{ scope: "b", promptIds: prompt.slice(0, 20), maxTokens: 8 },
+      scope: "b",
+      promptIds: prompt.slice(0, 20),
+      maxTokens: 8,
       onEnd: () => (tokensThen = greedy.tokens.length),
     });
     batcher.submit({
@@ -185,7 +194,8 @@ describe("what has no room", () => {
     const order: string[] = [];
     const of = (name: string, maxTokens: number, then?: () => void): Generation =>
       collector({
-        ...{ promptIds: prompt.slice(0, 5), maxTokens },
+        promptIds: prompt.slice(0, 5),
+        maxTokens,
         onEnd() {
           order.push(name);
           then?.();

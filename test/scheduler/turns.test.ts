@@ -2,7 +2,11 @@ import { describe, expect, it } from "vitest";
 import { admissible, dueAt, mostUrgent, type Progress, steppingOf } from "../../src/scheduler/turns.ts";
 
 const asked = (allowed: Progress["allowed"], change: Partial<Progress> = {}): Progress => ({
-  ...{ allowed, askedAt: 1000, firstAt: undefined, tokens: 0, maxTokens: 11 },
+  allowed,
+  askedAt: 1000,
+  firstAt: undefined,
+  tokens: 0,
+  maxTokens: 11,
   ...change,
 });
 const begun = { firstAt: 1200, tokens: 3 };
@@ -30,7 +34,10 @@ describe("dueAt", () => {
 describe("steppingOf", () => {
   const NEVER = Number.POSITIVE_INFINITY;
   const waiting = (due: number, steppedAt = 0, key = "a", decoding = true) => ({
-    ...{ due: () => due, steppedAt, key, decoding },
+    due: () => due,
+    steppedAt,
+    key,
+    decoding,
   });
   const patient = [waiting(NEVER, 10), waiting(NEVER, 900)];
   const [later, sooner] = [waiting(3000), waiting(2000)];

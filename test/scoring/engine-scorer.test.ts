@@ -198,7 +198,10 @@ describe("divergences", () => {
   it("from itself are nothing, at every token", async () => {
     const request = { type: "divergence", context: tokens(9), reply: tokens(33) } as const;
     expect(await against({ engine, plan }).answer(request)).toEqual({
-      ...{ type: "divergence", tokens: 33, agreements: 33, kl: 0 },
+      type: "divergence",
+      tokens: 33,
+      agreements: 33,
+      kl: 0,
     });
   });
 

@@ -21,7 +21,9 @@ it("what is stated stands, null as well: an arm's policy adds only what is not",
   expect(stated.unstated).toEqual(["allowResearch"]);
   expect(withPolicy(stated, policy)).toEqual({
     ...NO_BUDGET,
-    ...{ prefer: "speed", latencyMs: 100, allowResearch: true },
+    prefer: "speed",
+    latencyMs: 100,
+    allowResearch: true,
   });
   expect(withPolicy(stated, { allowResearch: null })).toEqual(stated.budget);
 });

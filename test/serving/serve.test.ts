@@ -44,8 +44,14 @@ describe("a request that is served", () => {
     const run = await service.serve();
     await eventsOf(run);
     expect(service.log).toMatchObject({
-      ...{ model: MODEL, variant: MODEL, rule: "pinned", stream: false, finishReason: "stop" },
-      ...{ promptTokens: run.usage().promptTokens, completionTokens: rome.length - 1, decision: run.decision.id },
+      model: MODEL,
+      variant: MODEL,
+      rule: "pinned",
+      stream: false,
+      finishReason: "stop",
+      promptTokens: run.usage().promptTokens,
+      completionTokens: rome.length - 1,
+      decision: run.decision.id,
       actualMs: { ttft: expect.any(Number), tpot: expect.any(Number), latency: expect.any(Number) },
     });
     expect(JSON.stringify(service.log)).not.toContain("Rome");
@@ -101,7 +107,8 @@ describe("a request that cannot be served", () => {
     const replica = standIn(rome);
     const service = serviceOf(replica);
     await expect(service.serve({ budget })).rejects.toMatchObject({
-      ...{ code: "budget_unmet", param: "x-latency-budget-ms" },
+      code: "budget_unmet",
+      param: "x-latency-budget-ms",
     });
     expect(replica.requests).toEqual([]);
     expect(service.used).toEqual([0]);

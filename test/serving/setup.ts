@@ -80,7 +80,13 @@ export function serviceOf(replica: StandIn, options: ServiceOptions = {}): Servi
   const used: number[] = [];
   const running: Promise<unknown>[] = [];
   const scope: RequestScope = {
-    ...{ requestId: "req_1", replyId: "reply_1", keyId: "key_1", headers: new Headers(), signal, background, log },
+    requestId: "req_1",
+    replyId: "reply_1",
+    keyId: "key_1",
+    headers: new Headers(),
+    signal,
+    background,
+    log,
     arrivedAt: services.now(),
     admission: {
       reserve: async (tokens) => void reserved.push(tokens),
@@ -91,7 +97,11 @@ export function serviceOf(replica: StandIn, options: ServiceOptions = {}): Servi
   };
   return {
     serve: (asked) => serve(services, scope, request(asked)),
-    ...{ log, warnings, failures, reserved, used },
+    log,
+    warnings,
+    failures,
+    reserved,
+    used,
     settled: () => Promise.all(running),
   };
 }

@@ -181,7 +181,9 @@ describe("the recorder", () => {
     let now = 5;
     let at: { add(): Promise<number>; find(): Promise<undefined> } = gone;
     const recorder = createRecorder({
-      ...{ queue: () => at, log: (entry) => void logged.push(entry as never), now: () => now },
+      queue: () => at,
+      log: (entry) => void logged.push(entry as never),
+      now: () => now,
     });
     await recorder.record("items", [item("x")]);
     expect(logged.at(-1)).toMatchObject({ event: "records_lost", rows: 1, message: "the object is gone" });

@@ -131,7 +131,9 @@ const wide: fc.Arbitrary<object> = fc.oneof(
     })),
   })),
   fc.tuple(fc.integer({ min: 1, max: 1e9 }), fc.integer({ min: -1e15, max: 1e15 })).map(([multipleOf, minimum]) => ({
-    ...{ type: "number", minimum, allOf: [{ multipleOf }, { multipleOf: multipleOf / 1000 }] },
+    type: "number",
+    minimum,
+    allOf: [{ multipleOf }, { multipleOf: multipleOf / 1000 }],
   })),
   fc
     .array(fc.string({ maxLength: 200 }), { minLength: 1, maxLength: 900 })
@@ -146,16 +148,17 @@ export const hostileSchema: fc.Arbitrary<unknown> = fc.oneof(
   fc
     .tuple(hostilePattern, count, fc.constantFrom("email", "date-time", "uri", "none"))
     .map(([pattern, maxLength, format]) => ({
-      ...{ type: "string", pattern, maxLength, format },
+      type: "string",
+      pattern,
+      maxLength,
+      format,
     })),
   fc
     .array(hostilePattern, { minLength: 2, maxLength: 6 })
     .map((all) => ({ type: "string", allOf: all.map((pattern) => ({ pattern })) })),
   fc.array(hostilePattern, { minLength: 1, maxLength: 30 }).map((all) => ({
-    ...{
-      type: "object",
-      properties: Object.fromEntries(all.map((pattern, i) => [`p${i}`, { type: "string", pattern }])),
-    },
+    type: "object",
+    properties: Object.fromEntries(all.map((pattern, i) => [`p${i}`, { type: "string", pattern }])),
   })),
   { weight: 2, arbitrary: wide },
 );

@@ -1,7 +1,13 @@
 // How long hostile requests hold up the event loop: from a body's bytes to the prompt's tokens, as every endpoint reads them.
 import fc from "fast-check";
-import { ApiError, parseChatRequest, parseCompletionRequest, parseResponseRequest } from "../../src/openai/index.ts";
+import {
+  type ApiError,
+  parseChatRequest,
+  parseCompletionRequest,
+  parseResponseRequest,
+} from "../../src/openai/index.ts";
 import { readJson } from "../../src/routes/body.ts";
+import { toApiError } from "../../src/routes/errors.ts";
 import { readPrompts } from "../../src/serving/prompts.ts";
 import { createTokenizer, type Tokenizer } from "../../src/tokenizer/index.ts";
 import { parseTemplate } from "../../src/tokenizer/template.ts";
@@ -51,8 +57,8 @@ export async function readHostile({ endpoint, body }: HostileBody) {
   try {
     await ENDPOINTS[endpoint](await readJson(request), tokenizer);
   } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    refusal = error;
+    refusal = toApiError(error);
+    if (refusal.code === "internal_error") throw error;
   }
   await new Promise<void>((resolve) => setImmediate(resolve));
   over = true;

@@ -22,6 +22,9 @@ export function firstCols(tensor: CheckpointTensor, cols: number): ChangedTensor
 }
 
 export const zeroBias = (name: string, cols: number): ChangedTensor => ({
-  ...{ name, type: "f32", rows: 1, cols },
+  name,
+  type: "f32",
+  rows: 1,
+  cols,
   data: new Uint8Array(4 * cols),
 });

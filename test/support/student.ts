@@ -42,7 +42,9 @@ export const studentFile = (tensors: readonly StudentTensor[]): Uint8Array =>
   ]);
 
 export const PROVENANCE = {
-  ...{ method: "distill", seed: 1, version: "1" },
+  method: "distill",
+  seed: 1,
+  version: "1",
   arguments: { recipe: "made up by a test", tokens: 0 },
 };
 

@@ -75,7 +75,10 @@ describe("a plan of narrower layers", () => {
     const base = tinyBase(config);
     const tensor = (name: string, [rows, cols]: [number, number], old?: Tensor): Tensor => ({
       ...(old ?? (base.tensors[0] as Tensor)),
-      ...{ name, rows, cols, bytes: rows * cols * 4 },
+      name,
+      rows,
+      cols,
+      bytes: rows * cols * 4,
     });
     const named = Object.entries(shapes).map(([name, shape]) => [`blk.1.${name}`, shape] as const);
     const kept = base.tensors.map((old) => {

@@ -112,7 +112,10 @@ async function makeSessions(options: LoadModelOptions, makeSession: MakeSession)
     );
     await step(qkv.multiplyAdds + attention.multiplyAdds);
     const mlpWeights = {
-      ...{ norm: of("ffn_norm"), gate: of("ffn_gate"), up: of("ffn_up"), down: of("ffn_down") },
+      norm: of("ffn_norm"),
+      gate: of("ffn_gate"),
+      up: of("ffn_up"),
+      down: of("ffn_down"),
       bias: maybe(`blk.${index}.ffn_down.bias`),
     };
     const mlp = await sublayer(mlpGraph(shared, mlpWeights), 3 * hidden * ffn);

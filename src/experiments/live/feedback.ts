@@ -52,7 +52,11 @@ export function createRate({ db, recorder, now }: RateOptions): Rate {
       epoch: Number(found.epoch),
       unit: String(found.unit),
       arm: String(found.arm),
-      ...{ request: id, metric: "rating", value: rating, begunAt: Number(found.begun_at), at },
+      request: id,
+      metric: "rating",
+      value: rating,
+      begunAt: Number(found.begun_at),
+      at,
     });
     const { experiment, epoch, unit, arm, request, metric, value, begun_at } = outcome;
     try {

@@ -57,7 +57,10 @@ export const createResults =
     });
     const outcomes = rows.flatMap(({ unit, metric, value, begun_at: begunAt, at }): Outcome[] =>
       (readings.get(metric) ?? []).map((reading) => ({
-        ...{ unit, begunAt, at, metric: reading.id },
+        unit,
+        begunAt,
+        at,
+        metric: reading.id,
         value: reading.toGoodness(value),
       })),
     );

@@ -43,7 +43,10 @@ export function createRunning({ db, now, onAway }: RunningOptions): RunningExper
         return { ...stored, hash: createUnitHash({ key: hexToBytes(stored.secret), experiment: stored.spec.id }) };
       });
     },
-    ...{ freshMs: FRESH_MS, waitMs: WAIT_MS, now, onAway },
+    freshMs: FRESH_MS,
+    waitMs: WAIT_MS,
+    now,
+    onAway,
   });
   return {
     async get(waitUntil) {

@@ -14,7 +14,13 @@ import expansion from "../../../src/variants/recipes/smollm2-135m-franken-mid-ex
 import skip2 from "../../../src/variants/recipes/smollm2-135m-last-attn-skip-2.json" with { type: "json" };
 
 const shape: ModelShape = {
-  ...{ hidden: 8, headDim: 4, vocab: 8, contextLength: 8, ropeTheta: 1e4, ropeScaling: undefined, rmsEps: 1e-5 },
+  hidden: 8,
+  headDim: 4,
+  vocab: 8,
+  contextLength: 8,
+  ropeTheta: 1e4,
+  ropeScaling: undefined,
+  rmsEps: 1e-5,
   layers: Array.from({ length: 30 }, () => ({ heads: 2, kvHeads: 1, ffn: 8 })),
 };
 const keyOf = (recipe: unknown): string => slotsKey(slotRecipeSchema.parse(recipe).slots);

@@ -32,8 +32,12 @@ it.skipIf(!folder || !existsSync(text))(
     const wanted = wantedOf("similarity", Object.keys(ORDERS).join(","));
     const orders: Record<string, number[]> = {};
     for await (const { target, ranking } of measureImportance({
-      ...{ checkpoint, calibration, wanted, folder },
-      ...{ evaluation: 1, removals: 1 },
+      checkpoint,
+      calibration,
+      wanted,
+      folder,
+      evaluation: 1,
+      removals: 1,
     })) {
       orders[target] = ranking.order.slice(0, ORDERS[target]?.length).map(({ layer }) => layer);
     }

@@ -68,7 +68,10 @@ describe("a weight set beside another", () => {
     const { file } = student.parts.at(-1)!;
     own.set(file, new Uint8Array(own.get(file)!.length));
     const engine = await createWasmEngine({
-      ...{ base, beside: [student], open: openFrom(own), modules: { relaxed, plain } },
+      base,
+      beside: [student],
+      open: openFrom(own),
+      modules: { relaxed, plain },
     });
     await expect(engine.load!(student)).rejects.toMatchObject({ code: "damaged_weights" });
     await expect(engine.open(plans[1]!, 10)).rejects.toThrow("which is not loaded");

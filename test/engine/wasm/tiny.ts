@@ -178,11 +178,18 @@ export function narrowPlan(base: BaseModel): Plan {
       : {
           ...slot,
           attn: {
-            ...{ ...slot.attn, q: find("attn_q"), k: find("attn_k"), v: find("attn_v"), o: find("attn_output") },
+            ...slot.attn,
+            q: find("attn_q"),
+            k: find("attn_k"),
+            v: find("attn_v"),
+            o: find("attn_output"),
             bias: find("attn_output.bias"),
           },
           mlp: {
-            ...{ ...slot.mlp, gate: find("ffn_gate"), up: find("ffn_up"), down: find("ffn_down") },
+            ...slot.mlp,
+            gate: find("ffn_gate"),
+            up: find("ffn_up"),
+            down: find("ffn_down"),
             bias: find("ffn_down.bias"),
           },
         },

@@ -18,7 +18,10 @@ function weightSet(id: string, layers: number, tensors: readonly (readonly [Tiny
   });
   return {
     ...(tensors[0]?.[0].base as BaseModel),
-    ...{ id, ...(id === "tiny" ? {} : { checkpoint: "tiny" }), config: { ...config, layers }, imageBytes: end },
+    id,
+    ...(id === "tiny" ? {} : { checkpoint: "tiny" }),
+    config: { ...config, layers },
+    imageBytes: end,
     digest: sha256(JSON.stringify(placed)),
     tensors: placed.map(({ tensor }) => tensor),
     parts: placed.map(({ part }) => part),

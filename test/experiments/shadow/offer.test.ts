@@ -17,8 +17,16 @@ const spec = createExperimentSchema(z.strictObject({})).parse({
   settle_seconds: 5,
 });
 const offer: AnswerOffer = {
-  ...{ spec, epoch: 2, unit: "u1", arm: "base", request: "r1", reference: "smollm2-135m", scope: "k1" },
-  ...{ promptIds: [1, 2], replyIds: [3], begunAt: 1000 },
+  spec,
+  epoch: 2,
+  unit: "u1",
+  arm: "base",
+  request: "r1",
+  reference: "smollm2-135m",
+  scope: "k1",
+  promptIds: [1, 2],
+  replyIds: [3],
+  begunAt: 1000,
 };
 
 describe("an answer that is offered", () => {

@@ -34,8 +34,13 @@ const jobOf = (request: string, more: Partial<ShadowJob> = {}): ShadowJob => ({
   ...more,
 });
 const compared: CompareReply = {
-  ...{ state: "compared", engine: "wasm", digest: "d1", tokens: 1 },
-  ...{ kl: 0.25, agreement: 0.5, nll: 2 },
+  state: "compared",
+  engine: "wasm",
+  digest: "d1",
+  tokens: 1,
+  kl: 0.25,
+  agreement: 0.5,
+  nll: 2,
 };
 const busy: CompareReply = { state: "busy", reason: "live" };
 

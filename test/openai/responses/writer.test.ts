@@ -50,13 +50,11 @@ async function tell(pieces: readonly string[], mayCall: boolean, finishReason: "
   const request = await parseResponseRequest({ model: "m", input: "Hi" }, newId);
   const response = newResponse({ id: "r", createdAt: 1, model: "m", status: "in_progress" }, request.echo(false));
   const writer = createResponseWriter({
-    ...{
-      response,
-      mayCall,
-      newId,
-      tellsLogprobs: false,
-      now: () => 2000,
-    },
+    response,
+    mayCall,
+    newId,
+    tellsLogprobs: false,
+    now: () => 2000,
     answer: {
       tokenizer: sharedTokenizer(),
       downshifts: [],

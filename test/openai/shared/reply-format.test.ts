@@ -97,7 +97,9 @@ describe("a reply", () => {
   it("of any text has no grammar, and says nothing to the model", async () => {
     expect(await createReplyFormat(wish({}))).toEqual({
       grammarField: expect.any(Function),
-      ...{ grammar: undefined, instructions: undefined, mayCall: false },
+      grammar: undefined,
+      instructions: undefined,
+      mayCall: false,
       warnings: [],
     });
     const { instructions } = await createReplyFormat(wish({ tools: [weather], choice: "none" }));
@@ -200,7 +202,8 @@ describe("refuses", () => {
       "a keyword of a strict tool, by name and path",
       strict(strictObject({ a: { type: "string", not: {} } })),
       {
-        ...{ code: "invalid_function_parameters", param: "tools.1.parameters" },
+        code: "invalid_function_parameters",
+        param: "tools.1.parameters",
         message: expect.stringMatching(/#\/properties\/a: "not"/),
       },
     ],
