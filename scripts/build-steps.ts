@@ -21,7 +21,7 @@ import { digestOf, type Step } from "../build/steps.ts";
 import { bundleWorker, workersFor } from "../build/workers.ts";
 
 /** Where things are, which every step asks. */
-const PATHS = ["build/paths.ts", "src/config.ts"];
+const PATHS = ["build/paths.ts", "src/config.ts", "src/replica-settings.ts"];
 /** The code that lays out weights: what other code packed is packed again. */
 const PACKING = ["build", "formats", "package-lock.json"];
 
@@ -38,7 +38,15 @@ export const STEPS: readonly BuildStep[] = [
     inputs: [
       "models",
       ...["recipes", "adapters", "models"].map((name) => join(artifactsDir(), name)),
-      ...["src/engine", "src/grammar", "src/tokenizer", "src/variants", "src/config.ts", "src/work.ts"],
+      ...[
+        "src/engine",
+        "src/grammar",
+        "src/tokenizer",
+        "src/variants",
+        "src/config.ts",
+        "src/replica-settings.ts",
+        "src/work.ts",
+      ],
       ...PACKING,
     ],
     outputs: [catalogueFile, weightsDir, tokenizersFile, piecesFile],

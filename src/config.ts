@@ -1,6 +1,9 @@
 // Every environment variable of the project, in one schema for each program that reads it: what it may be, its unit,
 // its default and its effect. Nothing else reads variables, and docs/configuration.md is written from these schemas.
 import { z } from "zod";
+import { type Environment, type NumberVariable, REPLICA_NUMBERS } from "./replica-settings.ts";
+
+export type { Environment } from "./replica-settings.ts";
 
 export interface VariableInfo {
   readonly unit?: string;
@@ -13,14 +16,6 @@ export interface VariableInfo {
 
 /** What documentation says of each variable. */
 export const VARIABLE_INFO = z.registry<VariableInfo>();
-
-/** May have bindings and other variables beside. A variable that is unset or blank has its default. */
-export type Environment = object;
-
-interface NumberVariable extends Omit<VariableInfo, "fallback"> {
-  readonly fallback: number;
-  isAllowed(value: number): boolean;
-}
 
 /** @param isAllowed is given NaN for what is no number */
 function number({ fallback, isAllowed, ...info }: NumberVariable) {
@@ -46,9 +41,6 @@ const whole = (least: number, most = Number.MAX_SAFE_INTEGER) => ({
   isAllowed: (value: number) => Number.isInteger(value) && value >= least && value <= most,
   allowed: `a whole number from ${least}${most < Number.MAX_SAFE_INTEGER ? ` to ${most}` : ""}`,
 });
-/** Most bytes may be unlimited, which no variable says by itself. */
-const above0 = { isAllowed: (value: number) => value > 0, allowed: "a number above 0" };
-
 const routingVariables = z.object({
   REQUEST_DEADLINE_MS: number({
     unit: "ms",
@@ -111,29 +103,9 @@ export const gatewayVariables = routingVariables.extend(monitorVariables.shape);
 
 /** Variables of the replica Worker. */
 export const replicaVariables = z.object({
-  MEMORY_CEILING_MIB: number({
-    ...above0,
-    unit: "MiB",
-    fallback: Number.POSITIVE_INFINITY,
-    effect:
-      "Most memory for the weights and KV caches of one weight set; a request that does not fit is refused. " +
-      "Without it the engine's own limit holds.",
-  }),
-  ISOLATE_CEILING_MIB: number({
-    ...above0,
-    unit: "MiB",
-    fallback: Number.POSITIVE_INFINITY,
-    effect:
-      "Most memory for the weights and KV caches of all weight sets of one isolate; idle ones are unloaded for others. " +
-      "What exceeds twice `MEMORY_CEILING_MIB` keeps weight sets loaded beside the first one.",
-  }),
-  SHADOW_SHARE: number({
-    unit: "share",
-    fallback: 0.1,
-    isAllowed: (value) => value >= 0 && value < Number.POSITIVE_INFINITY,
-    allowed: "a number from 0, a share of the work of live requests",
-    effect: "Most work (multiply-adds) of shadow scoring, as a share of the work of live requests; 0 switches it off.",
-  }),
+  MEMORY_CEILING_MIB: number(REPLICA_NUMBERS.MEMORY_CEILING_MIB),
+  ISOLATE_CEILING_MIB: number(REPLICA_NUMBERS.ISOLATE_CEILING_MIB),
+  SHADOW_SHARE: number(REPLICA_NUMBERS.SHADOW_SHARE),
 });
 
 const port = { ...whole(1, 65_535), unit: "port" };
@@ -252,30 +224,5 @@ export function monitorSettings(env: Environment) {
     itemsPerSlice: read.SCORES_ITEMS_PER_SLICE,
     itemsPerRun: read.SCORES_ITEMS_PER_RUN,
     nullRate: read.SCORES_NULL_RATE,
-  };
-}
-
-export interface ReplicaSettings {
-  /** Most bytes for the weights and KV caches of one weight set; undefined: the engine's default. */
-  readonly memoryBytes: number | undefined;
-  /** Most bytes for those of all weight sets in one isolate; may be infinite. */
-  readonly isolateBytes: number;
-  /** Bytes of it for weight sets that share the first one's memory: what is left when two have all that one may. */
-  readonly sharedBytes: number;
-  /** Most work that comparing variants may take, as a share of what live requests take. */
-  readonly shadowShare: number;
-}
-
-/** @throws Error as `readVariables` */
-export function replicaSettings(env: Environment): ReplicaSettings {
-  const read = readVariables(replicaVariables, env);
-  const memoryBytes = read.MEMORY_CEILING_MIB * 2 ** 20;
-  const isolateBytes = read.ISOLATE_CEILING_MIB * 2 ** 20;
-  const left = isolateBytes - 2 * memoryBytes;
-  return {
-    memoryBytes: Number.isFinite(memoryBytes) ? memoryBytes : undefined,
-    isolateBytes,
-    sharedBytes: Number.isFinite(left) ? Math.max(0, left) : 0,
-    shadowShare: read.SHADOW_SHARE,
   };
 }

@@ -16,13 +16,12 @@ const MEASURES = "it measures single parts";
 
 export const ROOMS: readonly Room[] = [
   // What all may use.
+  { path: "src/replica-settings.ts", holds: "the replica's variables, without schemas" },
   { path: "src/config.ts", holds: "every variable of the Workers and the commands" },
   { path: "src/version.ts", holds: "the version of package.json" },
   { path: "src/work.ts", holds: "turns of the event loop during long work" },
-  { path: "src/version.ts", holds: "the version of the project" },
   { path: "src/svg.ts", holds: "SVG elements" },
   { path: "src/telemetry", holds: "log entries" },
-  { path: "src/version.ts", holds: "the version of the package" },
   // From text to logits.
   { path: "src/variants", holds: "recipes, plans, weight sets, the catalogue" },
   { path: "src/grammar", holds: "JSON schemas and tool calls as automata" },

@@ -1,14 +1,14 @@
 // The memories that this isolate has loaded: each has an engine, and a weight set or several that share it. Where another one has no room
 // beside them, those that are idle are let go.
 
-import { replicaSettings, type replicaVariables } from "../config.ts";
 import type { OpenFile } from "../engine/index.ts";
 import { type Engine, EngineError } from "../engine/index.ts";
+import { type ReplicaVariable, replicaSettings } from "../replica-settings.ts";
 import type { BaseModel } from "../variants/index.ts";
 import { layOut } from "../variants/index.ts";
 
 /** Bindings, and variables of src/config.ts. */
-export interface ReplicaEnv extends Partial<Record<keyof typeof replicaVariables.shape, string>> {
+export interface ReplicaEnv extends Partial<Record<ReplicaVariable, string>> {
   /** Static assets with the weight parts. */
   readonly WEIGHTS: Fetcher;
   /** The same files in an R2 bucket; used instead when bound. */

@@ -179,21 +179,6 @@ export type CompareReply =
   /** This answer can never be compared. */
   | { readonly state: "failed"; readonly engine: string; readonly digest: string; readonly message: string };
 
-/** What a generation's stream tells of a status. */
-export const statusFrame = (status: ReplicaStatus): StatusFrame => {
-  const { state, engine, digest, queued, running, weights, capacities } = status;
-  return {
-    type: "status",
-    state,
-    engine,
-    digest,
-    queued,
-    running,
-    weights: weights && [...weights],
-    capacities: capacities && { ...capacities },
-  };
-};
-
 /** The replica as its caller sees it; the Durable Object implements it, the gateway calls it by RPC, a test may stand in for it. */
 export interface Replica {
   /**

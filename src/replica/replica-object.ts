@@ -1,7 +1,7 @@
 // The Durable Object that owns an engine: runs generations in batches and streams their tokens to the gateway.
 import { DurableObject } from "cloudflare:workers";
-import { replicaSettings } from "../config.ts";
 import type { Engine } from "../engine/index.ts";
+import { replicaSettings } from "../replica-settings.ts";
 import { type Batcher, createBatcher, MAX_RUNNING } from "../scheduler/index.ts";
 import type { BaseModel, CatalogueFile, Plan } from "../variants/index.ts";
 import { compileCatalogue, sharingWith } from "../variants/index.ts";
@@ -18,17 +18,17 @@ import {
 import { type Ready, type StreamedGeneration, streamGeneration } from "./generation.ts";
 import { measureItem } from "./measure.ts";
 import { createPace } from "./pace.ts";
-import {
-  type CompareReply,
-  type CompareRequest,
-  type GenerateRequest,
-  type MeasureReply,
-  type MeasureRequest,
-  type Replica,
-  type ReplicaStatus,
-  statusFrame,
+import type {
+  CompareReply,
+  CompareRequest,
+  GenerateRequest,
+  MeasureReply,
+  MeasureRequest,
+  Replica,
+  ReplicaStatus,
 } from "./protocol.ts";
 import { createWorkShare, type WorkShare } from "./share.ts";
+import { statusFrame } from "./status-frame.ts";
 import { vocabularyOf } from "./vocabulary.ts";
 
 interface AtWork {

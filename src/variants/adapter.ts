@@ -4,8 +4,6 @@ import { fileSchema } from "./base.ts";
 import { LINEARS } from "./layer-tensors.ts";
 import { MAX_RANK } from "./plan.ts";
 
-export { MAX_RANK };
-
 export const adapterSchema = z.strictObject({
   /** sha256 of the image. */
   digest: z.string(),

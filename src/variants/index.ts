@@ -1,5 +1,5 @@
 // Public API of variants: recipes, plans compiled from them, weight sets, the catalogue.
-export { type Adapter, MAX_RANK } from "./adapter.ts";
+export type { Adapter } from "./adapter.ts";
 export { AUTO } from "./auto.ts";
 export {
   type BaseModel,
@@ -29,6 +29,7 @@ export { layOut, type Run, runsOf, sharingWith } from "./layout.ts";
 export {
   type AttentionPlan,
   compilePlan,
+  MAX_RANK,
   type MlpPlan,
   type Plan,
   PlanError,

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { root } from "../../build/paths.ts";
 
 const SOURCES = ["build", "cli", "evaluation", "formats", "scripts", "src"];
-const COPIED = ["dist", ...SOURCES, "package.json", "package-lock.json", "tsconfig.json", "wrangler.toml"];
+const FILES = ["README.md", "package.json", "package-lock.json", "tsconfig.json", "wrangler.toml"];
+const COPIED = ["dist", "docs", ...SOURCES, ...FILES];
 const LINKED = ["data", "migrations", "models", "node_modules", "scores"];
 
 /** @returns its folder; what is built there is as fresh as here */

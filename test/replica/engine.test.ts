@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from "vitest";
-import { replicaSettings } from "../../src/config.ts";
 import type { Engine } from "../../src/engine/types.ts";
 import type { EngineKind, Place, ReplicaEnv } from "../../src/replica/engine.ts";
 import * as replica from "../../src/replica/engine.ts";
+import { replicaSettings } from "../../src/replica-settings.ts";
 import type { BaseModel } from "../../src/variants/base.ts";
 import { tinyBase } from "../support/base.ts";
 

@@ -2,13 +2,8 @@
 // learns in memory, and scores that nobody measured.
 import catalogueJson from "../../dist/catalogue.json";
 import { createScoreboard, type Scoreboard } from "../../src/monitor/index.ts";
-import {
-  type Frame,
-  type GenerateRequest,
-  type Replica,
-  type ReplicaStatus,
-  statusFrame,
-} from "../../src/replica/protocol.ts";
+import type { Frame, GenerateRequest, Replica, ReplicaStatus } from "../../src/replica/protocol.ts";
+import { statusFrame } from "../../src/replica/status-frame.ts";
 import { createQualityBook, type RouterStore } from "../../src/routing/index.ts";
 import { POLICY } from "../../src/routing/question.ts";
 import { newState } from "../../src/routing/state.ts";
