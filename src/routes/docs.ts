@@ -4,7 +4,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import bytes from "../../dist/docs/site.bin";
 import index from "../../dist/docs/site.json" with { type: "json" };
-import { ApiError } from "../openai/index.ts";
+import { ApiError, errorResponses } from "../openai/index.ts";
 import type { AddRoutes } from "./context.ts";
 
 interface PackedFile {
@@ -63,7 +63,13 @@ const text = (description: string, ...types: string[]) => ({
   content: Object.fromEntries(types.map((type) => [type, { schema: z.string() }])),
 });
 
-const PAGE_TYPES = ["text/html", "text/markdown"];
+const PAGE_TYPES = ["text/html", "text/markdown", "text/css", "text/javascript", "application/json", "image/svg+xml"];
+const unknown = errorResponses("unknown_url")["404"];
+/** Browsers get a page, others the API's error. */
+const NOT_THERE = {
+  description: unknown?.description ?? "",
+  content: { ...unknown?.content, "text/html": { schema: z.string() } },
+};
 const get = <Path extends string>(path: Path, summary: string, ...types: string[]) =>
   createRoute({
     method: "get",
@@ -72,6 +78,7 @@ const get = <Path extends string>(path: Path, summary: string, ...types: string[
     responses: {
       200: text("The file.", ...types),
       304: { description: "The file is what `if-none-match` says." },
+      ...(path.includes("{") ? { 404: NOT_THERE } : {}),
     },
   });
 const ROUTES = [

@@ -97,3 +97,12 @@ describe("the API's viewer", () => {
     expect(await (await get("/docs/api/viewer.js")).text()).toContain("SwaggerUIBundle");
   });
 });
+
+it("the description tells the 404 of a page that is not there", async () => {
+  const { paths } = (await (await get("/openapi.json")).json()) as {
+    paths: Record<string, { get: { responses: Record<string, { content: object }> } }>;
+  };
+  for (const path of ["/docs/{page}", "/docs/{folder}/{page}"]) {
+    expect(Object.keys(paths[path]?.get.responses["404"]?.content ?? {})).toEqual(["application/json", "text/html"]);
+  }
+});
