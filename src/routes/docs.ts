@@ -70,11 +70,13 @@ const NOT_THERE = {
   description: unknown?.description ?? "",
   content: { ...unknown?.content, "text/html": { schema: z.string() } },
 };
+const namesIn = (path: string): string[] => [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name as string);
 const get = <Path extends string>(path: Path, summary: string, ...types: string[]) =>
   createRoute({
     method: "get",
     path,
     summary,
+    request: { params: z.object(Object.fromEntries(namesIn(path).map((name) => [name, z.string()]))) },
     responses: {
       200: text("The file.", ...types),
       304: { description: "The file is what `if-none-match` says." },

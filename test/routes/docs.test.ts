@@ -6,6 +6,11 @@ const get = (path: string, headers: Record<string, string> = {}) =>
   testGateway().fetch(path, { headers: { authorization: "", ...headers } });
 const typeOf = (response: Response) => response.headers.get("content-type");
 
+interface Operation {
+  readonly parameters: readonly { readonly name: string }[];
+  readonly responses: Readonly<Record<string, { readonly content: object }>>;
+}
+
 describe("the documentation", () => {
   it("has README as its first page, without a key, under a policy that lets nothing in from elsewhere", async () => {
     const response = await get("/docs");
@@ -98,11 +103,12 @@ describe("the API's viewer", () => {
   });
 });
 
-it("the description tells the 404 of a page that is not there", async () => {
+it("the description has the parameters of a page's path, and the 404 of one that is not there", async () => {
   const { paths } = (await (await get("/openapi.json")).json()) as {
-    paths: Record<string, { get: { responses: Record<string, { content: object }> } }>;
+    paths: Record<string, { get: Operation }>;
   };
   for (const path of ["/docs/{page}", "/docs/{folder}/{page}"]) {
+    expect(paths[path]?.get.parameters.map(({ name }) => `{${name}}`)).toEqual(path.match(/\{\w+\}/g));
     expect(Object.keys(paths[path]?.get.responses["404"]?.content ?? {})).toEqual(["application/json", "text/html"]);
   }
 });
