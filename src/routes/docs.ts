@@ -63,7 +63,7 @@ const text = (description: string, ...types: string[]) => ({
   content: Object.fromEntries(types.map((type) => [type, { schema: z.string() }])),
 });
 
-const PAGE_TYPES = ["text/html", "text/markdown", "text/css", "text/javascript", "application/json", "image/svg+xml"];
+const PAGE_TYPES = ["text/html", "text/markdown", "text/css", "text/javascript", "image/svg+xml"];
 const unknown = errorResponses("unknown_url")["404"];
 /** Browsers get a page, others the API's error. */
 const NOT_THERE = {
