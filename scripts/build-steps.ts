@@ -1,5 +1,5 @@
-// The steps of the build: what each is made of, and what it writes under dist/. What a step needs is imported when it runs: compilers
-// take seconds to load, and most of the time nothing is stale.
+// The steps of the build: what each is made of, and what it writes under dist/. What a step needs
+// is imported when it runs: compilers take seconds to load, and most of the time nothing is stale.
 import { stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {

@@ -1,6 +1,7 @@
-// How much the tests notice: makes small faults in the sources, one at a time, and runs the tests that
-// should fail. `node --import tsx scripts/mutants.ts [--count N] [--seed N] [AREA…]`; prints the faults
-// that no test noticed. It writes to the sources and puts them back: run it in a clone of its own.
+// How much the tests notice: makes small faults in the sources, one at a time, and runs the tests
+// that should fail. `node --import tsx scripts/mutants.ts [--count N] [--seed N] [AREA…]`; prints
+// the faults that no test noticed. It writes to the sources and puts them back: run it in a clone
+// of its own.
 import { spawn, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

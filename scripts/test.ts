@@ -1,5 +1,5 @@
-// `npm test` and `npm run check`: runs a tier's jobs, as many side by side as there are cores. A job's output
-// comes whole when the job ends.
+// `npm test` and `npm run check`: runs a tier's jobs, as many side by side as there are cores. A
+// job's output comes whole when the job ends.
 import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { root } from "../build/paths.ts";

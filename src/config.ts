@@ -1,5 +1,6 @@
-// Every environment variable of the project, in one schema for each program that reads it: what it may be, its unit,
-// its default and its effect. Nothing else reads variables, and docs/configuration.md is written from these schemas.
+// Every environment variable of the project, in one schema for each program that reads it: what it
+// may be, its unit, its default and its effect. Nothing else reads variables, and
+// docs/configuration.md is written from these schemas.
 import { z } from "zod";
 import { type Environment, type NumberVariable, REPLICA_NUMBERS } from "./replica-settings.ts";
 

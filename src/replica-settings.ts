@@ -1,5 +1,5 @@
-// The replica's variables, read without the schemas of src/config.ts, which are made of this table: zod would take
-// 1.5 MiB of an isolate that has 128 for the weights and all sequences.
+// The replica's variables, read without the schemas of src/config.ts, which are made of this table:
+// zod would take 1.5 MiB of an isolate that has 128 for the weights and all sequences.
 
 /** May have bindings and other variables beside. A variable that is unset or blank has its default. */
 export type Environment = object;

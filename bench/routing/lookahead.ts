@@ -1,7 +1,9 @@
-// What a router brings that knows the machine and what loads are like, but not the future. It tries each variant for the request at hand in
-// many futures that are as likely as the real one, and takes the variant that is most useful in them, to all requests together
-// (rollouts: Bertsekas and Castañon, Rollout Algorithms for Stochastic Scheduling Problems, Journal of Heuristics 5(1), 1999). Futures
-// are pieces of the load itself, so that it knows the load better than any router could.
+// What a router brings that knows the machine and what loads are like, but not the future. It tries
+// each variant for the request at hand in many futures that are as likely as the real one, and
+// takes the variant that is most useful in them, to all requests together (rollouts: Bertsekas and
+// Castañon, Rollout Algorithms for Stochastic Scheduling Problems, Journal of Heuristics 5(1),
+// 1999). Futures are pieces of the load itself, so that it knows the load better than any router
+// could.
 import { mulberry32 } from "../../evaluation/random.ts";
 import { NO_BUDGET, timeLeft } from "../../src/routing/budget.ts";
 import { costsOf } from "../../src/routing/costs.ts";

@@ -1,5 +1,5 @@
-// The site as two modules of the gateway: the files, each compressed, one after the other, and where
-// each begins. The gateway carries them as bytes and never parses them.
+// The site as two modules of the gateway: the files, each compressed, one after the other, and
+// where each begins. The gateway carries them as bytes and never parses them.
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";

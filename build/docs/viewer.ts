@@ -23,7 +23,8 @@ const PAGE = `<!doctype html>
 </html>
 `;
 
-// Without `validatorUrl: null`, the viewer would ask a server elsewhere what it thinks of the description.
+// Without `validatorUrl: null`, the viewer would ask a server elsewhere what it thinks of the
+// description.
 const START = `SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#api",

@@ -1,4 +1,5 @@
-// docs/configuration.md: every variable with its unit, default and effect, as src/config.ts has them.
+// docs/configuration.md: every variable with its unit, default and effect, as src/config.ts has
+// them.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { z } from "zod";

@@ -1,4 +1,5 @@
-// NOTICE: the packages that the service and its toolkit run with, and their licences, from package-lock.json.
+// NOTICE: the packages that the service and its toolkit run with, and their licences, from
+// package-lock.json.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";

@@ -1,5 +1,5 @@
-// The rooms of the project, from the ground up. A room may import rooms above its line, and what a room's index.ts
-// exports: `npm run check` refuses everything else.
+// The rooms of the project, from the ground up. A room may import rooms above its line, and what a
+// room's index.ts exports: `npm run check` refuses everything else.
 
 export interface Room {
   /** A folder or a file, from the project's root; the longest name that fits a file is its room. */

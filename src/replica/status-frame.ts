@@ -1,4 +1,5 @@
-// Apart from the schemas of the protocol, which the replica itself never reads: its bundle has no zod.
+// Apart from the schemas of the protocol, which the replica itself never reads: its bundle has no
+// zod.
 import type { ReplicaStatus, StatusFrame } from "./protocol.ts";
 
 /** What a generation's stream tells of a status. */

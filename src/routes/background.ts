@@ -1,4 +1,5 @@
-// Makes the response of a background job: as POST /v1/responses does, for an alarm in place of a client.
+// Makes the response of a background job: as POST /v1/responses does, for an alarm in place of a
+// client.
 import {
   type ApiError,
   createResponseWriter,

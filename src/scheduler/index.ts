@@ -1,4 +1,5 @@
-// Public API of the scheduler: a replica runs generations with it, and routing predicts with the same rules.
+// Public API of the scheduler: a replica runs generations with it, and routing predicts with the
+// same rules.
 export { type Batcher, createBatcher, GaveWayError, type Submitted } from "./batch.ts";
 export { MAX_RUNNING } from "./limits.ts";
 export type { Applicant, Served } from "./shares.ts";

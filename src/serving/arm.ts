@@ -1,5 +1,5 @@
-// A request's part in an experiment: the arm that it is in, and what is recorded of how it came out. Only requests with
-// the model `auto` take part: whoever names a variant gets it.
+// A request's part in an experiment: the arm that it is in, and what is recorded of how it came
+// out. Only requests with the model `auto` take part: whoever names a variant gets it.
 import type { Assignment } from "../experiments/live/index.ts";
 import type { Outcome, RoutedArm } from "../routing/index.ts";
 import { AUTO } from "../variants/index.ts";

@@ -1,4 +1,5 @@
-// A request's budget: what the request and its key state, and what an experiment's arm may add where they state nothing.
+// A request's budget: what the request and its key state, and what an experiment's arm may add
+// where they state nothing.
 import { type Budget, type Limit, NO_BUDGET } from "../routing/index.ts";
 
 /** What an arm's policy may say. */

@@ -1,4 +1,5 @@
-// What a generation fails of, in this code's own terms. What a client is told of it is in src/routes/errors.ts.
+// What a generation fails of, in this code's own terms. What a client is told of it is in
+// src/routes/errors.ts.
 import type { ReplicaErrorCode } from "../replica/index.ts";
 
 export { ReplicaGoneError } from "../replica/index.ts";

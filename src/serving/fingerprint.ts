@@ -1,4 +1,5 @@
-// Names what computed a reply: the same as long as nothing has changed that could change the text of a seeded reply.
+// Names what computed a reply: the same as long as nothing has changed that could change the text
+// of a seeded reply.
 import { createHash } from "node:crypto";
 import type { Plan } from "../variants/index.ts";
 

@@ -1,4 +1,5 @@
-// Finds a request's model and reads its prompts: all that a client can mend by itself is known then.
+// Finds a request's model and reads its prompts: all that a client can mend by itself is known
+// then.
 import type { Tokenizer } from "../tokenizer/index.ts";
 import { AUTO, type BaseModel } from "../variants/index.ts";
 import { ServingError } from "./errors.ts";
@@ -27,7 +28,8 @@ export async function prepare(
 ): Promise<Prepared> {
   const { model, warnings } = request;
   const named = catalogue.get(model);
-  // A request that leaves the choice to the gateway gets a variant of the weight set that is listed first.
+  // A request that leaves the choice to the gateway gets a variant of the weight set that is listed
+  // first.
   const base = (named ?? [...catalogue.values()][0])?.plan.base;
   if (!base || (!named && model !== AUTO)) {
     throw new ServingError(

@@ -1,4 +1,5 @@
-// A generation under way: its events, what is known of it so far, and what is settled once it has ended in whatever way.
+// A generation under way: its events, what is known of it so far, and what is settled once it has
+// ended in whatever way.
 
 import type { GenerateRequest, Replica } from "../replica/index.ts";
 import { readFrames } from "../replica/index.ts";

@@ -1,4 +1,5 @@
-// One request on its way through the gateway, whatever it came by: HTTP, or the alarm of a background response.
+// One request on its way through the gateway, whatever it came by: HTTP, or the alarm of a
+// background response.
 import type { Experiments } from "../experiments/live/index.ts";
 import type { ShadowQueue } from "../experiments/shadow/index.ts";
 import type { Admission } from "../limits/index.ts";

@@ -1,5 +1,6 @@
-// Serves one request, from what was asked for to the events of its reply: finds the model, assigns the arm of an
-// experiment, chooses the variant and starts. What comes of it is followed and settled by the run.
+// Serves one request, from what was asked for to the events of its reply: finds the model, assigns
+// the arm of an experiment, chooses the variant and starts. What comes of it is followed and
+// settled by the run.
 import type { Variant } from "../variants/index.ts";
 import { assignArm } from "./arm.ts";
 import { withPolicy } from "./budget.ts";
@@ -21,7 +22,8 @@ export async function serve(
 ): Promise<GenerationRun> {
   const deadline = startDeadline(scope, deps);
   const over = Promise.withResolvers<void>();
-  // The runtime drops an event whose client has left, unless something is waited for: the end is to be noted all the same.
+  // The runtime drops an event whose client has left, unless something is waited for: the end is to
+  // be noted all the same.
   scope.waitUntil(over.promise);
   try {
     const prepared = await prepare(deps, scope, request);

@@ -1,4 +1,5 @@
-// Keeps tokens back until their text goes out: a token that a stop string swallows whole is never told.
+// Keeps tokens back until their text goes out: a token that a stop string swallows whole is never
+// told.
 import type { FrameToken } from "./events.ts";
 
 /** @param enabled whether tokens are told at all */

@@ -1,5 +1,5 @@
-// Tells the router what happens to a request as its frames pass by, and moves an answer that falls behind to a lighter
-// variant.
+// Tells the router what happens to a request as its frames pass by, and moves an answer that falls
+// behind to a lighter variant.
 import type { Frame, GenerateRequest, Replica } from "../replica/index.ts";
 import type { Routed } from "../routing/index.ts";
 

@@ -1,4 +1,5 @@
-// Every variable is read through src/config.ts. That docs/configuration.md is what it says, readme.node.test.ts checks.
+// Every variable is read through src/config.ts. That docs/configuration.md is what it says,
+// readme.node.test.ts checks.
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";

@@ -1,4 +1,5 @@
-// Imports go by the order of the rooms and through their doors, and the check of it finds what does not.
+// Imports go by the order of the rooms and through their doors, and the check of it finds what does
+// not.
 import { describe, expect, it } from "vitest";
 import { violations } from "../../scripts/rooms/check.ts";
 import { projectSources, rules } from "../../scripts/rooms.ts";

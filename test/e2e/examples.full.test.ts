@@ -1,4 +1,5 @@
-// The examples of README.md and of the tutorial, run as a reader pastes them, against the process that `npm start` runs.
+// The examples of README.md and of the tutorial, run as a reader pastes them, against the process
+// that `npm start` runs.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -53,7 +54,8 @@ afterAll(async () => {
 /** Runs an example with the address of the service in place of the usual one, and gives what it prints. */
 function run({ language, code }: Example): { status: number | null; output: string } {
   const env = { ...process.env, KEY: server.key, FRANKEN_ARTIFACTS: artifacts };
-  // Without the set-up before it, which would build the variant that an example made into everyone's dist/.
+  // Without the set-up before it, which would build the variant that an example made into
+  // everyone's dist/.
   const here = code.replaceAll(ADDRESS, server.url).replaceAll("npm run eval", "npm run --ignore-scripts eval");
   const file = join(folder, `example.${language}`);
   writeFileSync(file, here);

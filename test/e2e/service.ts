@@ -1,4 +1,5 @@
-// The service that the files of a project share, started before the first and stopped after the last.
+// The service that the files of a project share, started before the first and stopped after the
+// last.
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

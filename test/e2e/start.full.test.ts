@@ -1,4 +1,5 @@
-// The process that `npm start` runs: all variants, clients that go away, and how it starts and ends.
+// The process that `npm start` runs: all variants, clients that go away, and how it starts and
+// ends.
 import { execFileSync, spawnSync } from "node:child_process";
 import type OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";

@@ -1,4 +1,5 @@
-// Background jobs: the service is called for them directly, and a failure says what is to become of the job.
+// Background jobs: the service is called for them directly, and a failure says what is to become of
+// the job.
 import { describe, expect, it } from "vitest";
 import type { Limits } from "../../src/limits/index.ts";
 import { newResponse, parseResponseRequest } from "../../src/openai/index.ts";

@@ -1,4 +1,5 @@
-// A service without HTTP: what all requests share, with a stand-in for the replica, and the scope of one request.
+// A service without HTTP: what all requests share, with a stand-in for the replica, and the scope
+// of one request.
 import type { Limits } from "../../src/limits/index.ts";
 import { NO_BUDGET } from "../../src/routing/index.ts";
 import { createServices, type ServicesOptions } from "../../src/services.ts";

@@ -1,5 +1,5 @@
-// Stand-ins for what surrounds the gateway: a replica that plays frames which a test gives it, routing that keeps what it
-// learns in memory, and scores that nobody measured.
+// Stand-ins for what surrounds the gateway: a replica that plays frames which a test gives it,
+// routing that keeps what it learns in memory, and scores that nobody measured.
 import catalogueJson from "../../dist/catalogue.json";
 import { createScoreboard, type Scoreboard } from "../../src/monitor/index.ts";
 import type { Frame, GenerateRequest, Replica, ReplicaStatus } from "../../src/replica/protocol.ts";

@@ -1,5 +1,5 @@
-// Fields of a chat completion request that would change the answer and that this gateway does not have: refused by name,
-// never ignored.
+// Fields of a chat completion request that would change the answer and that this gateway does not
+// have: refused by name, never ignored.
 import { ignored, never, only, refuse, type Unsupported } from "../shared/unsupported.ts";
 
 const REQUEST_FIELDS: Readonly<Record<string, Unsupported>> = {
