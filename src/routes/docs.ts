@@ -2,6 +2,7 @@
 // Swagger UI. The build packs all of it; a page may load nothing from elsewhere. A file is unzipped
 // as a stream, so that an isolate that nobody asks for it carries little and parses nothing.
 import { createRoute, z } from "@hono/zod-openapi";
+import { trimTrailingSlash } from "hono/trailing-slash";
 import bytes from "../../dist/docs/site.bin";
 import index from "../../dist/docs/site.json" with { type: "json" };
 import { ApiError, errorResponses } from "../openai/index.ts";
@@ -94,6 +95,7 @@ const ROUTES = [
 ];
 
 export const addDocsRoutes: AddRoutes = (app) => {
+  app.use("/docs/*", trimTrailingSlash());
   for (const route of ROUTES) {
     app.openAPIRegistry.registerPath(route);
     app.get(route.getRoutingPath(), (c) => {

@@ -112,3 +112,9 @@ it("the description has the parameters of a page's path, and the 404 of one that
     expect(Object.keys(paths[path]?.get.responses["404"]?.content ?? {})).toEqual(["application/json", "text/html"]);
   }
 });
+
+it.each(["/docs", "/docs/limits"])("a slash behind %s leads to the page", async (path) => {
+  const response = await get(`${path}/`);
+  expect(response.status).toBe(301);
+  expect(new URL(response.headers.get("location") ?? "", "https://gateway.test").pathname).toBe(path);
+});
